@@ -1,0 +1,249 @@
+"""Handles and prefixes as text and as keys (RFC 3651 section 2).
+
+A handle is ``prefix "/" suffix``, split at the first ``/``. Comparison folds ASCII letters only:
+``é`` and ``É`` differ, as in the reference implementation. A prefix is text, never a number:
+``88.101.0042`` and ``88.101.42`` are two prefixes. A name without ``/`` means the prefix handle
+``0.NA/<name>``.
+
+This file does not know which prefixes exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple, Self
+
+from resolver import limits
+from resolver.errors import InvalidName, InvalidPrefix
+
+PREFIX_OF_PREFIXES = "0.NA"
+"""The prefix whose suffixes are the prefixes (RFC 3651 section 2.1)."""
+
+_FOLD_OCTETS = bytes(octet - 32 if 97 <= octet <= 122 else octet for octet in range(256))
+_FOLD_TEXT = {letter: letter - 32 for letter in range(97, 123)}
+
+
+def fold(text: str) -> str:
+    """The text with ASCII a-z as A-Z; all else as it is."""
+    return text.upper() if text.isascii() else text.translate(_FOLD_TEXT)
+
+
+def fold_octets(octets: bytes) -> bytes:
+    """The octets with ASCII a-z as A-Z; all else as it is."""
+    return octets.translate(_FOLD_OCTETS)
+
+
+def fold_prefix(text: str) -> str:
+    """The handle with its prefix folded and its suffix as it is.
+
+    Handles whose prefix starts with ``0.`` belong to the Handle System itself and are folded whole.
+    """
+    prefix, slash, suffix = text.partition("/")
+    if not slash or prefix.startswith("0."):
+        return fold(text)
+    return f"{fold(prefix)}/{suffix}"
+
+
+def key_of_octets(octets: bytes) -> bytes:
+    """Key of a handle in the store: folded, and with a digest for its tail when it is long.
+
+    Up to 448 octets the folded handle itself; above, its first 448 octets and the SHA-256 of the whole.
+    """
+    folded = octets.translate(_FOLD_OCTETS)
+    if len(folded) <= limits.KEY_WHOLE_OCTETS_MAX:
+        return folded
+    return folded[: limits.KEY_WHOLE_OCTETS_MAX] + hashlib.sha256(folded).digest()
+
+
+def is_utf8(octets: bytes) -> bool:
+    """Whether the octets are UTF-8 in the sense of the reference implementation.
+
+    Overlong and truncated forms are not; encoded surrogates are, although RFC 3629 forbids them.
+    Names registered here must satisfy RFC 3629 as well, see ``Handle.from_octets``.
+    """
+    try:
+        octets.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def looks_binary(octets: bytes) -> bool:
+    """Whether octets are better shown as hexadecimal than as text: not UTF-8, or with control characters."""
+    if not is_utf8(octets):
+        return True
+    return any((octet < 32 and octet not in b"\t\n\r") or octet == 127 for octet in octets)
+
+
+class Prefix(NamedTuple):
+    """A prefix as text. Make it by ``from_text``."""
+
+    text: str
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The prefix a text names; ``0.NA/X`` names the prefix X.
+
+        Raises InvalidPrefix.
+        """
+        head, slash, tail = text.partition("/")
+        if slash:
+            if fold(head) != PREFIX_OF_PREFIXES:
+                raise InvalidPrefix(
+                    f"{text[:80]!r} is a handle, not a prefix: give the part before '/'", field="prefix"
+                )
+            text = tail
+        if not text:
+            raise InvalidPrefix("the prefix is empty: give one such as 88.300.1", field="prefix")
+        if "/" in text or any(not segment for segment in text.split(".")):
+            raise InvalidPrefix(
+                f"{text[:80]!r} is not a prefix: segments between dots must not be empty or hold '/'",
+                field="prefix",
+            )
+        if not text.isprintable() or " " in text:
+            raise InvalidPrefix(
+                f"{text[:80]!r} is not a prefix: spaces and control characters are not allowed", field="prefix"
+            )
+        octets = len(text.encode("utf-8", "surrogatepass"))
+        if octets > limits.PREFIX_OCTETS_MAX:
+            raise InvalidPrefix(
+                f"the prefix has {octets} octets; at most {limits.PREFIX_OCTETS_MAX} are allowed", field="prefix"
+            )
+        return cls(text)
+
+    @property
+    def folded(self) -> str:
+        """The prefix for comparison."""
+        return fold(self.text)
+
+    @property
+    def key(self) -> bytes:
+        """The key of the prefix in the store."""
+        return fold(self.text).encode()
+
+    @property
+    def handle_key_start(self) -> bytes:
+        """What the key of every handle under the prefix starts with."""
+        return fold(self.text).encode() + b"/"
+
+    @property
+    def prefix_handle(self) -> str:
+        """The handle that describes the prefix: ``0.NA/<prefix>``, folded."""
+        return f"{PREFIX_OF_PREFIXES}/{fold(self.text)}"
+
+    @property
+    def parent(self) -> Prefix | None:
+        """The prefix this one is derived from, None at the top: 88.300 for 88.300.1."""
+        head, dot, _ = self.text.rpartition(".")
+        return Prefix(head) if dot else None
+
+    def is_derived_from(self, ancestor: Prefix) -> bool:
+        """Whether the ancestor's segments, and at least one more, start this prefix."""
+        return self.folded.startswith(ancestor.folded + ".")
+
+
+class Handle(NamedTuple):
+    """A handle. Make it by ``from_text`` or ``from_octets``."""
+
+    text: str
+    prefix: str
+    suffix: str
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The handle a text names; without ``/`` the prefix handle ``0.NA/<text>``.
+
+        Raises InvalidName for an empty or over-long name, an empty prefix or suffix and a name that cannot be
+        UTF-8.
+        """
+        try:
+            octets = text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidName(
+                f"the name holds an unpaired surrogate at character {error.start}: it cannot be written as UTF-8",
+                field="name",
+            ) from None
+        return cls._checked(text, octets)
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> Self:
+        """The handle some octets name; they must be UTF-8 as RFC 3629 defines it. Raises InvalidName."""
+        try:
+            text = octets.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidName(
+                f"the name is not valid UTF-8: octet {error.start} is 0x{octets[error.start]:02x} ({error.reason})",
+                field="name",
+            ) from None
+        return cls._checked(text, octets)
+
+    @classmethod
+    def _checked(cls, text: str, octets: bytes) -> Self:
+        if not octets:
+            raise InvalidName("the name is empty: give a handle such as 88.300.1/ABC", field="name")
+        if len(octets) > limits.NAME_OCTETS_MAX:
+            raise InvalidName(
+                f"the name has {len(octets)} octets; a handle has at most {limits.NAME_OCTETS_MAX}", field="name"
+            )
+        prefix, slash, suffix = text.partition("/")
+        if not slash:
+            prefix, suffix = PREFIX_OF_PREFIXES, fold(text)
+            text = f"{PREFIX_OF_PREFIXES}/{suffix}"
+        if not prefix:
+            raise InvalidName(
+                f"{text[:80]!r} has no prefix: a handle is prefix, '/', suffix, such as 88.300.1/ABC", field="name"
+            )
+        if not suffix:
+            raise InvalidName(
+                f"{text[:80]!r} has no suffix: a handle is prefix, '/', suffix, such as 88.300.1/ABC", field="name"
+            )
+        return cls(text, prefix, suffix)
+
+    @property
+    def key(self) -> bytes:
+        """The key of the handle in the store."""
+        return key_of_octets(self.text.encode())
+
+    def check_registrable(self) -> None:
+        """Raise InvalidName when the name may be asked for but not be registered.
+
+        The protocol allows any octets; control characters forge log lines and cannot be typed or printed.
+        """
+        for position, letter in enumerate(self.text):
+            if letter < " " or "\x7f" <= letter <= "\x9f":
+                raise InvalidName(
+                    f"the name holds the control character U+{ord(letter):04X} at position {position}: remove it",
+                    field="name",
+                )
+
+    @property
+    def prefix_folded(self) -> str:
+        """The prefix for comparison."""
+        return fold(self.prefix)
+
+    @property
+    def prefix_handle(self) -> str:
+        """The handle that describes this handle's prefix; ``0.NA/0.NA`` for prefix handles."""
+        return f"{PREFIX_OF_PREFIXES}/{fold(self.prefix)}"
+
+    def equals(self, other: Handle) -> bool:
+        """Whether both name the same handle."""
+        return fold(self.text) == fold(other.text)
+
+
+def type_matches(wanted: str, actual: str) -> bool:
+    """Whether a value of type ``actual`` is asked for by ``wanted``.
+
+    Case of ASCII letters does not count; a wanted type that ends in ``.`` takes the type before the dot and
+    every type below it.
+    """
+    wanted, actual = fold(wanted), fold(actual)
+    if wanted.endswith("."):
+        return actual == wanted[:-1] or actual.startswith(wanted)
+    return actual == wanted
+
+
+def has_type(actual: str, asked: str) -> bool:
+    """Whether a value of type ``actual`` is of type ``asked`` or of one below it: URL.US is a URL."""
+    actual, asked = fold(actual), fold(asked)
+    return actual == asked or actual.startswith(asked + ".")

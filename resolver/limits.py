@@ -1,0 +1,112 @@
+"""Every limit of the node, each with its reason.
+
+Limits that an operator may change are fields of the configuration whose default stands here;
+limits that formats or other implementations depend on are constants only.
+"""
+
+from __future__ import annotations
+
+NAME_OCTETS_MAX = 2_048
+"""Octets of a handle: the limit of the reference server and of both IDIS SDKs."""
+
+PREFIX_OCTETS_MAX = 255
+"""Octets of a prefix: a prefix and its per-prefix keys always fit an LMDB key of 511 octets."""
+
+ALLOTTED_PREFIX_OCTETS_MAX = 64
+"""Octets of a prefix this node allots: the field length of the national business system (SNMS)."""
+
+KEY_OCTETS_MAX = 480
+"""Octets of any key of the store: 448 of the folded handle and a 32-octet digest (LMDB stops at 511)."""
+
+KEY_WHOLE_OCTETS_MAX = 448
+"""Folded handles up to this many octets are their own key; longer ones end in a digest."""
+
+INDEX_MAX = 2**32 - 1
+"""Largest index of a handle value: an unsigned 32-bit integer on the wire (RFC 3651 section 3.1)."""
+
+VALUES_MAX = 2_048
+"""Values of one record: the limit of both IDIS SDKs for one message."""
+
+TYPE_OCTETS_MAX = 255
+"""Octets of a value type; the longest predefined type has 15."""
+
+REFERENCES_MAX = 64
+"""References of one value; no use of more is known."""
+
+TTL_DEFAULT_S = 86_400
+"""TTL of a value that names none: one day, as in CNRI's server and the national SDKs."""
+
+TTL_RELATIVE_MAX_S = 2**31 - 1
+"""Largest relative TTL: a signed 32-bit integer in the reference implementation."""
+
+RECORD_OCTETS_MAX = 1 << 20
+"""Octets of one stored record; configurable downwards."""
+
+MESSAGE_OCTETS_MAX = 4 << 20
+"""Octets of one gRPC message: the default of every gRPC client for what it receives."""
+
+SINGLE_MESSAGE_OCTETS_MAX = RECORD_OCTETS_MAX + (64 << 10)
+"""Octets of a request that carries one record: the record, its name and room for fields."""
+
+SMALL_MESSAGE_OCTETS_MAX = 64 << 10
+"""Octets of a request that carries names and options only."""
+
+ANSWER_OCTETS_MAX = MESSAGE_OCTETS_MAX - (128 << 10)
+"""Octets of records in one answer; what does not fit is a miss that says so."""
+
+BATCH_RESOLVE_MAX = 1_000
+"""Names in BatchResolve: about 300 KB of usual records."""
+
+BATCH_CREATE_MAX = 2_000
+"""Rows of a batch or import chunk: the batch limit of the national SNMS OpenAPI."""
+
+PAGE_DEFAULT = 100
+"""Rows of a page when the request names no size (AIP-158)."""
+
+PAGE_MAX = 1_000
+"""Rows of a page at most."""
+
+REQUEST_ID_OCTETS_MAX = 64
+"""Octets of a request id; a UUID has 36."""
+
+IMPORT_ID_OCTETS_MAX = 48
+"""Octets of an import id: chunk numbers follow it in the request id."""
+
+REQUEST_MEMORY_S = 48 * 3_600
+"""Seconds that the outcome of a request id is kept: twice the 24 hours promised."""
+
+METADATA_OCTETS_MAX = 8 << 10
+"""Octets of request metadata on a gRPC call."""
+
+STREAMS_MAX = 100
+"""Concurrent streams of one HTTP/2 connection: with more, one client's resets starve the others."""
+
+HANDSHAKE_TIMEOUT_S = 5.0
+"""Seconds for the HTTP/2 or TLS handshake; silent connections are closed after it."""
+
+CONNECTION_IDLE_S = 300.0
+"""Seconds without a call after which a connection is closed."""
+
+CONNECTION_AGE_S = 3_600.0
+"""Seconds after which a connection is asked to reconnect, so that load spreads over new workers."""
+
+CONNECTION_AGE_GRACE_S = 30.0
+"""Seconds for calls in flight once a connection is told to go."""
+
+PING_STRIKES_MAX = 2
+"""Pings sooner than the interval before a connection is closed."""
+
+PING_INTERVAL_MIN_S = 10.0
+"""Least seconds between two pings of a connection without data."""
+
+LANE_QUEUE_MAX = 20_000
+"""Write jobs waiting in a worker before further ones are refused as overloaded."""
+
+GROUP_JOBS_MAX = 2_000
+"""Write jobs of one commit: keeps the writer lock under about 100 ms."""
+
+SOURCES_PER_DAY_MAX = 10_000
+"""Source addresses counted for one prefix and day; the rest are summed as "other"."""
+
+DESCRIPTION_OCTETS_MAX = 1_024
+"""Octets of a free description (orgDesc of the national enterprise record)."""

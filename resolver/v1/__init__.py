@@ -1,0 +1,1 @@
+"""Messages and stubs generated from ``proto/resolver/v1`` by ``make proto``. Do not edit."""

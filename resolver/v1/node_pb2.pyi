@@ -1,0 +1,105 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class GetNodeInfoRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetNodeInfoResponse(_message.Message):
+    __slots__ = ("version", "prefix", "format_version", "serial", "handle_count", "time_us", "batch_resolve_max", "batch_create_max", "record_octets_max", "message_octets_max")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TIME_US_FIELD_NUMBER: _ClassVar[int]
+    BATCH_RESOLVE_MAX_FIELD_NUMBER: _ClassVar[int]
+    BATCH_CREATE_MAX_FIELD_NUMBER: _ClassVar[int]
+    RECORD_OCTETS_MAX_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_OCTETS_MAX_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    prefix: str
+    format_version: int
+    serial: int
+    handle_count: int
+    time_us: int
+    batch_resolve_max: int
+    batch_create_max: int
+    record_octets_max: int
+    message_octets_max: int
+    def __init__(self, version: _Optional[str] = ..., prefix: _Optional[str] = ..., format_version: _Optional[int] = ..., serial: _Optional[int] = ..., handle_count: _Optional[int] = ..., time_us: _Optional[int] = ..., batch_resolve_max: _Optional[int] = ..., batch_create_max: _Optional[int] = ..., record_octets_max: _Optional[int] = ..., message_octets_max: _Optional[int] = ...) -> None: ...
+
+class GetStatisticsRequest(_message.Message):
+    __slots__ = ("prefix", "from_day", "to_day", "page_size", "page_token", "include_sources")
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    FROM_DAY_FIELD_NUMBER: _ClassVar[int]
+    TO_DAY_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_SOURCES_FIELD_NUMBER: _ClassVar[int]
+    prefix: str
+    from_day: int
+    to_day: int
+    page_size: int
+    page_token: str
+    include_sources: bool
+    def __init__(self, prefix: _Optional[str] = ..., from_day: _Optional[int] = ..., to_day: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., include_sources: _Optional[bool] = ...) -> None: ...
+
+class GetStatisticsResponse(_message.Message):
+    __slots__ = ("node", "prefixes", "days", "next_page_token")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    node: PrefixTotals
+    prefixes: _containers.RepeatedCompositeFieldContainer[PrefixTotals]
+    days: _containers.RepeatedCompositeFieldContainer[DailyCounts]
+    next_page_token: str
+    def __init__(self, node: _Optional[_Union[PrefixTotals, _Mapping]] = ..., prefixes: _Optional[_Iterable[_Union[PrefixTotals, _Mapping]]] = ..., days: _Optional[_Iterable[_Union[DailyCounts, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class PrefixTotals(_message.Message):
+    __slots__ = ("prefix", "handle_count", "record_octets", "set_hash", "serial")
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_OCTETS_FIELD_NUMBER: _ClassVar[int]
+    SET_HASH_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    prefix: str
+    handle_count: int
+    record_octets: int
+    set_hash: bytes
+    serial: int
+    def __init__(self, prefix: _Optional[str] = ..., handle_count: _Optional[int] = ..., record_octets: _Optional[int] = ..., set_hash: _Optional[bytes] = ..., serial: _Optional[int] = ...) -> None: ...
+
+class DailyCounts(_message.Message):
+    __slots__ = ("day", "prefix", "creates", "modifies", "deletes", "resolutions", "resolutions_found", "sources")
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    CREATES_FIELD_NUMBER: _ClassVar[int]
+    MODIFIES_FIELD_NUMBER: _ClassVar[int]
+    DELETES_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTIONS_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTIONS_FOUND_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    day: int
+    prefix: str
+    creates: int
+    modifies: int
+    deletes: int
+    resolutions: int
+    resolutions_found: int
+    sources: _containers.RepeatedCompositeFieldContainer[SourceCount]
+    def __init__(self, day: _Optional[int] = ..., prefix: _Optional[str] = ..., creates: _Optional[int] = ..., modifies: _Optional[int] = ..., deletes: _Optional[int] = ..., resolutions: _Optional[int] = ..., resolutions_found: _Optional[int] = ..., sources: _Optional[_Iterable[_Union[SourceCount, _Mapping]]] = ...) -> None: ...
+
+class SourceCount(_message.Message):
+    __slots__ = ("address", "resolutions")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTIONS_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    resolutions: int
+    def __init__(self, address: _Optional[str] = ..., resolutions: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,88 @@
+from resolver.v1 import handle_pb2 as _handle_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class StoredRestricted(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedCompositeFieldContainer[_handle_pb2.HandleValue]
+    def __init__(self, values: _Optional[_Iterable[_Union[_handle_pb2.HandleValue, _Mapping]]] = ...) -> None: ...
+
+class StoredTombstone(_message.Message):
+    __slots__ = ("version", "serial", "time_us")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    TIME_US_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    serial: int
+    time_us: int
+    def __init__(self, version: _Optional[int] = ..., serial: _Optional[int] = ..., time_us: _Optional[int] = ...) -> None: ...
+
+class StoredTally(_message.Message):
+    __slots__ = ("handle_count", "record_octets", "set_hash", "serial")
+    HANDLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_OCTETS_FIELD_NUMBER: _ClassVar[int]
+    SET_HASH_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    handle_count: int
+    record_octets: int
+    set_hash: bytes
+    serial: int
+    def __init__(self, handle_count: _Optional[int] = ..., record_octets: _Optional[int] = ..., set_hash: _Optional[bytes] = ..., serial: _Optional[int] = ...) -> None: ...
+
+class StoredKey(_message.Message):
+    __slots__ = ("key_id", "principal_id", "kind", "description", "create_time_us", "expire_time_us", "revoked")
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    REVOKED_FIELD_NUMBER: _ClassVar[int]
+    key_id: str
+    principal_id: str
+    kind: int
+    description: str
+    create_time_us: int
+    expire_time_us: int
+    revoked: bool
+    def __init__(self, key_id: _Optional[str] = ..., principal_id: _Optional[str] = ..., kind: _Optional[int] = ..., description: _Optional[str] = ..., create_time_us: _Optional[int] = ..., expire_time_us: _Optional[int] = ..., revoked: _Optional[bool] = ...) -> None: ...
+
+class StoredOutcome(_message.Message):
+    __slots__ = ("fingerprint", "time_us", "response")
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    TIME_US_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    fingerprint: bytes
+    time_us: int
+    response: bytes
+    def __init__(self, fingerprint: _Optional[bytes] = ..., time_us: _Optional[int] = ..., response: _Optional[bytes] = ...) -> None: ...
+
+class StoredImport(_message.Message):
+    __slots__ = ("durable_sequence", "time_us")
+    DURABLE_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_US_FIELD_NUMBER: _ClassVar[int]
+    durable_sequence: int
+    time_us: int
+    def __init__(self, durable_sequence: _Optional[int] = ..., time_us: _Optional[int] = ...) -> None: ...
+
+class StoredDay(_message.Message):
+    __slots__ = ("creates", "modifies", "deletes", "resolutions", "resolutions_found", "sources")
+    CREATES_FIELD_NUMBER: _ClassVar[int]
+    MODIFIES_FIELD_NUMBER: _ClassVar[int]
+    DELETES_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTIONS_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTIONS_FOUND_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    creates: int
+    modifies: int
+    deletes: int
+    resolutions: int
+    resolutions_found: int
+    sources: int
+    def __init__(self, creates: _Optional[int] = ..., modifies: _Optional[int] = ..., deletes: _Optional[int] = ..., resolutions: _Optional[int] = ..., resolutions_found: _Optional[int] = ..., sources: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,88 @@
+"""Every table of the store, what its keys are, and how a row is sealed against silent damage.
+
+A stored row is ``flags (1 octet) · CRC-32C over key and body (4 octets, big-endian) · body``. The flags
+octet carries the format in its low nibble and table-defined marks in its high one. See FORMAT.md.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import google_crc32c
+
+from storage.errors import RowCorrupt
+
+FORMAT_VERSION = 1
+"""Version of the layout on disk; the low nibble of every flags octet."""
+
+SEAL_OCTETS = 5
+"""Octets before the body of a stored row."""
+
+MARK = 0x10
+"""The first table-defined bit of the flags octet; RECORDS sets it when the handle has restricted values."""
+
+
+class Table(Enum):
+    """The tables; the value is the name on disk."""
+
+    META = b"meta"
+    """name → octets: format version, node prefix, registry version."""
+    RECORDS = b"records"
+    """handle key → public record, ready to send."""
+    RESTRICTED = b"restricted"
+    """handle key → values without public read."""
+    TOMBSTONES = b"tombstones"
+    """handle key → version of a deleted handle."""
+    CHANGES = b"changes"
+    """serial (8 octets) → journal entry; append only."""
+    TALLIES = b"tallies"
+    """prefix key → counters and set hash of the prefix."""
+    PREFIXES = b"prefixes"
+    """prefix key → prefix row."""
+    OWNED = b"owned"
+    """enterprise id, NUL, prefix key → empty: the prefixes of an enterprise."""
+    ENTERPRISES = b"enterprises"
+    """enterprise id → enterprise row."""
+    CREDIT_CODES = b"credit_codes"
+    """unified social credit code → enterprise id."""
+    PRINCIPALS = b"principals"
+    """principal id → principal row."""
+    KEYS = b"keys"
+    """SHA-256 of a token or certificate → credential row."""
+    KEY_IDS = b"key_ids"
+    """key id → key of the row in KEYS."""
+    TEMPLATES = b"templates"
+    """template id → metadata template."""
+    STATISTICS = b"statistics"
+    """day (4 octets), prefix key → counts of the day."""
+    SOURCES = b"sources"
+    """day (4 octets), prefix key, NUL, address → resolutions from the address."""
+    OUTCOMES = b"outcomes"
+    """digest of principal and request id → outcome of the request."""
+    OUTCOME_TIMES = b"outcome_times"
+    """time (8 octets), key of OUTCOMES → empty: outcomes by age."""
+    IMPORTS = b"imports"
+    """principal id, NUL, import id → where the import stands."""
+
+
+def seal(key: bytes, body: bytes, marks: int = 0) -> bytes:
+    """A row ready to store: flags, CRC-32C over key and body, body."""
+    crc: int = google_crc32c.extend(google_crc32c.value(key), body)
+    return b"%c%b%b" % (FORMAT_VERSION | marks, crc.to_bytes(4, "big"), body)
+
+
+def unseal(table: Table, key: bytes, row: bytes) -> bytes:
+    """The body of a stored row. Raises RowCorrupt when row and checksum differ."""
+    body = row[SEAL_OCTETS:]
+    if (
+        len(row) < SEAL_OCTETS
+        or row[0] & 0x0F != FORMAT_VERSION
+        or google_crc32c.extend(google_crc32c.value(key), body) != int.from_bytes(row[1:SEAL_OCTETS], "big")
+    ):
+        raise RowCorrupt(table.name, key)
+    return body
+
+
+def marks_of(row: bytes) -> int:
+    """The table-defined bits of a stored row."""
+    return row[0] & 0xF0
