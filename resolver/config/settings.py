@@ -1,0 +1,193 @@
+"""Every key of the configuration: its type, its default and one sentence.
+
+A section is one Struct, a key one field of it; the sentence stands in the field's ``Meta`` so that
+``idis config show`` can print it. Numbers that formats or peers depend on are constants in
+``limits``; here stands only what an operator has a reason to change. Bounds are part of the type.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from resolver import limits
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+Interval = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the TOML file."""
+
+
+class Node(Section, frozen=True):
+    """Who the node is and where it keeps what it knows."""
+
+    prefix: Annotated[str, Meta(description="Secondary prefix of the node; fixed at the first start.")] = "88.300"
+    data_dir: Annotated[
+        str, Meta(description="Directory of the store, the credentials and the run files; made with mode 0700.")
+    ] = "idis-data"
+
+
+class Workers(Section, frozen=True):
+    """How many worker processes serve and how they are looked after."""
+
+    count: Annotated[int, Meta(ge=0, le=128, description="Worker processes; 0 means one for each core.")] = 0
+    ready_timeout_s: Annotated[
+        Interval, Meta(description="Seconds a new worker may take until its doors answer before it is ended.")
+    ] = 30.0
+    hang_timeout_s: Annotated[
+        Interval, Meta(description="Seconds a worker may be silent before it counts as hung and is replaced.")
+    ] = 30.0
+    back_off_first_s: Annotated[
+        Interval, Meta(description="Seconds before a crashed worker is started again; doubles with each crash.")
+    ] = 0.1
+    back_off_max_s: Annotated[
+        Interval, Meta(description="Longest wait in seconds before a crashed worker returns.")
+    ] = 10.0
+    settled_s: Annotated[
+        Interval, Meta(description="Seconds a worker must have lived for its next crash to count as the first.")
+    ] = 30.0
+    start_crashes_max: Annotated[
+        int,
+        Meta(ge=1, le=1_000, description="Crashes in a row before any worker is ready after which the node gives up."),
+    ] = 5
+
+
+class Grpc(Section, frozen=True):
+    """The gRPC door."""
+
+    listen: Annotated[str, Meta(description="HOST:PORT of the gRPC door; port 0 chooses one.")] = "127.0.0.1:2640"
+    backend: Annotated[
+        Literal["auto", "h2", "grpcio"],
+        Meta(description="Implementation of the gRPC door; auto takes the fastest one that is installed and tested."),
+    ] = "auto"
+    reflection: Annotated[bool, Meta(description="Whether clients may ask for the API's descriptors.")] = True
+
+
+class Tls(Section, frozen=True):
+    """Certificates of the gRPC door; files are read again when they change."""
+
+    certificate_file: Annotated[str, Meta(description="PEM certificate chain of the node; empty means no TLS.")] = ""
+    key_file: Annotated[str, Meta(description="PEM private key that belongs to the certificate.")] = ""
+    client_ca_file: Annotated[
+        str, Meta(description="PEM authorities whose certificates clients must present; empty asks for none.")
+    ] = ""
+    poll_s: Annotated[Interval, Meta(description="Seconds between two looks at the files for a change.")] = 60.0
+
+
+class Admin(Section, frozen=True):
+    """The door for operators: livez, readyz, metrics, version."""
+
+    listen: Annotated[str, Meta(description="HOST:PORT of the admin door; empty turns it off.")] = "127.0.0.1:2643"
+
+
+class Hdl(Section, frozen=True):
+    """The Handle protocol doors over TCP and UDP."""
+
+    listen: Annotated[str, Meta(description="HOST:PORT of the Handle doors; empty turns them off.")] = ""
+
+
+class Http(Section, frozen=True):
+    """The HTTP door."""
+
+    listen: Annotated[str, Meta(description="HOST:PORT of the HTTP door; empty turns it off.")] = ""
+
+
+class Access(Section, frozen=True):
+    """Who may do what without a credential."""
+
+    public_resolution: Annotated[
+        bool, Meta(description="Whether anybody may resolve publicly readable values without a credential.")
+    ] = True
+
+
+class Storage(Section, frozen=True):
+    """The store."""
+
+    record_octets_max: Annotated[
+        int,
+        Meta(ge=1_024, le=limits.RECORD_OCTETS_MAX, description="Octets that one record may have, at most 1 MiB."),
+    ] = limits.RECORD_OCTETS_MAX
+    map_octets: Annotated[
+        int,
+        Meta(
+            ge=16 * MIB,
+            le=128 * 1_024 * GIB,
+            description="Address space reserved for the store; it costs no disk and the store cannot outgrow it.",
+        ),
+    ] = 1_024 * GIB
+
+
+class Lane(Section, frozen=True):
+    """The write lane of each worker."""
+
+    group_jobs_max: Annotated[
+        int, Meta(ge=1, le=100_000, description="Write jobs that one commit takes; more hold the writer lock longer.")
+    ] = limits.GROUP_JOBS_MAX
+    queue_max: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Write jobs that may wait before further ones are refused.")
+    ] = limits.LANE_QUEUE_MAX
+
+
+class Statistics(Section, frozen=True):
+    """Counts of resolutions and registrations."""
+
+    flush_s: Annotated[
+        Interval, Meta(description="Seconds between two writes of the counts to the store; a crash loses as much.")
+    ] = 1.0
+
+
+class Watch(Section, frozen=True):
+    """Streams of the journal."""
+
+    poll_s: Annotated[
+        Interval, Meta(description="Seconds between two looks for changes that other workers committed.")
+    ] = 0.05
+    write_timeout_s: Annotated[
+        Interval, Meta(description="Seconds a reader of a stream may take for one message before it is let go.")
+    ] = 30.0
+
+
+class Drain(Section, frozen=True):
+    """How a worker leaves."""
+
+    delay_s: Annotated[
+        Seconds, Meta(description="Seconds between reporting NOT_SERVING and refusing connections, for balancers.")
+    ] = 0.5
+    grace_s: Annotated[Seconds, Meta(description="Seconds that calls in flight get to finish.")] = 10.0
+
+
+class Log(Section, frozen=True):
+    """What is written to standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least severity that is written.")
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "json", "console"],
+        Meta(description="Form of a log line; auto means console on a terminal and json elsewhere."),
+    ] = "auto"
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration."""
+
+    node: Node = field(default_factory=Node)
+    workers: Workers = field(default_factory=Workers)
+    grpc: Grpc = field(default_factory=Grpc)
+    tls: Tls = field(default_factory=Tls)
+    admin: Admin = field(default_factory=Admin)
+    hdl: Hdl = field(default_factory=Hdl)
+    http: Http = field(default_factory=Http)
+    access: Access = field(default_factory=Access)
+    storage: Storage = field(default_factory=Storage)
+    lane: Lane = field(default_factory=Lane)
+    statistics: Statistics = field(default_factory=Statistics)
+    watch: Watch = field(default_factory=Watch)
+    drain: Drain = field(default_factory=Drain)
+    log: Log = field(default_factory=Log)

@@ -1,0 +1,254 @@
+"""Logs and metrics: one way to say what happened, one way to count it.
+
+Logs are structlog events, JSON or console, on standard error. Whatever comes from a request is
+data: control and bidirectional characters in values are written as escapes, so that no name can forge
+a line or turn it around on a screen.
+
+Metrics are prometheus-client in multi-process mode: each worker writes memory-mapped files, the supervisor reads
+them all. A call is counted in plain Python numbers and carried over once a second, because the
+files cost more per call than the fast path may.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
+    from pathlib import Path
+
+    from prometheus_client.registry import Collector
+
+METRICS_DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable that must name the metrics directory before prometheus-client is imported in a worker."""
+
+CODE_NAMES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""Names of the canonical gRPC status codes 0 to 16."""
+
+CALL_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""Bucket bounds of call times: a cached resolve takes 0.1 ms, a group commit some milliseconds."""
+
+COMMIT_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+"""Bucket bounds of commits: a flash disk syncs in about a millisecond, a busy one in a hundred."""
+
+GROUP_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
+"""Bucket bounds of write jobs in one commit."""
+
+_DANGEROUS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def escape(text: str) -> str:
+    """The text with every control, bidirectional and surrogate character written as a four-digit escape."""
+    return _DANGEROUS.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _escaped(value: object) -> object:
+    """A log value with every text inside it escaped."""
+    match value:
+        case str():
+            return escape(value)
+        case bool() | int() | float() | None:
+            return value
+        case dict():
+            return {escape(str(key)): _escaped(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_escaped(item) for item in value]
+        case _:
+            return escape(str(value))
+
+
+def _escape_values(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape every value but a trace, whose lines are ours and whose message is escaped line by line."""
+    for key, value in event.items():
+        if key == "exception":
+            event[key] = "\n".join(escape(line) for line in str(value).split("\n"))
+        elif key != "exc_info":
+            event[key] = _escaped(value)
+    return event
+
+
+class _ToStructlog(logging.Handler):
+    """Carries records of libraries that use the standard library's logging."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the record as an event of the same level."""
+        logger = structlog.get_logger()
+        logger.log(record.levelno, record.getMessage(), source=record.name, exc_info=record.exc_info or None)
+
+
+def configure_logging(
+    level: str, form: str, *, fields: dict[str, object] | None = None, to: TextIO | None = None
+) -> None:
+    """Set level and form of every log line from now on; call it again to change them.
+
+    Args:
+        level: debug, info, warning or error.
+        form: json, console, or auto (console on a terminal).
+        fields: Values that every line of this process carries.
+        to: Where lines go; standard error when not given.
+    """
+    stream = to or sys.stderr
+    constant = fields or {}
+
+    def add_fields(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        for key, value in constant.items():
+            event.setdefault(key, value)
+        return event
+
+    console = form == "console" or (form == "auto" and stream.isatty())
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            add_fields,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _escape_values,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers = [_ToStructlog()]
+    # Libraries talk a lot; below warning they are heard only when the operator asks for debug.
+    root.setLevel(_LEVELS[level] if level == "debug" else max(_LEVELS[level], logging.WARNING))
+
+
+class Called(Protocol):
+    """A method as far as it is counted."""
+
+    @property
+    def service(self) -> str:
+        """Full name of the service."""
+
+    @property
+    def name(self) -> str:
+        """Name of the method."""
+
+
+class Tally:
+    """A histogram in plain numbers that is carried over to a metric now and then."""
+
+    __slots__ = ("_bounds", "_counts", "_sum", "_target")
+
+    def __init__(self, target: Histogram, bounds: tuple[float, ...]) -> None:
+        self._target = target
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def flush(self) -> None:
+        """Carry the counts over. Histogram has no public way to add many, so its parts are used here and only here."""
+        if not any(self._counts):
+            return
+        counts, self._counts = self._counts, [0] * (len(self._bounds) + 1)
+        total, self._sum = self._sum, 0.0
+        parts: Any = self._target
+        for bucket, count in zip(parts._buckets, counts, strict=True):  # noqa: SLF001 - see the docstring
+            if count:
+                bucket.inc(count)
+        parts._sum.inc(total)  # noqa: SLF001 - see the docstring
+
+
+class WorkerMetrics:
+    """What one worker counts. ``observe_call`` costs about half a microsecond; call ``flush`` every second."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        labels = ("grpc_service", "grpc_method")
+        self._handled = Counter(
+            "grpc_server_handled", "Calls finished, by status code.", (*labels, "grpc_code"), registry=registry
+        )
+        self._handling = Histogram(
+            "grpc_server_handling_seconds",
+            "Time from request to answer.",
+            labels,
+            buckets=CALL_BUCKETS_S,
+            registry=registry,
+        )
+        group = Histogram("idis_lane_group_jobs", "Write jobs in one commit.", buckets=GROUP_BUCKETS, registry=registry)
+        commit = Histogram(
+            "idis_lane_commit_seconds", "Time of one commit.", buckets=COMMIT_BUCKETS_S, registry=registry
+        )
+        self._group = Tally(group, GROUP_BUCKETS)
+        self._commit = Tally(commit, COMMIT_BUCKETS_S)
+        self._codes: dict[tuple[Called, int], int] = {}
+        self._times: dict[Called, Tally] = {}
+
+    def observe_call(self, method: Called, code: int, duration_s: float) -> None:
+        """Count a finished call: its method, its canonical gRPC code, its time in seconds."""
+        key = (method, code)
+        self._codes[key] = self._codes.get(key, 0) + 1
+        times = self._times.get(method)
+        if times is None:
+            times = self._times[method] = Tally(self._handling.labels(method.service, method.name), CALL_BUCKETS_S)
+        times.add(duration_s)
+
+    def observe_commit(self, jobs: int, duration_s: float) -> None:
+        """Count a commit of the write lane: its jobs, its time in seconds."""
+        self._group.add(jobs)
+        self._commit.add(duration_s)
+
+    def flush(self) -> None:
+        """Carry everything counted since the last time over to the metrics directory."""
+        codes, self._codes = self._codes, {}
+        for (method, code), count in codes.items():
+            name = CODE_NAMES[code] if 0 <= code < len(CODE_NAMES) else "UNKNOWN"
+            self._handled.labels(method.service, method.name, name).inc(count)
+        for tally in (*self._times.values(), self._group, self._commit):
+            tally.flush()
+
+
+def clean_metrics(directory: Path) -> None:
+    """Make the metrics directory empty; call it before the first worker starts."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file in directory.glob("*.db"):
+        file.unlink(missing_ok=True)
+
+
+def collect(directory: Path, own: Iterable[Collector]) -> CollectorRegistry:
+    """A registry that sums the workers' files and asks the collectors of this process."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]
+    for collector in own:
+        registry.register(collector)
+    return registry
