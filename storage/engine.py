@@ -2,7 +2,8 @@
 
 One screen on purpose. An engine promises: a write transaction is all or nothing, is visible to
 readers from its commit on, and is on disk when ``write()`` has left its block without an error;
-readers see one moment; there is one writer at a time over all processes. Keys have 1 to 511 octets.
+readers see one moment; there is one writer at a time over all processes. Keys have 1 to 511 octets;
+storing under another key, or asking for the empty one, raises ValueError and changes nothing.
 
 Values go in and come out *unsealed*: the engine seals every row it stores and checks every row it
 reads (``tables.seal``), so no caller can forget to.
@@ -43,7 +44,15 @@ class Reader(Protocol):
     def scan(
         self, table: Table, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Key and body of every row with ``start <= key < stop`` in key order, or against it."""
+        """Key and body of every row with ``start <= key < stop`` in key order, or against it.
+
+        A writer may change the table meanwhile: rows ahead are seen as they are when their turn comes.
+        """
+
+    def scan_rows(
+        self, table: Table, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """As ``scan``, with rows as stored, seal included and *unchecked*."""
 
     def last_key(self, table: Table) -> bytes | None:
         """The greatest key of the table, None when it is empty."""
@@ -72,12 +81,17 @@ class Engine(Protocol):
     """A store. ``read()`` and ``write()`` give a transaction for the length of a ``with`` block."""
 
     def read(self) -> AbstractContextManager[Reader]:
-        """A read transaction."""
+        """A read transaction. Raises StoreFailed, StoreBroken.
+
+        PageCorrupt in its block deserves one more try in a new transaction before the alarm.
+        """
 
     def write(self) -> AbstractContextManager[Writer]:
         """A write transaction: committed durably at the end of the block, undone when the block raises.
 
-        Raises StoreFull, StoreFailed or StoreBroken when the commit fails; nothing is written then.
+        Raises StoreFull, StoreFailed or StoreBroken when the commit fails; nothing is written then. A method that
+        raised StoreFull or StoreFailed has spoilt the transaction: its end raises it again, if the block did not.
+        Do not begin a second one in the block: it waits for the first for ever.
         """
 
     def getter(self, reader: Reader, table: Table) -> Callable[[bytes], bytes | None]:

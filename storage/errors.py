@@ -1,4 +1,16 @@
-"""What a store can fail with. The node maps these to answers; nothing here knows a protocol."""
+"""What a store can fail with. The node maps these to answers; nothing here knows a protocol.
+
+    StorageError
+    ├── StoreFull        no room: undone, reads go on, try again when space was freed
+    ├── StoreFailed      the disk or the engine failed: undone
+    │   └── PageCorrupt  the engine met a damaged page: read once more in a new transaction, then alarm
+    ├── StoreBroken      this process must open the store anew
+    ├── RowCorrupt       one row does not fit its checksum: never serve it
+    ├── StoreUnusable    the directory is no store of this format, or may not be opened
+    └── BackupUnusable   the file is no backup of this format, or is damaged
+
+Programmer errors (a key of no or too many octets, an append out of order) are ``ValueError``.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +25,14 @@ class StoreFull(StorageError):
 
 class StoreFailed(StorageError):
     """The disk or the engine failed; the transaction was undone."""
+
+
+class PageCorrupt(StoreFailed):
+    """The engine met a page that cannot be right.
+
+    Read once more in a new transaction; when that fails too, the file is damaged: restore it from a backup or a
+    mirror.
+    """
 
 
 class StoreBroken(StorageError):
@@ -35,3 +55,7 @@ class RowCorrupt(StorageError):
 
 class StoreUnusable(StorageError):
     """The directory holds no store, one of another format, or one that may not be opened."""
+
+
+class BackupUnusable(StorageError):
+    """The file is no backup, one of another format, or one that was damaged."""

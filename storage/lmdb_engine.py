@@ -2,27 +2,42 @@
 
 Why these settings: ``writemap`` dies of SIGBUS on a full disk, ``metasync=False`` loses acknowledged
 commits in a power cut, the 1.0 engine gave false corruption errors to concurrent readers, and a map
-that grows while others have it open is fragile. The map is therefore one huge sparse mapping of fixed size, which
-costs address space only. Do not open a store before ``fork``: spawn.
+that grows while others have it open is fragile. The map is therefore one huge sparse mapping of fixed
+size, which costs address space only (limit memory by cgroup, not by ``ulimit -v``). Do not open a
+store before ``fork``: spawn.
+
+Errors of LMDB become errors of the store in the method that meets them and, for callers of ``getter``,
+at the end of the block; what the caller's block raises itself passes through untouched.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-from contextlib import contextmanager
+import resource
 from functools import partial
 from typing import TYPE_CHECKING
 
 import lmdb
 
 from storage.engine import Space
-from storage.errors import StoreBroken, StoreFailed, StoreFull, StoreUnusable
-from storage.tables import FORMAT_VERSION, Table, seal, unseal
+from storage.errors import StoreUnusable
+from storage.lmdb_errors import translate
+from storage.lmdb_transactions import LmdbReader, LmdbWriter
+from storage.tables import FORMAT_KEY, FORMAT_VERSION, Table, format_of, format_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+    from types import TracebackType
+
+    from storage.engine import Reader
+    from storage.errors import StorageError
+
+STORE_DIRECTORY = "store"
+"""Name of the store's directory in the data directory of a node."""
+
+DATA_FILE = "data.mdb"
+"""The file with the rows; beside it ``lock.mdb`` holds the reader slots and may be deleted when nobody runs."""
 
 MAP_OCTETS = 1 << 40
 """Size of the sparse map: 1 TiB opens in a millisecond and holds some billions of records."""
@@ -34,97 +49,56 @@ RESERVE_OCTETS_MAX = 1 << 30
 """Most room kept back for deletions and the journal."""
 
 RESERVE_SHARE = 0.1
-"""Share of the file system kept back when it is small: a tenth of it, at most RESERVE_OCTETS_MAX."""
+"""Share of the file system or map kept back when it is small: a tenth of it, at most RESERVE_OCTETS_MAX."""
 
-_ROOM_ERRORS = (lmdb.MapFullError, lmdb.DiskError)
-_FORMAT_KEY = b"format"
-
-
-class LmdbReader:
-    """A read transaction; see ``engine.Reader``."""
-
-    __slots__ = ("_dbs", "txn")
-
-    def __init__(self, txn: lmdb.Transaction, dbs: dict[Table, lmdb._Database]) -> None:
-        self.txn = txn
-        self._dbs = dbs
-
-    def get(self, table: Table, key: bytes) -> bytes | None:
-        """The body under a key, None when there is none. Raises RowCorrupt."""
-        row: bytes | None = self.txn.get(key, None, self._dbs[table])
-        return None if row is None else unseal(table, key, row)
-
-    def get_row(self, table: Table, key: bytes) -> bytes | None:
-        """The row under a key as stored, unchecked."""
-        row: bytes | None = self.txn.get(key, None, self._dbs[table])
-        return row
-
-    def scan(
-        self, table: Table, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Key and body of every row with ``start <= key < stop`` in key order, or against it."""
-        with self.txn.cursor(self._dbs[table]) as cursor:
-            if reverse:
-                found = _seek_below(cursor, stop)
-                rows = cursor.iterprev(keys=True, values=True) if found else iter(())
-                for key, row in rows:
-                    if key < start:
-                        return
-                    yield key, unseal(table, key, row)
-                return
-            found = cursor.set_range(start) if start else cursor.first()
-            rows = cursor.iternext(keys=True, values=True) if found else iter(())
-            for key, row in rows:
-                if stop is not None and key >= stop:
-                    return
-                yield key, unseal(table, key, row)
-
-    def last_key(self, table: Table) -> bytes | None:
-        """The greatest key of the table, None when it is empty."""
-        with self.txn.cursor(self._dbs[table]) as cursor:
-            return cursor.key() if cursor.last() else None
-
-    def count(self, table: Table) -> int:
-        """Rows of the table."""
-        entries: int = self.txn.stat(self._dbs[table])["entries"]
-        return entries
+SPARE_READS = 2
+"""Finished read transactions kept for the next one: each saves a tenth of a microsecond and holds a reader slot."""
 
 
-def _seek_below(cursor: lmdb.Cursor, stop: bytes | None) -> bool:
-    """Put the cursor on the greatest key below ``stop``."""
-    if stop is None or not cursor.set_range(stop):
-        return bool(cursor.last())
-    return bool(cursor.prev())
+class _Reading:
+    """The block of a read transaction; a class because a generator costs three times as much."""
+
+    __slots__ = ("_engine", "_reader")
+
+    def __init__(self, engine: LmdbEngine) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> LmdbReader:
+        self._reader = self._engine.begin_read()
+        return self._reader
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.txn.abort()
+        if isinstance(error, lmdb.Error):
+            self._reader.fail(error)
 
 
-class LmdbWriter(LmdbReader):
-    """A write transaction; see ``engine.Writer``."""
+class _Writing:
+    """The block of a write transaction: commits at its end, undoes everything when it raises."""
 
-    __slots__ = ()
+    __slots__ = ("_engine", "_writer")
 
-    def put(self, table: Table, key: bytes, body: bytes, *, marks: int = 0) -> None:
-        """Store a body under a key, in place of what was there."""
-        self.txn.put(key, seal(key, body, marks), db=self._dbs[table])
+    def __init__(self, engine: LmdbEngine) -> None:
+        self._engine = engine
 
-    def append(self, table: Table, key: bytes, body: bytes) -> None:
-        """Store a body under a key greater than every other of the table. Raises ValueError."""
-        try:
-            stored = self.txn.put(key, seal(key, body), append=True, db=self._dbs[table])
-        except lmdb.KeyExistsError:
-            stored = False
-        if not stored:
-            raise ValueError(f"key {key!r} is not greater than the last of {table.name}")
+    def __enter__(self) -> LmdbWriter:
+        self._writer = self._engine.begin_write()
+        return self._writer
 
-    def put_many(self, table: Table, rows: Iterable[tuple[bytes, bytes, int]]) -> None:
-        """Store many (key, body, marks); sorted by key it is faster."""
-        sealed = [(key, seal(key, body, marks)) for key, body, marks in rows]
-        with self.txn.cursor(self._dbs[table]) as cursor:
-            cursor.putmulti(sealed)
-
-    def delete(self, table: Table, key: bytes) -> bool:
-        """Remove a row; False when there was none."""
-        removed: bool = self.txn.delete(key, db=self._dbs[table])
-        return removed
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                self._writer.txn.commit()
+            except lmdb.Error as failure:
+                self._writer.fail(failure)
+            return
+        self._writer.txn.abort()
+        if isinstance(error, lmdb.Error):
+            self._writer.fail(error)
 
 
 class LmdbEngine:
@@ -133,12 +107,18 @@ class LmdbEngine:
     def __init__(self, path: Path, *, readonly: bool = False, map_octets: int = MAP_OCTETS) -> None:
         """Open the store at ``path``, made when missing unless ``readonly``. Raises StoreUnusable."""
         self.path = path
+        fresh = not (path / DATA_FILE).exists()
+        if fresh and readonly:
+            raise StoreUnusable(f"{path} holds no store: there is no {DATA_FILE}")
         try:
+            if fresh:
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._env = lmdb.open(
                 str(path),
                 map_size=map_octets,
                 max_dbs=len(Table),
                 max_readers=READERS_MAX,
+                max_spare_txns=SPARE_READS,
                 readonly=readonly,
                 create=not readonly,
                 sync=True,
@@ -148,85 +128,145 @@ class LmdbEngine:
                 meminit=False,
                 mode=0o600,
             )
-            with self._translated():
-                self._dbs = self._open_tables(readonly=readonly)
-        except lmdb.Error as error:
+        except (lmdb.Error, OSError, MemoryError) as error:
             raise StoreUnusable(f"{path} cannot be opened as a store: {error}") from error
+        try:
+            self._dbs = self._open_tables(readonly=readonly)
+            if fresh:
+                _sync_directory(path)
+                _sync_directory(path.parent)
+        except lmdb.Error as error:
+            self._env.close()
+            raise StoreUnusable(f"{path} cannot be opened as a store: {error}") from error
+        except BaseException:
+            self._env.close()
+            raise
 
     def _open_tables(self, *, readonly: bool) -> dict[Table, lmdb._Database]:
-        """Open every table and check the format. Raises StoreUnusable."""
-        if readonly:
-            dbs = {}
-            for table in Table:
-                try:
-                    dbs[table] = self._env.open_db(table.value, create=False)
-                except lmdb.NotFoundError as error:
-                    raise StoreUnusable(
-                        f"{self.path} has no table {table.name}: it is not a store of this node"
-                    ) from error
-        else:
-            dbs = {table: self._env.open_db(table.value) for table in Table}
-        with self._env.begin(write=not readonly) as txn:
-            meta = dbs[Table.META]
-            stored = txn.get(_FORMAT_KEY, db=meta)
-            if stored is None and not readonly:
-                txn.put(_FORMAT_KEY, seal(_FORMAT_KEY, FORMAT_VERSION.to_bytes(4, "big")), db=meta)
-            elif stored is None or unseal(Table.META, _FORMAT_KEY, stored) != FORMAT_VERSION.to_bytes(4, "big"):
-                raise StoreUnusable(f"{self.path} has another format than {FORMAT_VERSION}: see storage/FORMAT.md")
+        """Open every table and check the format; write only what is missing. Raises StoreUnusable."""
+        if self._env.stat()["entries"]:
+            self._check_format()
+        elif readonly:
+            raise StoreUnusable(f"{self.path} holds no tables: it is not a store of this node")
+        try:
+            return {table: self._env.open_db(table.value, create=False) for table in Table}
+        except lmdb.NotFoundError as error:
+            if readonly:
+                raise StoreUnusable(
+                    f"{self.path} lacks a table of this version: open it once for writing, then again: {error}"
+                ) from error
+        # One transaction for all tables and the format: no crash leaves a store without a format.
+        with self._env.begin(write=True) as txn:
+            dbs = {table: self._env.open_db(table.value, txn=txn) for table in Table}
+            txn.put(FORMAT_KEY, format_row(), overwrite=False, db=dbs[Table.META])
         return dbs
 
-    @contextmanager
-    def read(self) -> Iterator[LmdbReader]:
-        """A read transaction."""
-        with self._translated(), self._env.begin() as txn:
-            yield LmdbReader(txn, self._dbs)
+    def _check_format(self) -> None:
+        """Refuse a file that is not a store of this format before anything is written to it."""
+        try:
+            meta = self._env.open_db(Table.META.value, create=False)
+        except lmdb.NotFoundError as error:
+            raise StoreUnusable(f"{self.path} is a database of something else: it has no table META") from error
+        with self._env.begin(db=meta) as txn:
+            stored = format_of(txn.get(FORMAT_KEY))
+        if stored != FORMAT_VERSION:
+            raise StoreUnusable(
+                f"{self.path} has format {stored or 'unknown'} and this version reads {FORMAT_VERSION}: "
+                "see storage/FORMAT.md"
+            )
 
-    @contextmanager
-    def write(self) -> Iterator[LmdbWriter]:
+    def read(self) -> _Reading:
+        """A read transaction for the length of a block. Raises StoreFailed, PageCorrupt, StoreBroken."""
+        return _Reading(self)
+
+    def write(self) -> _Writing:
         """A write transaction: committed durably at the end of the block, undone when the block raises."""
-        with self._translated(), self._env.begin(write=True) as txn:
-            yield LmdbWriter(txn, self._dbs)
+        return _Writing(self)
 
-    def getter(self, reader: LmdbReader, table: Table) -> Callable[[bytes], bytes | None]:
-        """The fastest way to get many stored rows of one table, unchecked."""
-        return partial(reader.txn.get, default=None, db=self._dbs[table])
+    def begin_read(self) -> LmdbReader:
+        """Begin a read transaction; clears the slots of dead readers once when all are taken."""
+        try:
+            txn = self._env.begin(db=self._dbs[Table.RECORDS])
+        except lmdb.ReadersFullError:
+            self.housekeep()
+            try:
+                txn = self._env.begin(db=self._dbs[Table.RECORDS])
+            except lmdb.Error as error:
+                raise self._translated(error) from error
+        except lmdb.Error as error:
+            raise self._translated(error) from error
+        return LmdbReader(txn, self._dbs, self._translated)
+
+    def begin_write(self) -> LmdbWriter:
+        """Begin a write transaction; waits for the writer of any process."""
+        try:
+            return LmdbWriter(self._env.begin(write=True), self._dbs, self._translated)
+        except lmdb.Error as error:
+            raise self._translated(error) from error
+
+    def getter(self, reader: Reader, table: Table) -> Callable[[bytes], bytes | None]:
+        """The fastest way to get many stored rows of one table, unchecked.
+
+        Read transactions have RECORDS as their own table, so its getter is the bare method of the engine.
+        """
+        if not isinstance(reader, LmdbReader):
+            raise TypeError(f"a {type(reader).__name__} is no transaction of this engine")
+        if table is Table.RECORDS and not isinstance(reader, LmdbWriter):
+            return reader.txn.get
+        return partial(reader.txn.get, db=self._dbs[table])
 
     def space(self) -> Space:
-        """Room left for writes; free pages inside the store count when the file system is nearly full."""
+        """Room left for writes; free pages inside the store count when room is nearly used up."""
         disk = os.statvfs(self.path)
-        free = disk.f_bavail * disk.f_frsize
-        reserve = min(RESERVE_OCTETS_MAX, int(disk.f_blocks * disk.f_frsize * RESERVE_SHARE))
         info = self._env.info()
         page = self._env.stat()["psize"]
         used = (info["last_pgno"] + 1) * page
-        room_in_map = info["map_size"] - used
+        whole = min(disk.f_blocks * disk.f_frsize, info["map_size"])
+        reserve = min(RESERVE_OCTETS_MAX, int(whole * RESERVE_SHARE))
+        free = max(0, min(self._room_octets(), info["map_size"] - used))
         if free < reserve:
             free += max(0, used - self._live_octets(page))
-        return Space(min(free, room_in_map), reserve, used)
+        return Space(free, reserve, used)
+
+    def _room_octets(self) -> int:
+        """Octets by which the file may still grow: free space, or what a limit on file sizes leaves."""
+        disk = os.statvfs(self.path)
+        room = disk.f_bavail * disk.f_frsize
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit != resource.RLIM_INFINITY:
+            room = min(room, limit - (self.path / DATA_FILE).stat().st_size)
+        return room
 
     def _live_octets(self, page: int) -> int:
         """Octets of the pages that hold rows now; the rest of the file is free or pinned by readers."""
-        pages = 2
+        stats = [self._env.stat()]
         with self._env.begin() as txn:
-            for db in (None, *self._dbs.values()):
-                stat = txn.stat(db) if db is not None else self._env.stat()
-                pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+            stats.extend(txn.stat(db) for db in self._dbs.values())
+        pages = 2 + sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats)
         return pages * page
 
     def copy_to(self, path: Path) -> None:
-        """A consistent, compact copy of the store in a new directory, while others read and write."""
+        """A consistent, compact copy of the store in a new directory, while others read and write.
+
+        Give it a fast local disk: the copy is one read transaction and pins old pages for as long as it takes.
+        """
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._translated():
+        try:
             self._env.copy(str(path), compact=True)
+        except lmdb.Error as error:
+            raise self._translated(error) from error
+        (path / DATA_FILE).chmod(0o600)
 
     def housekeep(self) -> int:
         """Clear the reader slots of dead processes; how many there were."""
-        cleared: int = self._env.reader_check()
-        return cleared
+        try:
+            return self._env.reader_check()
+        except lmdb.Error as error:
+            raise self._translated(error) from error
 
     def oldest_reader_txns(self) -> int:
         """How many transactions behind the newest the oldest reader is; 0 without readers."""
-        newest: int = self._env.info()["last_txnid"]
+        newest = self._env.info()["last_txnid"]
         ages = [newest - int(txnid) for txnid in _reader_txnids(self._env.readers())]
         return max(ages, default=0)
 
@@ -234,29 +274,17 @@ class LmdbEngine:
         """Give everything back."""
         self._env.close()
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn the engine's errors into the store's."""
-        try:
-            yield
-        except lmdb.PanicError as error:
-            raise StoreBroken(f"the store cannot go on in this process: {error}") from error
-        except lmdb.MapFullError as error:
-            raise StoreFull(f"the map of the store is full: {error}") from error
-        except lmdb.Error as error:
-            if self._is_room_error(error):
-                raise StoreFull(f"the file system of {self.path} has no room: {error}") from error
-            raise StoreFailed(f"the store failed: {error}") from error
+    def _translated(self, error: lmdb.Error) -> StorageError | ValueError:
+        return translate(error, self.path, self._room_octets)
 
-    def _is_room_error(self, error: lmdb.Error) -> bool:
-        """Whether an error means a full disk: LMDB says "input/output error" for a short write."""
-        text = str(error)
-        if os.strerror(errno.ENOSPC) in text or os.strerror(errno.EDQUOT) in text:
-            return True
-        if os.strerror(errno.EIO) not in text and "SHORT_WRITE" not in text:
-            return False
-        disk = os.statvfs(self.path)
-        return disk.f_bavail * disk.f_frsize < RESERVE_OCTETS_MAX * RESERVE_SHARE
+
+def _sync_directory(path: Path) -> None:
+    """Make the names in a directory durable: a file whose name a power cut takes away is lost with its commits."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _reader_txnids(listing: str) -> Iterator[str]:

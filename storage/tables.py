@@ -15,6 +15,9 @@ from storage.errors import RowCorrupt
 FORMAT_VERSION = 1
 """Version of the layout on disk; the low nibble of every flags octet."""
 
+FORMAT_KEY = b"format"
+"""Key in META of the row whose body is the format version, 4 octets big-endian."""
+
 SEAL_OCTETS = 5
 """Octets before the body of a stored row."""
 
@@ -58,9 +61,7 @@ class Table(Enum):
     SOURCES = b"sources"
     """day (4 octets), prefix key, NUL, address → resolutions from the address."""
     OUTCOMES = b"outcomes"
-    """digest of principal and request id → outcome of the request."""
-    OUTCOME_TIMES = b"outcome_times"
-    """time (8 octets), key of OUTCOMES → empty: outcomes by age."""
+    """day since the epoch (4 octets), digest of principal and request id → outcome of the request."""
     IMPORTS = b"imports"
     """principal id, NUL, import id → where the import stands."""
 
@@ -86,3 +87,20 @@ def unseal(table: Table, key: bytes, row: bytes) -> bytes:
 def marks_of(row: bytes) -> int:
     """The table-defined bits of a stored row."""
     return row[0] & 0xF0
+
+
+def format_row() -> bytes:
+    """The row of META that names the format of a store."""
+    return seal(FORMAT_KEY, FORMAT_VERSION.to_bytes(4, "big"))
+
+
+def format_of(row: bytes | None) -> int | None:
+    """The format version that a row of META names, whatever the version; None when it names none.
+
+    The seal of this one row may never change: it is how every version reads the format of every other.
+    """
+    if row is None or len(row) != SEAL_OCTETS + 4:
+        return None
+    crc, body = row[1:SEAL_OCTETS], row[SEAL_OCTETS:]
+    sealed = google_crc32c.extend(google_crc32c.value(FORMAT_KEY), body) == int.from_bytes(crc, "big")
+    return int.from_bytes(body, "big") if sealed else None
