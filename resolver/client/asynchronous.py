@@ -1,0 +1,343 @@
+"""The asyncio front end: drives plans and streams over a grpc.aio channel. It decides nothing.
+
+What to ask is in ``plans``, when to ask again in ``policy``, what joins a batch in ``coalescing``, how a
+bidirectional stream survives in ``exchange``. Methods are the plans themselves, bound by ``_one`` and
+``_many``, as in the blocking front end. A client belongs to one event loop: its channel opens with the first
+call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections import deque
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+import grpc
+
+from resolver import methods
+from resolver.client import failures, plans
+from resolver.client.channel import Connection, Options
+from resolver.client.coalescing import Chosen, Coalescer
+from resolver.client.exchange import Exchange, Line
+from resolver.client.importing import WINDOW_DEFAULT, ImportSession
+from resolver.client.questions import OPEN_DEFAULT, OpenQuestions, Resolved
+from resolver.client.watching import WatchCursor, ended
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
+    from typing import Unpack
+
+    from google.protobuf.message import Message
+
+    from resolver.client.policy import Attempts
+    from resolver.v1.changes_pb2 import WatchedChange
+    from resolver.v1.handle_pb2 import HandleRecord
+    from resolver.v1.registration_pb2 import OnExisting
+    from resolver.v1.resolution_pb2 import BatchResolveRequest, BatchResolveResponse
+
+IN_FLIGHT_DEFAULT = 4
+"""Batches in flight of one client: hides the round trip; more only queue at the node."""
+
+Req = TypeVar("Req", bound="Message")
+Resp = TypeVar("Resp", bound="Message")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _one(plan: Callable[P, plans.Plan[T]]) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
+    """The plan as a method to await."""
+
+    @functools.wraps(plan)
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.drive(plan(*args, **kwargs))
+
+    return method
+
+
+def _many(
+    each: Callable[P, Iterator[plans.Plan[list[T]]]], *, side_by_side: bool = False
+) -> Callable[Concatenate[AsyncClient, P], AsyncGenerator[T, None]]:
+    """The plans as a method to iterate over; ``side_by_side`` when one plan does not depend on another."""
+
+    @functools.wraps(each)
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
+        todo = each(*args, **kwargs)
+        running: deque[asyncio.Task[list[T]]] = deque()
+        try:
+            while True:
+                while len(running) < (self.in_flight_max if side_by_side else 1):
+                    plan = next(todo, None)
+                    if plan is None:
+                        break
+                    running.append(asyncio.create_task(self.drive(plan)))
+                if not running:
+                    return
+                for item in await running[0]:
+                    yield item
+                running.popleft()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    return method
+
+
+class AsyncClient:
+    """An asyncio client of one node.
+
+    ``target`` is HOST:PORT. With ``coalesce`` the ``resolve`` calls of one event-loop turn become batches, at
+    most ``in_flight_max`` at once. The other keyword arguments are those of ``Options``. Close it, or use it
+    in ``async with``. Every failure is a ``CallFailed``.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        coalesce: bool = False,
+        in_flight_max: int = IN_FLIGHT_DEFAULT,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        **options: Unpack[Options],
+    ) -> None:
+        if in_flight_max < 1:
+            raise ValueError(f"{in_flight_max} batches in flight ask nothing: give 1 or more")
+        self.in_flight_max = in_flight_max
+        self._connection = Connection(target, options)
+        self._coalesce = coalesce
+        self._coalescer: Coalescer | None = None
+        self._sleep = sleep
+        self._channel: grpc.aio.Channel | None = None
+        self._stubs: dict[methods.Method[Any, Any], Any] = {}
+        self._closed = False
+
+    async def close(self) -> None:
+        """Closes the connection; calls in flight fail with CANCELLED."""
+        self._closed = True
+        if self._coalescer is not None:
+            await self._coalescer.close()
+        if self._channel is not None:
+            await self._channel.close(grace=None)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def call(self, method: methods.Method[Req, Resp], request: Req, *, timeout_s: float | None = None) -> Resp:
+        """Makes any unary call of ``resolver.methods``, with retries and, where the request has one, a request_id.
+
+        ``timeout_s`` bounds all attempts together; None takes the client's. Raises ``CallFailed``.
+        """
+        request = plans.with_request_id(method, request)
+        stub = self._stub(method)
+        attempts = self._connection.attempts(timeout_s)
+        before: failures.CallFailed | None = None
+        while True:
+            attempts.start()
+            try:
+                response: Resp = await stub(
+                    request, timeout=attempts.left_s, metadata=attempts.metadata, wait_for_ready=attempts.is_retry
+                )
+            except grpc.RpcError as error:
+                before = await self._pause(attempts, failures.from_grpc(error), before)
+            except asyncio.CancelledError:
+                self._raise_if_closed()
+                raise
+            else:
+                return response
+
+    async def drive(self, plan: plans.Plan[T]) -> T:
+        """Makes the calls of a plan and returns its result. Raises what the plan lets through."""
+        try:
+            call = next(plan)
+            while True:
+                try:
+                    response = await self.call(call.method, call.request, timeout_s=call.timeout_s)
+                except failures.CallFailed as failed:
+                    call = plan.throw(failed)
+                else:
+                    call = plan.send(response)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    async def resolve(
+        self,
+        name: str,
+        *,
+        types: Iterable[str] = (),
+        indexes: Iterable[int] = (),
+        include_restricted: bool = False,
+        timeout_s: float | None = None,
+    ) -> HandleRecord:
+        """Resolves one handle, as ``plans.resolve`` says; in a batch with others when the client coalesces."""
+        if self._coalesce:
+            return await self.resolve_soon(
+                name, types=types, indexes=indexes, include_restricted=include_restricted, timeout_s=timeout_s
+            )
+        return await self._resolve_alone(name, (tuple(types), tuple(indexes), include_restricted, timeout_s))
+
+    def resolve_soon(
+        self,
+        name: str,
+        *,
+        types: Iterable[str] = (),
+        indexes: Iterable[int] = (),
+        include_restricted: bool = False,
+        timeout_s: float | None = None,
+    ) -> asyncio.Future[HandleRecord]:
+        """Asks for a handle in the next batch and returns the future record: the cheapest way to ask for many.
+
+        Works with and without ``coalesce``; ``await asyncio.gather(*map(client.resolve_soon, names))``.
+        """
+        coalescer = self._coalescer
+        if coalescer is None:
+            coalescer = self._coalescer = Coalescer(
+                self._ask_batch, self._resolve_alone, in_flight_max=self.in_flight_max
+            )
+        return coalescer.ask(name, (tuple(types), tuple(indexes), include_restricted, timeout_s))
+
+    resolve_many = _many(plans.resolve_many, side_by_side=True)
+    create = _one(plans.create)
+    update = _one(plans.update)
+    put_values = _one(plans.put_values)
+    remove_values = _one(plans.remove_values)
+    delete = _one(plans.delete)
+    create_many = _many(plans.create_many)
+    list_handles = _many(plans.list_handles)
+    list_records = _many(plans.list_records)
+
+    async def watch(
+        self,
+        from_serial: int = 0,
+        prefixes: Iterable[str] = (),
+        *,
+        include_records: bool = False,
+        stop_at_end: bool = False,
+    ) -> AsyncGenerator[WatchedChange, None]:
+        """The journal from a serial on, as ``Client.watch``; close the iterator (``aclosing``) to leave early."""
+        start = from_serial or await self.drive(plans.newest_serial()) + 1
+        cursor = WatchCursor(start, prefixes, include_records=include_records, stop_at_end=stop_at_end)
+        stub = self._stub(methods.WATCH)
+        attempts = self._connection.stream_attempts()
+        while True:
+            attempts.start()
+            call = stub(cursor.request(), metadata=attempts.metadata)
+            try:
+                async for response in call:
+                    attempts.progress()
+                    for change in cursor.take(response):
+                        yield change
+                if stop_at_end:
+                    return
+                failed = ended()
+            except grpc.RpcError as error:
+                failed = failures.from_grpc(error)
+            except asyncio.CancelledError:
+                self._raise_if_closed()
+                raise
+            finally:
+                call.cancel()
+            await self._pause(attempts, failed, None)
+
+    async def resolve_stream(
+        self,
+        names: AsyncIterable[str] | Iterable[str],
+        *,
+        types: Iterable[str] = (),
+        indexes: Iterable[int] = (),
+        include_restricted: bool = False,
+        open_max: int = OPEN_DEFAULT,
+    ) -> AsyncGenerator[Resolved, None]:
+        """Resolves names as they come, over one stream; yields answers as they come, each with its name.
+
+        At most ``open_max`` questions are open. Reconnects as needed. For names known beforehand
+        ``resolve_many`` is faster.
+        """
+        desk = OpenQuestions(types=types, indexes=indexes, include_restricted=include_restricted, open_max=open_max)
+        talk = Exchange(desk, self._line(methods.STREAM_RESOLVE))
+        async with contextlib.aclosing(talk.run(names)) as answers:
+            async for resolved in answers:
+                yield resolved
+
+    def import_session(
+        self,
+        import_id: str,
+        *,
+        window: int = WINDOW_DEFAULT,
+        on_existing: OnExisting | None = None,
+        validate_only: bool = False,
+    ) -> ImportSession:
+        """An import of any length; ``import_id`` names it when it is resumed. Next: iterate its ``run``."""
+        return ImportSession(
+            import_id,
+            self._line(methods.IMPORT_HANDLES),
+            window=window,
+            on_existing=on_existing,
+            validate_only=validate_only,
+        )
+
+    async def _ask_batch(self, request: BatchResolveRequest, timeout_s: float | None) -> BatchResolveResponse:
+        return await self.call(methods.BATCH_RESOLVE, request, timeout_s=timeout_s)
+
+    async def _resolve_alone(self, name: str, chosen: Chosen) -> HandleRecord:
+        types, indexes, include_restricted, timeout_s = chosen
+        return await self.drive(
+            plans.resolve(
+                name, types=types, indexes=indexes, include_restricted=include_restricted, timeout_s=timeout_s
+            )
+        )
+
+    def _line(self, method: methods.Method[Any, Any]) -> Line:
+        return Line(
+            open_call=lambda metadata: self._stub(method)(metadata=metadata),
+            attempts=self._connection.stream_attempts,
+            sleep=self._sleep,
+            raise_if_closed=self._raise_if_closed,
+        )
+
+    def _stub(self, method: methods.Method[Any, Any]) -> Any:
+        stub = self._stubs.get(method)
+        if stub is None:
+            channel = self._open_channel()
+            makes: dict[methods.Shape, Any] = {
+                methods.Shape.UNARY: channel.unary_unary,
+                methods.Shape.SERVER_STREAM: channel.unary_stream,
+                methods.Shape.BIDIRECTIONAL: channel.stream_stream,
+            }
+            stub = makes[method.shape](method.path, method.request.SerializeToString, method.response.FromString)
+            self._stubs[method] = stub
+        return stub
+
+    def _open_channel(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            target, arguments = self._connection.target, self._connection.channel_options
+            credentials = self._connection.credentials
+            self._channel = (
+                grpc.aio.insecure_channel(target, options=arguments)
+                if credentials is None
+                else grpc.aio.secure_channel(target, credentials, options=arguments)
+            )
+        return self._channel
+
+    async def _pause(
+        self, attempts: Attempts, failed: failures.CallFailed, before: failures.CallFailed | None
+    ) -> failures.CallFailed:
+        """Waits until the next attempt; raises the failure when there is none."""
+        delay_s = None if self._closed else attempts.wait_s(failed)
+        if delay_s is None:
+            raise failed from before
+        await self._sleep(delay_s)
+        return failed
+
+    def _raise_if_closed(self) -> None:
+        """Tells a call that the client was closed under it from a task that the application cancelled."""
+        task = asyncio.current_task()
+        if self._closed and (task is None or not task.cancelling()):
+            raise failures.failure(
+                grpc.StatusCode.CANCELLED, "the client was closed while the call was open: close it after its calls"
+            )
