@@ -27,7 +27,9 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Node(Section, frozen=True):
     """Who the node is and where it keeps what it knows."""
 
-    prefix: Annotated[str, Meta(description="Secondary prefix of the node; fixed at the first start.")] = "88.300"
+    prefix: Annotated[
+        str, Meta(description="Secondary prefix of the node; empty means that of the store, 88.300 for a new one.")
+    ] = ""
     data_dir: Annotated[
         str, Meta(description="Directory of the store, the credentials and the run files; made with mode 0700.")
     ] = "idis-data"

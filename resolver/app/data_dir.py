@@ -1,0 +1,98 @@
+"""The data directory of a node: where everything lies, who may read it, and who owns it now.
+
+    DATA_DIR/                 0700
+    ├── store/                the store
+    ├── credentials/          admin.token (0600), written at the first start only
+    ├── run/                  lock (held by the supervisor), metrics/ of the workers
+    └── endpoints.json        where the doors answer; there while they do
+
+Files others wait for appear whole or not at all: written beside, synced, renamed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class StartRefused(Exception):
+    """The node cannot start; the message says what is wrong and what to do."""
+
+
+class DataDir:
+    """The paths and the files of one data directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.store = self.root / "store"
+        self.credentials = self.root / "credentials"
+        self.admin_token = self.credentials / "admin.token"
+        self.run = self.root / "run"
+        self.metrics = self.run / "metrics"
+        self.lock_file = self.run / "lock"
+        self.endpoints = self.root / "endpoints.json"
+
+    def create(self) -> None:
+        """Make what is missing, readable by the owner only. Raises StartRefused."""
+        try:
+            for directory in (self.root, self.store, self.credentials, self.run, self.metrics):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartRefused(
+                f"the data directory cannot be made: {error.filename}: {error.strerror}. "
+                "Name another one with --data-dir, or give this user the right to write there"
+            ) from error
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Own the directory for the length of the block. Raises StartRefused when another supervisor does."""
+        descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                owner = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
+                raise StartRefused(
+                    f"another node (process {owner}) runs on {self.root}: stop it first, or use another --data-dir"
+                ) from error
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def write_admin_token(self, token: str) -> None:
+        """Keep the administrator's token for the first use."""
+        write_whole(self.admin_token, token.encode("ascii") + b"\n")
+
+    def write_endpoints(self, endpoints: dict[str, str]) -> None:
+        """Tell where the doors answer."""
+        write_whole(self.endpoints, json.dumps(endpoints, indent=2).encode() + b"\n")
+
+    def remove_endpoints(self) -> None:
+        """Nothing answers any more, or not yet."""
+        self.endpoints.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, octets: bytes) -> None:
+    """Put a file in place with mode 0600 so that a reader sees all of it or the one before."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(octets)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

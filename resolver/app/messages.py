@@ -1,0 +1,52 @@
+"""What supervisor and worker say to each other: JSON lines over two pipes.
+
+Standard input of a worker carries ``Assignment`` first and ``Reload`` whenever the configuration was read again; its
+end means that the supervisor is gone, and the worker leaves too. The status pipe carries
+``Status`` the other way: once when every door answers, then every second as a sign of life.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from msgspec import Struct
+
+from resolver.config.settings import Config  # noqa: TC001 - msgspec reads the annotation
+
+BEAT_S = 1.0
+"""Seconds between two signs of life of a worker."""
+
+
+class WorkerExit(IntEnum):
+    """Exit codes of a worker (sysexits.h where it has a fitting one)."""
+
+    DRAINED = 0
+    """It was told to leave and everything is committed."""
+    FAILED = 70
+    """A defect; the log has the trace. Another worker takes its place."""
+    STORE_BROKEN = 75
+    """The engine cannot go on in that process; a new process can."""
+    HOPELESS = 78
+    """Configuration or machine do not allow any worker to run; trying again cannot help."""
+
+
+class Assignment(Struct, frozen=True, tag="assignment"):
+    """Everything a worker needs. ``doors`` maps the name of a door to its host and its port, never 0."""
+
+    worker: int
+    config: Config
+    doors: dict[str, tuple[str, int]]
+    status_fd: int
+
+
+class Reload(Struct, frozen=True, tag="reload"):
+    """The configuration was read again: certificates and registry rows are looked at anew."""
+
+    config: Config
+
+
+class Status(Struct, frozen=True):
+    """A sign of life. ``state`` is starting, ready, draining or failed; ``detail`` says why it failed."""
+
+    state: str
+    detail: str = ""

@@ -1,0 +1,308 @@
+"""The process an operator starts: it owns directory, ports, signals and admin door, and keeps the crew.
+
+Order of a start: directory and lock, store and first start, ports, workers, admin door; when all answer,
+``endpoints.json`` appears. Order of a stop: readiness says no, workers drain, doors close, the file goes.
+SIGTERM and SIGINT drain, a second one stops now; SIGHUP reads the configuration and certificates again; SIGUSR2
+replaces the workers one by one. The supervisor serves no call itself, so it stays small and alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from resolver import __version__
+from resolver.app import backends
+from resolver.app.banner import banner
+from resolver.app.child import Child
+from resolver.app.crew import Crew
+from resolver.app.data_dir import DataDir, StartRefused
+from resolver.app.node_collector import NodeCollector
+from resolver.app.ports import Reservation, listen, reserve
+from resolver.app.systemd import notify, watchdog_interval_s
+from resolver.clock import SystemClock
+from resolver.config.changes import Applied, changes, take_over
+from resolver.config.endpoint import Endpoint
+from resolver.config.sources import ConfigInvalid
+from resolver.errors import ResolverError
+from resolver.registry.first_start import first_start
+from resolver.registry.prefixes import NODE_PREFIX_KEY
+from resolver.telemetry import clean_metrics, collect, configure_logging
+from storage.errors import StorageError
+from storage.lmdb_engine import LmdbEngine
+from storage.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from prometheus_client import CollectorRegistry
+
+    from resolver.config.settings import Config
+    from resolver.transport.admin_http import AdminDoor, Readiness
+
+log = structlog.get_logger()
+
+TICK_S = 1.0
+"""Seconds between two rounds of housekeeping: dead readers pin pages of the store until they are cleared."""
+
+PREFIX_DEFAULT = "88.300"
+"""Node prefix of a new store when none is named: a test prefix of the national system."""
+
+NOT_IN_THIS_VERSION = ("hdl", "http")
+"""Doors that have a place in the configuration and are not built."""
+
+
+class Supervisor:
+    """A node. ``run`` returns the exit code of the process."""
+
+    def __init__(self, config: Config, read_again: Callable[[], Config], *, say: Callable[[str], None] | None) -> None:
+        """Take the configuration, how to read it again, and where the banner goes (None: nowhere)."""
+        self._data = DataDir(Path(config.node.data_dir))
+        self._config = config
+        self._read_again = read_again
+        self._say = say
+        self._clock = SystemClock()
+        self._stop = asyncio.Event()
+        self._now = asyncio.Event()
+        self._jobs: set[asyncio.Task[object]] = set()
+        self._doors: dict[str, tuple[str, int]] = {}
+        self._endpoints: dict[str, str] = {}
+        self._engine: LmdbEngine | None = None
+        self._crew: Crew | None = None
+        self._admin: AdminDoor | None = None
+
+    async def run(self) -> int:
+        """Start, serve, stop. Raises StartRefused with a sentence when the node cannot start."""
+        os.umask(0o077)
+        choice = backends.choose(self._config.grpc.backend)
+        self._data.create()
+        with ExitStack() as held:
+            held.enter_context(self._data.lock())
+            self._data.remove_endpoints()
+            clean_metrics(self._data.metrics)
+            engine = self._open_store()
+            held.callback(engine.close)
+            reservation = self._reserve()
+            held.callback(reservation.close)
+            count = self._config.workers.count or len(os.sched_getaffinity(0))
+            crew = self._crew = Crew(count, self._spawn, lambda: self._config, self._clock)
+            self._collector = NodeCollector(
+                engine, crew, version=__version__, prefix=self._config.node.prefix, backend=choice.name
+            )
+            self._watch_signals()
+            log.info("node starting", version=__version__, workers=count, backend=choice.name, why=choice.why)
+            try:
+                return await self._serve(crew, reservation)
+            finally:
+                self._data.remove_endpoints()
+                if self._admin is not None:
+                    await self._admin.close()
+
+    async def _serve(self, crew: Crew, reservation: Reservation) -> int:
+        """Start the crew, be there until told to stop, drain."""
+        starting = asyncio.create_task(crew.start())
+        stopping = asyncio.create_task(self._stop.wait())
+        ticking = asyncio.create_task(self._tick_forever(crew))
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if starting.done() and not starting.result():
+                await crew.stop(self._now)
+                raise StartRefused(crew.failed.result())
+            if not self._stop.is_set():
+                await self._open(reservation)
+                await stopping
+            notify("STOPPING=1", "STATUS=draining")
+            log.info("node draining")
+            self._data.remove_endpoints()
+            clean = await crew.stop(self._now)
+            log.info("node stopped", clean=clean)
+            return 0 if clean else 1
+        finally:
+            for task in (starting, stopping, ticking, *self._jobs):
+                task.cancel()
+
+    async def _open(self, reservation: Reservation) -> None:
+        """Every worker answers: open the admin door and tell the world."""
+        self._endpoints = {"grpc": reservation.endpoint.reachable().to_text()}
+        await self._open_admin()
+        self._data.write_endpoints(self._endpoints)
+        notify("READY=1", f"STATUS=serving {self._endpoints['grpc']}")
+        log.info("node ready", **self._endpoints)
+        if self._say is not None:
+            tls = bool(self._config.tls.certificate_file)
+            self._say(banner(self._data, self._endpoints, self._config.node.prefix, tls=tls))
+
+    def _open_store(self) -> LmdbEngine:
+        """Open the store and make the administrator at the first start. Raises StartRefused."""
+        try:
+            engine = LmdbEngine(self._data.store, map_octets=self._config.storage.map_octets)
+        except StorageError as error:
+            raise StartRefused(str(error)) from error
+        try:
+            engine.housekeep()
+            self._config = _settle(self._config, _stored_prefix(engine) or PREFIX_DEFAULT)
+            token = first_start(engine, self._config.node.prefix, self._clock.now_us(), secrets.token_bytes)
+            if token is not None:
+                self._data.write_admin_token(token)
+                log.info("first start", prefix=self._config.node.prefix, admin_token=str(self._data.admin_token))
+        except (ResolverError, StorageError, OSError) as error:
+            engine.close()
+            raise StartRefused(str(error)) from error
+        self._engine = engine
+        return engine
+
+    def _reserve(self) -> Reservation:
+        """Hold the port of every door the workers have. Raises StartRefused."""
+        for door in NOT_IN_THIS_VERSION:
+            if wanted := getattr(self._config, door).listen:
+                log.warning("this version has no such door, it stays closed", door=door, listen=wanted)
+        wanted = Endpoint.from_text(self._config.grpc.listen)
+        if not wanted.is_loopback and not self._config.tls.certificate_file:
+            log.warning(
+                "tokens cross the network unencrypted: set tls.certificate_file and tls.key_file", grpc=wanted.to_text()
+            )
+        reservation = reserve("grpc", wanted)
+        self._doors = {"grpc": (reservation.endpoint.host, reservation.endpoint.port)}
+        return reservation
+
+    async def _spawn(self, index: int) -> Child:
+        """Start a worker with the configuration of now."""
+        return await Child.spawn(index, self._config, self._doors, self._data.metrics, self._clock)
+
+    async def _open_admin(self) -> None:
+        """Open the admin door when it is wanted and its libraries are there. Raises StartRefused."""
+        wanted = self._config.admin.listen
+        if not wanted:
+            return
+        try:
+            from resolver.transport.admin_http import AdminDoor  # noqa: PLC0415 - an extra, and slow to load
+        except ImportError as error:
+            log.warning("the admin door stays closed: install the extra idis-node[http]", missing=error.name)
+            return
+        endpoint = Endpoint.from_text(wanted)
+        listening = listen("admin", endpoint)
+        self._admin = AdminDoor(self)
+        await self._admin.start(listening)
+        self._endpoints["admin"] = Endpoint(endpoint.host, listening.getsockname()[1]).reachable().to_text()
+
+    def readiness(self) -> Readiness:
+        """For /readyz: ready while a worker answers, the store opens and nobody told us to leave."""
+        from resolver.transport.admin_http import Readiness  # noqa: PLC0415 - asked by that door only
+
+        assert self._crew is not None  # noqa: S101 - the admin door opens after the crew
+        assert self._engine is not None  # noqa: S101 - and after the store
+        parts = {"workers": f"{self._crew.ready_count} of {len(self._crew.slots)}"}
+        ready = self._crew.ready_count > 0 and not self._stop.is_set()
+        if self._stop.is_set():
+            parts["node"] = "draining"
+        try:
+            space = self._engine.space()
+            parts["storage"] = (
+                "ok" if space.free_octets >= space.reserve_octets else "full: only deletions are accepted"
+            )
+        except (StorageError, OSError) as error:
+            ready, parts["storage"] = False, f"failed: {error}"
+        return Readiness(ready, parts)
+
+    def version(self) -> dict[str, str]:
+        """For /version."""
+        return {"version": __version__, "prefix": self._config.node.prefix}
+
+    def metrics(self) -> CollectorRegistry:
+        """For /metrics."""
+        return collect(self._data.metrics, [self._collector])
+
+    def _watch_signals(self) -> None:
+        """From now on signals are ours."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+        loop.add_signal_handler(signal.SIGUSR2, self._on_roll)
+
+    def _on_stop(self) -> None:
+        """Drain; asked again, stop now."""
+        if self._stop.is_set():
+            log.warning("asked again: stopping now")
+            self._now.set()
+        self._stop.set()
+
+    def _on_reload(self) -> None:
+        """Read the configuration again, keep what cannot change, say what happened."""
+        notify("RELOADING=1")
+        try:
+            after = self._read_again()
+        except ConfigInvalid as error:
+            log.warning("configuration not taken over, the old one stays", faults=error.faults)
+            notify("READY=1")
+            return
+        after = _settle(after, self._config.node.prefix)
+        found = changes(self._config, after)
+        self._config = take_over(self._config, after)
+        configure_logging(self._config.log.level, self._config.log.format)
+        if self._crew is not None:
+            self._crew.reload()
+        by_need = {need: [change.key for change in found if change.applied is need] for need in Applied}
+        log.info(
+            "configuration read again",
+            changed=by_need[Applied.RELOAD],
+            needs_rolling_restart=by_need[Applied.ROLLING],
+            needs_restart=by_need[Applied.RESTART],
+        )
+        notify("READY=1")
+
+    def _on_roll(self) -> None:
+        """Replace the workers beside everything else."""
+        self._job(self._roll())
+
+    async def _roll(self) -> None:
+        """Replace the workers and say how it went."""
+        assert self._crew is not None  # noqa: S101 - signals are watched after the crew was made
+        log.info("rolling restart begins")
+        done = await self._crew.roll()
+        log.info("rolling restart ended", complete=done)
+
+    def _job(self, work: Coroutine[object, object, object]) -> None:
+        """Do something beside; the set keeps the task alive."""
+        task = asyncio.create_task(work)
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
+    async def _tick_forever(self, crew: Crew) -> None:
+        """Every second: clear dead readers, look after the crew, tell systemd that we live."""
+        interval_s = min(TICK_S, watchdog_interval_s() or TICK_S)
+        while True:
+            await asyncio.sleep(interval_s)
+            crew.tick()
+            notify("WATCHDOG=1")
+            if self._engine is not None:
+                try:
+                    self._engine.housekeep()
+                except (StorageError, OSError) as error:
+                    log.warning("housekeeping failed", why=str(error))
+
+
+def _settle(config: Config, prefix: str) -> Config:
+    """The configuration with an absolute data directory and a node prefix, ``prefix`` when it names none."""
+    node = config.node
+    settled = msgspec.structs.replace(node, data_dir=str(Path(node.data_dir).absolute()), prefix=node.prefix or prefix)
+    return msgspec.structs.replace(config, node=settled)
+
+
+def _stored_prefix(engine: LmdbEngine) -> str:
+    """The node prefix the store was made for, empty for a new store."""
+    with engine.read() as reader:
+        return (reader.get(Table.META, NODE_PREFIX_KEY) or b"").decode()
+
+
+async def supervise(config: Config, read_again: Callable[[], Config], *, say: Callable[[str], None] | None) -> int:
+    """Run a node to its end; the exit code. Raises StartRefused."""
+    return await Supervisor(config, read_again, say=say).run()

@@ -1,0 +1,258 @@
+"""A worker: one process, one loop, one store, every door.
+
+It is started by the supervisor with an ``Assignment`` on standard input and never alone. SIGTERM
+drains it: health says NOT_SERVING, a delay lets balancers notice, no new connections, calls in flight get
+their grace, the write lane commits, exit 0. A second SIGTERM skips the waiting. The end of standard input means
+that the supervisor is gone and acts like both. A broken store ends the process so that a new one can go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+import uvloop
+
+from resolver import __version__
+from resolver.app import backends
+from resolver.app.data_dir import DataDir, StartRefused
+from resolver.app.messages import BEAT_S, Assignment, Reload, Status, WorkerExit
+from resolver.clock import SystemClock
+from resolver.service import Service, ServiceOptions
+from resolver.telemetry import WorkerMetrics, configure_logging
+from resolver.transport.tls import CertificateUnusable, TlsFiles
+from storage.errors import StorageError, StoreBroken, StoreUnusable
+from storage.lmdb_engine import LmdbEngine
+
+if TYPE_CHECKING:
+    from resolver.config.settings import Config
+
+log = structlog.get_logger()
+
+LEFTOVER_S = 10
+"""Seconds for what is left of a leaving process; then the alarm's default action ends whatever hangs."""
+
+
+class Worker:
+    """The life of one worker."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
+        self._config = assignment.config
+        self._clock = SystemClock()
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._exit = WorkerExit.DRAINED
+        self._state = "starting"
+        self._metrics = WorkerMetrics()
+        self._tls: TlsFiles | None = None
+        self._engine: LmdbEngine | None = None
+        self._service: Service | None = None
+
+    async def run(self) -> int:
+        """Serve until told to leave; the exit code."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._on_term)
+        loop.set_exception_handler(_log_loop_error)
+        os.set_blocking(self._assignment.status_fd, False)
+        listener = asyncio.create_task(self._listen())
+        self._say("starting")
+        try:
+            require_upb()
+            self._tls = tls_files(self._config, self._clock)
+            data = DataDir(Path(self._config.node.data_dir))
+            self._engine = LmdbEngine(data.store, map_octets=self._config.storage.map_octets)
+            self._service = Service(
+                self._engine,
+                self._clock,
+                secrets.token_bytes,
+                to_service_options(self._config),
+                version=__version__,
+            )
+            await self._serve(self._service)
+        except (StartRefused, CertificateUnusable, StoreUnusable) as error:
+            log.error("worker cannot run", why=str(error))  # noqa: TRY400 - the sentence says it all
+            self._say("failed", str(error))
+            self._exit = WorkerExit.HOPELESS
+        except StoreBroken as error:
+            self._on_broken(error)
+        except Exception as error:
+            log.exception("worker failed")
+            self._say("failed", f"{type(error).__name__}: {error}")
+            self._exit = WorkerExit.FAILED
+        finally:
+            listener.cancel()
+            if self._engine is not None:
+                self._engine.close()
+        return self._exit
+
+    async def _serve(self, service: Service) -> None:
+        """Open the doors, wait, drain; whatever happens the write lane commits what it took."""
+        host, port = self._assignment.doors["grpc"]
+        choice = backends.choose(self._config.grpc.backend)
+        await service.start()
+        beat = asyncio.create_task(self._beat())
+        try:
+            door = backends.make_door(
+                choice.name,
+                service,
+                self._metrics.observe_call,
+                self._clock,
+                reflection=self._config.grpc.reflection,
+            )
+            await door.start(host, port, self._tls)
+            door.set_serving(True)
+            self._say("ready")
+            log.info("worker ready", grpc=f"{host}:{port}", backend=choice.name, tls=self._tls is not None)
+            await self._stop.wait()
+            door.set_serving(False)
+            if self._exit is WorkerExit.DRAINED:
+                self._say("draining")
+            await self._drain(door)
+        finally:
+            await service.close()
+            beat.cancel()
+            self._metrics.flush()
+        log.info("worker drained")
+
+    async def _drain(self, door: backends.GrpcDoor) -> None:
+        """Let callers go: delay, refuse, grace; hurried, all at once."""
+        drain = self._config.drain
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), drain.delay_s)
+        hurry = asyncio.create_task(self._hurry.wait())
+        leaving = asyncio.create_task(door.drain(0.0 if self._hurry.is_set() else drain.grace_s))
+        await asyncio.wait({hurry, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not leaving.done():
+            await door.drain(0.0)
+        hurry.cancel()
+        await leaving
+
+    async def _beat(self) -> None:
+        """Every second: carry the metrics over, look whether the store still works, say that we live."""
+        assert self._engine is not None  # noqa: S101 - opened before the doors
+        while True:
+            await asyncio.sleep(BEAT_S)
+            try:
+                self._metrics.flush()
+                with self._engine.read():
+                    pass
+            except StoreBroken as error:
+                self._on_broken(error)
+            except (StorageError, OSError) as error:
+                log.warning("the store or the metrics failed for a moment", why=str(error))
+            self._say(self._state)
+
+    async def _listen(self) -> None:
+        """Take in reloads until the supervisor is gone."""
+        reader = asyncio.StreamReader(limit=1 << 20)
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            self._reload(msgspec.json.decode(line, type=Reload).config)
+        log.warning("the supervisor is gone, leaving")
+        self._hurry.set()
+        self._stop.set()
+        signal.alarm(LEFTOVER_S)
+
+    def _reload(self, config: Config) -> None:
+        """Take over what acts at once; the supervisor has said what does not."""
+        self._config = config
+        configure_logging(config.log.level, config.log.format, fields={"worker": self._assignment.worker})
+        if self._tls is not None:
+            self._tls.recheck()
+        if self._service is not None:
+            self._service.refresh()
+
+    def _on_term(self) -> None:
+        """Leave; told again, leave at once."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    def _on_broken(self, error: StoreBroken) -> None:
+        """The store cannot go on in this process: let a new one take over."""
+        log.error("the store is broken in this process, leaving", why=str(error))
+        self._say("failed", str(error))
+        self._exit = WorkerExit.STORE_BROKEN
+        self._hurry.set()
+        self._stop.set()
+
+    def _say(self, state: str, detail: str = "") -> None:
+        """Write a status line; a full pipe or a gone supervisor loses it."""
+        self._state = state
+        with suppress(OSError):
+            os.write(self._assignment.status_fd, msgspec.json.encode(Status(state, detail)) + b"\n")
+
+
+def to_service_options(config: Config) -> ServiceOptions:
+    """What the service wants to know of the configuration."""
+    return ServiceOptions(
+        record_octets_max=config.storage.record_octets_max,
+        public_resolution=config.access.public_resolution,
+        statistics_flush_s=config.statistics.flush_s,
+        watch_poll_s=config.watch.poll_s,
+        watch_write_timeout_s=config.watch.write_timeout_s,
+        group_jobs_max=config.lane.group_jobs_max,
+        lane_queue_max=config.lane.queue_max,
+    )
+
+
+def tls_files(config: Config, clock: SystemClock) -> TlsFiles | None:
+    """The certificates of the gRPC door, None without TLS. Raises CertificateUnusable."""
+    tls = config.tls
+    if not tls.certificate_file:
+        return None
+    client_ca = Path(tls.client_ca_file) if tls.client_ca_file else None
+    return TlsFiles(Path(tls.certificate_file), Path(tls.key_file), client_ca, poll_s=tls.poll_s, clock=clock)
+
+
+def require_upb() -> None:
+    """Raise StartRefused unless protobuf runs on its C core: pure Python is slow and has had recursion faults."""
+    from google.protobuf.internal import api_implementation  # noqa: PLC0415 - asked once
+
+    kind = api_implementation.Type()
+    if kind != "upb":
+        raise StartRefused(
+            f"protobuf runs on its {kind!r} core, not on upb: unset PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION "
+            "and install a protobuf wheel made for this machine"
+        )
+
+
+def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An error nobody awaited is logged like any other."""
+    error = context.get("exception")
+    log.error(str(context.get("message", "error in the loop")), exc_info=error)
+
+
+def main() -> int:
+    """Read the assignment and live."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)  # a terminal sends them to all; the supervisor decides
+    with open(0, "rb", buffering=0, closefd=False) as control:
+        line = control.readline()
+    if not line:
+        return WorkerExit.HOPELESS
+    assignment = msgspec.json.decode(line, type=Assignment)
+    configure_logging(assignment.config.log.level, assignment.config.log.format, fields={"worker": assignment.worker})
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(_run(assignment))
+        signal.alarm(LEFTOVER_S)
+        return code
+
+
+async def _run(assignment: Assignment) -> int:
+    """Make the worker inside its loop."""
+    return await Worker(assignment).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

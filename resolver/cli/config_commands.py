@@ -1,0 +1,74 @@
+"""``idis config show`` and ``idis config check``: what the configuration is, and whether a file is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from resolver.config import listing
+from resolver.config.sources import ConfigInvalid, load
+
+EXIT_CONFIG = 78
+"""The configuration is invalid (EX_CONFIG of sysexits.h)."""
+
+
+def wants_json(ctx: click.Context) -> bool:
+    """Whether this command or the root command was given --json."""
+    scope: click.Context | None = ctx
+    while scope is not None:
+        if scope.params.get("as_json"):
+            return True
+        scope = scope.parent
+    return False
+
+
+@click.group("config")
+def config() -> None:
+    """Show and check the configuration."""
+
+
+@config.command("show")
+@click.option(
+    "--config",
+    "config_file",
+    envvar="IDIS_CONFIG",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Configuration file to start from.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: value, default, sentence, variable, when applied.")
+@click.pass_context
+def show(ctx: click.Context, config_file: Path | None, as_json: bool) -> None:  # noqa: ARG001, FBT001 - wants_json reads it
+    """Print every key with its value and one sentence, as TOML that is itself a configuration."""
+    try:
+        found = load(config_file, os.environ)
+    except ConfigInvalid as error:
+        _refuse(error, as_json=wants_json(ctx))
+    click.echo(listing.to_json(found) if wants_json(ctx) else listing.to_toml(found), nl=wants_json(ctx))
+
+
+@config.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def check(ctx: click.Context, file: Path, as_json: bool) -> None:  # noqa: ARG001, FBT001 - wants_json reads it
+    """Tell whether FILE is a configuration; the exit code is 0 or 78."""
+    try:
+        load(file)
+    except ConfigInvalid as error:
+        _refuse(error, as_json=wants_json(ctx))
+    click.echo(json.dumps({"ok": True, "faults": []}) if wants_json(ctx) else f"{file} is a valid configuration")
+
+
+def _refuse(error: ConfigInvalid, *, as_json: bool) -> NoReturn:
+    """Print the faults and end."""
+    if as_json:
+        click.echo(json.dumps({"ok": False, "faults": error.faults}, ensure_ascii=False))
+    else:
+        for fault in error.faults:
+            click.echo(f"error: {fault}", err=True)
+    sys.exit(EXIT_CONFIG)

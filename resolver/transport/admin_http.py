@@ -1,0 +1,111 @@
+"""The admin door: /livez, /readyz, /metrics, /version over plain HTTP, for operators and balancers.
+
+It runs in the supervisor and knows the node only by ``View``. A full disk does not make a node unready:
+it still resolves, and taking it out of rotation would help nobody; /readyz says it in its body and
+``idis_store_free_bytes`` in /metrics. Needs the extra ``[http]``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+    from starlette.requests import Request
+
+
+class Readiness(NamedTuple):
+    """Whether callers should come, and what is the matter part by part."""
+
+    ready: bool
+    parts: dict[str, str]
+
+
+class View(Protocol):
+    """What the admin door may ask of the node."""
+
+    def readiness(self) -> Readiness:
+        """The state of now."""
+
+    def version(self) -> dict[str, str]:
+        """Who the node is."""
+
+    def metrics(self) -> CollectorRegistry:
+        """Everything that is counted."""
+
+
+def make_app(view: View) -> Starlette:
+    """The pages."""
+
+    async def livez(_request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_request: Request) -> Response:
+        readiness = view.readiness()
+        return JSONResponse({"ready": readiness.ready, **readiness.parts}, status_code=200 if readiness.ready else 503)
+
+    async def version(_request: Request) -> Response:
+        return JSONResponse(view.version())
+
+    async def metrics(_request: Request) -> Response:
+        # Many worker files take a while to sum; the loop has signals to see to.
+        text = await asyncio.to_thread(generate_latest, view.metrics())
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    pages = {"/livez": livez, "/readyz": readyz, "/version": version, "/metrics": metrics}
+    return Starlette(routes=[Route(path, page) for path, page in pages.items()])
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to the supervisor."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+class AdminDoor:
+    """The door on a listening socket."""
+
+    def __init__(self, view: View) -> None:
+        self._app = make_app(view)
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, listening: socket.socket) -> None:
+        """Answer on the socket; returns when it does."""
+        settings: dict[str, Any] = {
+            "lifespan": "off",
+            "log_config": None,
+            "access_log": False,
+            "server_header": False,
+            "loop": "none",
+            "ws": "none",
+            "limit_concurrency": 100,
+            "timeout_keep_alive": 30,
+            "timeout_graceful_shutdown": 2,
+        }
+        server = _Server(uvicorn.Config(self._app, **settings))
+        self._server = server
+        self._task = asyncio.create_task(server.serve(sockets=[listening]))
+        while not server.started and not self._task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.005)
+        if self._task.done():
+            self._task.result()
+
+    async def close(self) -> None:
+        """Stop answering."""
+        if self._server is not None and self._task is not None:
+            self._server.should_exit = True
+            await self._task
