@@ -341,3 +341,15 @@ class InternalError(Unavailable):
     """A defect of the node; the log has the trace."""
 
     reason = "INTERNAL"
+
+
+def leaves() -> dict[str, type[ResolverError]]:
+    """Every leaf of the tree by its reason."""
+    found: dict[str, type[ResolverError]] = {}
+    branches: list[type[ResolverError]] = [ResolverError]
+    while branches:
+        for branch in branches.pop().__subclasses__():
+            branches.append(branch)
+            if "reason" in vars(branch):
+                found[branch.reason] = branch
+    return found

@@ -20,8 +20,8 @@ from resolver.v1 import resolution_pb2 as resolution
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-Req = TypeVar("Req", bound="Message")
-Resp = TypeVar("Resp", bound="Message")
+Req_co = TypeVar("Req_co", bound="Message", covariant=True)
+Resp_co = TypeVar("Resp_co", bound="Message", covariant=True)
 
 
 class Shape(Enum):
@@ -33,13 +33,13 @@ class Shape(Enum):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Method(Generic[Req, Resp]):
+class Method(Generic[Req_co, Resp_co]):
     """One gRPC method. ``writes`` tells that it changes the store; ``octets_max`` bounds one request message."""
 
     service: str
     name: str
-    request: type[Req]
-    response: type[Resp]
+    request: type[Req_co]
+    response: type[Resp_co]
     shape: Shape = Shape.UNARY
     writes: bool = False
     octets_max: int = limits.SMALL_MESSAGE_OCTETS_MAX

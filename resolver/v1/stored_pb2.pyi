@@ -54,14 +54,35 @@ class StoredKey(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., principal_id: _Optional[str] = ..., kind: _Optional[int] = ..., description: _Optional[str] = ..., create_time_us: _Optional[int] = ..., expire_time_us: _Optional[int] = ..., revoked: _Optional[bool] = ...) -> None: ...
 
 class StoredOutcome(_message.Message):
-    __slots__ = ("fingerprint", "time_us", "response")
+    __slots__ = ("fingerprint", "time_us", "response", "refusal")
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     TIME_US_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
     fingerprint: bytes
     time_us: int
     response: bytes
-    def __init__(self, fingerprint: _Optional[bytes] = ..., time_us: _Optional[int] = ..., response: _Optional[bytes] = ...) -> None: ...
+    refusal: StoredRefusal
+    def __init__(self, fingerprint: _Optional[bytes] = ..., time_us: _Optional[int] = ..., response: _Optional[bytes] = ..., refusal: _Optional[_Union[StoredRefusal, _Mapping]] = ...) -> None: ...
+
+class StoredRefusal(_message.Message):
+    __slots__ = ("reason", "message", "field", "details")
+    class DetailsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    field: str
+    details: _containers.ScalarMap[str, str]
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class StoredImport(_message.Message):
     __slots__ = ("durable_sequence", "time_us")

@@ -1,0 +1,259 @@
+"""The write lane: one thread that commits what is queued in groups, and acknowledges only after the commit.
+
+A commit costs one ``fdatasync`` however many jobs it holds, so grouping is worth a factor of some hundreds. A lane
+belongs to one worker; the lanes of several workers take turns by the store's own writer lock. Jobs prepare
+themselves before the lock is taken, so that one worker checks while another one writes.
+
+A job decides first and changes last: when it raises a ``ResolverError`` it has changed nothing, and the group
+goes on without it. Any other exception undoes the group, whose jobs are then tried one by one, so that one defect
+cannot fail its neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import structlog
+
+from resolver.errors import InternalError, Overloaded, RecordCorrupt, ResolverError, ShuttingDown, StorageFailed
+from resolver.errors import StorageFull as NoRoom
+from resolver.node.ledger import Ledger
+from storage.errors import RowCorrupt, StorageError, StoreBroken, StoreFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resolver.clock import Clock
+    from storage.engine import Engine
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+_log = structlog.get_logger("lane")
+
+FULL_MESSAGE = (
+    "the disk of the node has no room for writes, reads go on: free space or give the data directory a larger file "
+    "system; writes resume by themselves"
+)
+_RETRY_FULL_S = 2.0
+_RETRY_BUSY_S = 0.2
+
+
+class Job(Protocol[T_co]):
+    """Something to be written."""
+
+    cost: int
+    """Rows of the job: what queue and group sizes count."""
+    frees_space: bool
+    """Whether the job is accepted into the reserve of a full disk: deletions are."""
+
+    def prepare(self) -> None:
+        """Check what needs no transaction. Raises ResolverError."""
+
+    def apply(self, ledger: Ledger) -> T_co:
+        """Decide, then change the ledger. Raises ResolverError before any change."""
+
+
+@dataclass(slots=True)
+class _Queued(Generic[T]):
+    job: Job[T]
+    future: asyncio.Future[T]
+    result: T | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What the lane tells of a group: jobs, rows, seconds from lock to disk, and the newest serial."""
+
+    jobs: int
+    rows: int
+    seconds: float
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneOptions:
+    """Limits of a lane, in rows. ``acknowledge_early`` is the planted fault that the durability tests must catch."""
+
+    group_rows_max: int
+    queue_rows_max: int
+    acknowledge_early: bool = False
+    on_commit: Callable[[Commit], None] = field(default=lambda _: None)
+    on_broken: Callable[[], None] = field(default=lambda: None)
+
+
+class WriteLane:
+    """Queue and thread. ``start`` it on a running loop; ``close`` writes what is queued."""
+
+    def __init__(self, engine: Engine, clock: Clock, options: LaneOptions) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._options = options
+        self._queue: deque[_Queued[Any]] = deque()
+        self._queued_rows = 0
+        self._wake = threading.Condition()
+        self._closing = False
+        self._room: asyncio.Event
+        self._loop: asyncio.AbstractEventLoop
+        self._thread = threading.Thread(target=self._run, name="write-lane", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; call it on the loop that will submit."""
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Refuse new jobs, write the queued ones, and end the thread."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
+
+    @property
+    def queued_rows(self) -> int:
+        """Rows waiting."""
+        return self._queued_rows
+
+    async def submit(self, job: Job[T], *, patient: bool = False) -> T:
+        """Write a job and return its result once it is durable.
+
+        Raises what the job raises; StorageFull, StorageFailed; Overloaded when the queue is full, unless ``patient``:
+        then it waits for room.
+        """
+        while self._queued_rows and self._queued_rows + job.cost > self._options.queue_rows_max:
+            if not patient:
+                raise Overloaded(
+                    f"{self._queued_rows} rows wait to be written: slow down and try again",
+                    retry_after_s=_RETRY_BUSY_S,
+                )
+            self._room.clear()
+            await self._room.wait()
+        queued: _Queued[Any] = _Queued(job, self._loop.create_future())
+        with self._wake:
+            if self._closing:
+                raise ShuttingDown("this worker is shutting down: try again, another one answers")
+            self._queue.append(queued)
+            self._queued_rows += job.cost
+            self._wake.notify()
+        result: T = await queued.future
+        return result
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._queue and not self._closing:
+                    self._wake.wait()
+                if not self._queue:
+                    return
+                group = self._take()
+            self._prepare(group)
+            self._commit_group([queued for queued in group if queued.error is None])
+            self._deliver(group)
+
+    def _take(self) -> list[_Queued[Any]]:
+        """The next group: as many jobs as are queued, up to the limit of rows."""
+        group: list[_Queued[Any]] = []
+        rows = 0
+        while self._queue and (not group or rows + self._queue[0].job.cost <= self._options.group_rows_max):
+            queued = self._queue.popleft()
+            rows += queued.job.cost
+            if not queued.future.cancelled():
+                group.append(queued)
+        self._queued_rows -= rows
+        return group
+
+    @staticmethod
+    def _prepare(group: list[_Queued[Any]]) -> None:
+        for queued in group:
+            try:
+                queued.job.prepare()
+            except ResolverError as error:
+                queued.error = error
+            except Exception as error:  # noqa: BLE001 - a defect in one job must not stop the lane
+                queued.error = _defect(error)
+
+    def _commit_group(self, group: list[_Queued[Any]]) -> None:
+        """Write a group; after an unexpected failure, its jobs one by one."""
+        if not group:
+            return
+        try:
+            self._refuse_without_room(group)
+            self._commit([queued for queued in group if queued.error is None])
+        except StorageError as error:
+            failure = self._storage_failure(error)
+            for queued in group:
+                queued.error = queued.error or failure
+        except Exception as error:  # noqa: BLE001 - a defect in one job must not stop the lane
+            if len(group) == 1:
+                group[0].error = _defect(error)
+                return
+            for queued in group:
+                queued.error = None
+                self._commit_group([queued])
+
+    def _refuse_without_room(self, group: list[_Queued[Any]]) -> None:
+        space = self._engine.space()
+        if space.free_octets >= space.reserve_octets:
+            return
+        for queued in group:
+            if not queued.job.frees_space:
+                queued.error = NoRoom(FULL_MESSAGE, retry_after_s=_RETRY_FULL_S)
+
+    def _commit(self, group: list[_Queued[Any]]) -> None:
+        if not group:
+            return
+        with self._engine.write() as writer:
+            started = time.perf_counter()
+            ledger = Ledger(writer, self._clock.now_us())
+            for queued in group:
+                try:
+                    queued.result = queued.job.apply(ledger)
+                except ResolverError as error:
+                    queued.error = error
+            ledger.close()
+            if self._options.acknowledge_early:
+                self._deliver(group)
+        rows = sum(queued.job.cost for queued in group)
+        self._options.on_commit(Commit(len(group), rows, time.perf_counter() - started, ledger.serial))
+
+    def _storage_failure(self, error: StorageError) -> ResolverError:
+        if isinstance(error, StoreFull):
+            return NoRoom(FULL_MESSAGE, retry_after_s=_RETRY_FULL_S)
+        if isinstance(error, RowCorrupt):
+            _log.error("row corrupt", error=str(error))
+            return RecordCorrupt(f"{error}; nothing was written")
+        _log.error("commit failed", error=str(error))
+        if isinstance(error, StoreBroken):
+            self._loop.call_soon_threadsafe(self._options.on_broken)
+        return StorageFailed(
+            "the store of the node failed and nothing was written: try again; the operator finds the cause in the log",
+            retry_after_s=_RETRY_FULL_S,
+        )
+
+    def _deliver(self, group: list[_Queued[Any]]) -> None:
+        self._loop.call_soon_threadsafe(self._settle, group)
+
+    def _settle(self, group: list[_Queued[Any]]) -> None:
+        for queued in group:
+            if queued.future.done():
+                continue
+            if queued.error is not None:
+                queued.future.set_exception(queued.error)
+            else:
+                queued.future.set_result(queued.result)
+        self._room.set()
+
+
+def _defect(error: Exception) -> InternalError:
+    """The answer for a defect of ours; the log gets the trace."""
+    _log.error("defect in a write job", exc_info=error)
+    return InternalError("the node has a defect and nothing was written: the operator finds the trace in the log")

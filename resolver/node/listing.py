@@ -1,0 +1,105 @@
+"""Pages of ordered tables, and the opaque tokens that continue them (AIP-158).
+
+A token is the last key seen and the list it belongs to; it grants nothing, because every page asks the policy
+again.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from resolver import limits
+from resolver.errors import InvalidField, InvalidPageToken, RecordCorrupt
+from resolver.handle.name import Prefix, fold_octets
+from resolver.node import record_octets, values
+from resolver.v1 import handle_pb2 as pb
+from resolver.v1 import stored_pb2 as stored
+from storage.errors import RowCorrupt
+from storage.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from storage.engine import Reader
+
+_TOKEN_OCTETS_MAX = 1_024
+
+
+def after(prefix: bytes) -> bytes | None:
+    """The least key greater than every key that starts with ``prefix``; None when there is none."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
+
+
+def page_size(asked: int) -> int:
+    """Rows of a page. Raises InvalidField above the limit."""
+    if asked > limits.PAGE_MAX:
+        raise InvalidField(
+            f"page_size is {asked}; at most {limits.PAGE_MAX} are allowed: ask for further pages by their tokens",
+            field="page_size",
+        )
+    return asked or limits.PAGE_DEFAULT
+
+
+def token_for(listing: str, last_key: bytes) -> str:
+    """The token that continues a list after a key."""
+    return base64.urlsafe_b64encode(listing.encode() + b"\0" + last_key).decode().rstrip("=")
+
+
+def start_of(listing: str, token: str, first: bytes) -> bytes:
+    """Where a page starts: at ``first``, or after the key of the token. Raises InvalidPageToken."""
+    if not token:
+        return first
+    try:
+        octets = base64.urlsafe_b64decode(token[:_TOKEN_OCTETS_MAX] + "=" * (-len(token) % 4))
+    except (ValueError, binascii.Error):
+        octets = b""
+    name, nul, key = octets.partition(b"\0")
+    if not nul or name != listing.encode() or key < first:
+        raise InvalidPageToken(
+            "page_token was not made for this list: send next_page_token of the page before with the same request",
+            field="page_token",
+        )
+    return key + b"\0"
+
+
+def handles(
+    reader: Reader, prefix: Prefix, suffix_start: str, token: str, *, size: int, include_restricted: bool
+) -> Iterator[tuple[bytes, pb.HandleRecord]]:
+    """Key and record of the handles of one page, in key order; at most ANSWER_OCTETS_MAX octets together.
+
+    With ``include_restricted`` a record also has the values its owner may read.
+    """
+    suffix = fold_octets(suffix_start.encode("utf-8", "surrogatepass"))
+    first = (prefix.handle_key_start + suffix)[: limits.KEY_WHOLE_OCTETS_MAX]
+    start = start_of(f"handles {prefix.folded}", token, first)
+    octets = 0
+    try:
+        for count, (key, body) in enumerate(reader.scan(Table.RECORDS, start, after(first))):
+            record = record_octets.parse(body)
+            if include_restricted:
+                _add_restricted(reader, key, record)
+            octets += len(body)
+            if count == size or (count and octets > limits.ANSWER_OCTETS_MAX):
+                return
+            yield key, record
+    except RowCorrupt as error:
+        raise RecordCorrupt(
+            f"the list meets a record that is damaged on disk, after {start!r}: the operator can restore it from a "
+            "backup or a mirror"
+        ) from error
+
+
+def _add_restricted(reader: Reader, key: bytes, record: pb.HandleRecord) -> None:
+    hidden = reader.get(Table.RESTRICTED, key)
+    if hidden is None:
+        return
+    merged = [
+        *record.values,
+        *(value for value in stored.StoredRestricted.FromString(hidden).values if values.readable_by_admin(value)),
+    ]
+    merged.sort(key=lambda value: value.index)
+    del record.values[:]
+    record.values.extend(merged)

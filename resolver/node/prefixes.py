@@ -1,0 +1,106 @@
+"""Which prefixes this node answers for: the rows of PREFIXES seen by resolution and registration.
+
+The life cycle itself is the registry's. ``ServedPrefixes`` is the per-worker cache of resolution: it is
+dropped as a whole when the registry version changes, at most a second after the change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from resolver.errors import HandleNotFound, PrefixElsewhere, PrefixNotEnabled, PrefixNotServed, Refused
+from resolver.handle.name import PREFIX_OF_PREFIXES
+from resolver.v1 import registry_pb2 as registry
+from storage.tables import Table
+
+if TYPE_CHECKING:
+    from storage.engine import Reader
+
+_CACHE_MAX = 200_000
+
+
+def prefix_row(reader: Reader, folded: str) -> registry.Prefix | None:
+    """The row of a folded prefix, None when the node does not know it."""
+    body = reader.get(Table.PREFIXES, folded.encode())
+    return None if body is None else registry.Prefix.FromString(body)
+
+
+def why_not_served(row: registry.Prefix | None, prefix: str) -> Refused | None:
+    """Why handles of the prefix cannot be answered here; None when they can."""
+    if row is None:
+        return PrefixNotServed(
+            f"prefix {prefix[:80]!r} is not served by this node: check it, or ask the node it belongs to",
+            details={"prefix": prefix[:80]},
+        )
+    if row.status != registry.PREFIX_STATUS_ENABLED:
+        status = registry.PrefixStatus.Name(row.status).removeprefix("PREFIX_STATUS_").lower().replace("_", " ")
+        return PrefixNotEnabled(
+            f"prefix {row.prefix!r} is not in service, its status is {status!r}: the administrator of the node can "
+            "enable it",
+            details={"prefix": row.prefix, "status": status},
+        )
+    if row.hosting == registry.HOSTING_ELSEWHERE:
+        routes = ", ".join(f"{route.address}:{route.tcp_port or route.udp_port}" for route in row.routes)
+        return PrefixElsewhere(
+            f"handles of prefix {row.prefix!r} live in another node: ask {routes or 'its enterprise'}",
+            details={"prefix": row.prefix, "routes": routes},
+        )
+    if not row.homed:
+        return PrefixNotServed(
+            f"prefix {row.prefix!r} is registered and not homed in this node: home it first",
+            details={"prefix": row.prefix},
+        )
+    return None
+
+
+class ServedPrefixes:
+    """Answers "is this prefix served here?" from memory; ``drop`` when the registry changed."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[str, Refused | None] = {PREFIX_OF_PREFIXES: None}
+        self._owners: dict[str, str | None] = {PREFIX_OF_PREFIXES: ""}
+
+    def drop(self) -> None:
+        """Forget everything."""
+        self._reasons = {PREFIX_OF_PREFIXES: None}
+        self._owners = {PREFIX_OF_PREFIXES: ""}
+
+    def refusal(self, reader: Reader, folded: str) -> Refused | None:
+        """Why the prefix is not served; None when it is."""
+        try:
+            return self._reasons[folded]
+        except KeyError:
+            return self._load(reader, folded)
+
+    def owner(self, reader: Reader, folded: str) -> str | None:
+        """The enterprise that owns the prefix, "" for the node, None for an unknown prefix."""
+        if folded not in self._owners:
+            self._load(reader, folded)
+        return self._owners.get(folded)
+
+    def _load(self, reader: Reader, folded: str) -> Refused | None:
+        row = prefix_row(reader, folded)
+        reason = why_not_served(row, folded)
+        if row is None:
+            return reason  # unknown prefixes are asked by anybody: they may not fill the cache
+        if len(self._reasons) >= _CACHE_MAX:
+            self.drop()
+        self._reasons[folded] = reason
+        self._owners[folded] = row.enterprise_id
+        return reason
+
+    def require(self, reader: Reader, folded: str) -> None:
+        """Raise the refusal of a prefix that is not served."""
+        reason = self.refusal(reader, folded)
+        if reason is not None:
+            raise reason.with_traceback(None)
+
+    def absent(self, reader: Reader, folded: str, name: str) -> Refused:
+        """What to say of a handle without a record: that it, or already its prefix, is not here."""
+        reason = self.refusal(reader, folded)
+        if reason is not None:
+            return reason.with_traceback(None)
+        return HandleNotFound(
+            f"handle {name[:200]!r} is not registered: check its spelling, or register it",
+            details={"name": name[:200]},
+        )

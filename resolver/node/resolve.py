@@ -1,0 +1,111 @@
+"""Answering what a handle is: the fast way hands out stored octets, the slow way filters and merges.
+
+An answer is always field 1 of the response, ready to be sent or joined with others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from resolver import limits
+from resolver.errors import RecordCorrupt, TooManyItems, ValuesNotFound
+from resolver.handle.name import Handle, fold, key_of_octets, type_matches
+from resolver.node import record_octets, values
+from resolver.node.authorize import Action, Caller, require
+from resolver.v1 import handle_pb2 as pb
+from resolver.v1 import stored_pb2 as stored
+from storage.errors import RowCorrupt
+from storage.tables import MARK, Table, marks_of, unseal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resolver.node.prefixes import ServedPrefixes
+    from storage.engine import Reader
+
+_FILTERS_MAX = 256
+
+
+class Filter(NamedTuple):
+    """Which values are wanted; nothing at all means every public value."""
+
+    types: tuple[str, ...] = ()
+    indexes: frozenset[int] = frozenset()
+    include_restricted: bool = False
+
+    @classmethod
+    def of(cls, types: Sequence[str], indexes: Sequence[int], *, include_restricted: bool) -> Filter | None:
+        """The filter of a request; None when every public value is wanted. Raises TooManyItems."""
+        if not types and not indexes and not include_restricted:
+            return None
+        if len(types) + len(indexes) > _FILTERS_MAX:
+            raise TooManyItems(
+                f"more than {_FILTERS_MAX} types and indexes are asked: ask for all values instead", field="types"
+            )
+        return cls(tuple(types), frozenset(indexes), include_restricted)
+
+    def wants(self, value: pb.HandleValue) -> bool:
+        """Whether a value is asked for: by a type or by an index, or because neither is given."""
+        if not self.types and not self.indexes:
+            return True
+        return value.index in self.indexes or any(type_matches(type_, value.type) for type_ in self.types)
+
+
+def resolve(reader: Reader, served: ServedPrefixes, caller: Caller, name: str, wanted: Filter | None) -> bytes:
+    """The record of a handle as field 1 of an answer.
+
+    Raises InvalidName, HandleNotFound, ValuesNotFound, a prefix refusal, PermissionDenied or RecordCorrupt.
+    """
+    handle = Handle.from_text(name)
+    key = key_of_octets(handle.text.encode())
+    row = reader.get_row(Table.RECORDS, key)
+    prefix = fold(handle.prefix)
+    if row is None:
+        raise served.absent(reader, prefix, handle.text)
+    refusal = served.refusal(reader, prefix)
+    if refusal is not None:
+        raise refusal.with_traceback(None)
+    try:
+        body = unseal(Table.RECORDS, key, row)
+    except RowCorrupt as error:
+        raise RecordCorrupt(
+            f"the record of {handle.text[:200]!r} is damaged on disk and is not served: the operator can restore it "
+            "from a backup or a mirror"
+        ) from error
+    if len(key) > limits.KEY_WHOLE_OCTETS_MAX and fold(record_octets.parse(body).name) != fold(handle.text):
+        raise served.absent(reader, prefix, handle.text)
+    if wanted is None and not marks_of(row) & MARK:
+        return body
+    return _select(reader, served, caller, handle, key, body, wanted or Filter())
+
+
+def _select(
+    reader: Reader,
+    served: ServedPrefixes,
+    caller: Caller,
+    handle: Handle,
+    key: bytes,
+    body: bytes,
+    wanted: Filter,
+) -> bytes:
+    """The slow way: parse, merge what the caller may read, filter, rebuild."""
+    record = record_octets.parse(body)
+    chosen = list(record.values)
+    if wanted.include_restricted:
+        owner = served.owner(reader, fold(handle.prefix))
+        require(caller, Action.READ_RESTRICTED, owner, f"prefix {handle.prefix[:80]!r}")
+        hidden = reader.get(Table.RESTRICTED, key)
+        if hidden is not None:
+            chosen += [
+                value for value in stored.StoredRestricted.FromString(hidden).values if values.readable_by_admin(value)
+            ]
+            chosen.sort(key=lambda value: value.index)
+    chosen = [value for value in chosen if wanted.wants(value)]
+    if not chosen:
+        raise ValuesNotFound(
+            f"handle {handle.text[:200]!r} is registered and has no value that was asked for and may be read: ask for "
+            "other types or indexes, or with a credential for restricted ones"
+        )
+    del record.values[:]
+    record.values.extend(chosen)
+    return record_octets.frame(record.SerializeToString(deterministic=True))

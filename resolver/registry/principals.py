@@ -1,0 +1,103 @@
+"""Principals: administrators of the node, enterprise users and applications."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from resolver.errors import InvalidField, InvalidTransition
+from resolver.node.authorize import Action, Caller, Role, permits, require
+from resolver.registry import rows
+from resolver.v1 import registry_pb2 as pb
+from storage.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from storage.engine import Reader, Writer
+
+ROLES: dict[pb.Role, Role] = {
+    pb.ROLE_NODE_ADMINISTRATOR: Role.NODE_ADMINISTRATOR,
+    pb.ROLE_ENTERPRISE_USER: Role.ENTERPRISE_USER,
+    pb.ROLE_APPLICATION: Role.APPLICATION,
+}
+"""The role of the policy for each role of the API."""
+
+
+def create(
+    writer: Writer, caller: Caller, row: pb.Principal, now_us: int, randomness: Callable[[int], bytes]
+) -> pb.Principal:
+    """Create a principal."""
+    require(caller, Action.ADMINISTER, "", "principals")
+    if row.role not in ROLES:
+        raise InvalidField(
+            "role is missing: give administrator of the node, enterprise user or application", field="principal.role"
+        )
+    if row.role == pb.ROLE_NODE_ADMINISTRATOR:
+        if row.enterprise_id:
+            raise InvalidField(
+                "an administrator of the node belongs to no enterprise: leave enterprise_id out",
+                field="principal.enterprise_id",
+            )
+    else:
+        thing = f"enterprise {row.enterprise_id[:64]!r}"
+        rows.find(writer, Table.ENTERPRISES, row.enterprise_id.encode(), pb.Enterprise.FromString, thing)
+    if not row.principal_id:
+        row.principal_id = rows.mint_id("pri", randomness)
+    rows.check_id(row.principal_id, "principal_id")
+    rows.check_text(row.display_name, 255, "principal.display_name")
+    thing = f"principal {row.principal_id!r}"
+    rows.insert(writer, Table.PRINCIPALS, row.principal_id.encode(), row, now_us, thing)
+    return row
+
+
+def load(reader: Reader, principal_id: str) -> pb.Principal:
+    """A principal, whoever asks. Raises NotFound."""
+    thing = f"principal {principal_id[:64]!r}"
+    return rows.find(reader, Table.PRINCIPALS, principal_id.encode(), pb.Principal.FromString, thing)
+
+
+def get(reader: Reader, caller: Caller, principal_id: str) -> pb.Principal:
+    """A principal; without an id, the caller itself."""
+    if not principal_id or principal_id == caller.principal_id:
+        require(caller, Action.READ_REGISTRY, caller.enterprise_id or None, "principals")
+        return load(reader, caller.principal_id)
+    require(caller, Action.ADMINISTER, "", f"principal {principal_id[:64]!r}")
+    return load(reader, principal_id)
+
+
+def page(reader: Reader, caller: Caller, enterprise_id: str, size: int, token: str) -> tuple[list[pb.Principal], str]:
+    """Principals the caller may see, of one enterprise when it is named."""
+    wanted = enterprise_id or caller.enterprise_id
+    require(caller, Action.READ_REGISTRY, wanted, f"principals of enterprise {wanted[:64]!r}")
+    return rows.page(
+        reader,
+        Table.PRINCIPALS,
+        f"principals {wanted}",
+        size,
+        token,
+        pb.Principal.FromString,
+        lambda row: (
+            (not wanted or row.enterprise_id == wanted) and permits(caller, Action.READ_REGISTRY, row.enterprise_id)
+        ),
+    )
+
+
+def update(writer: Writer, caller: Caller, request: pb.UpdatePrincipalRequest) -> pb.Principal:
+    """Disable, enable or rename a principal."""
+    require(caller, Action.ADMINISTER, "", f"principal {request.principal_id[:64]!r}")
+    before = load(writer, request.principal_id)
+    thing = f"principal {request.principal_id!r}"
+    rows.check_version(before, request.if_version if request.HasField("if_version") else None, thing)
+    row = pb.Principal()
+    row.CopyFrom(before)
+    if request.HasField("display_name"):
+        row.display_name = request.display_name
+    if request.HasField("disabled"):
+        if request.disabled and row.principal_id == caller.principal_id:
+            raise InvalidTransition(
+                "you cannot disable yourself: let another administrator do it, so that one is left", field="disabled"
+            )
+        row.disabled = request.disabled
+    rows.check_text(row.display_name, 255, "display_name")
+    rows.replace(writer, Table.PRINCIPALS, row.principal_id.encode(), row, before)
+    return row

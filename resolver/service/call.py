@@ -1,0 +1,39 @@
+"""What a door tells the service about a call, and what a handler is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from resolver.node.authorize import ANONYMOUS, Caller
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from google.protobuf.message import Message
+
+    Answer = Message | bytes
+    UnaryHandler = Callable[["Call", Message], Answer | Awaitable[Answer]]
+    StreamHandler = Callable[["Call", Message], AsyncIterator[Answer]]
+    BidirectionalHandler = Callable[["Call", AsyncIterator[Message]], AsyncIterator[Answer]]
+    Handler = UnaryHandler | StreamHandler | BidirectionalHandler
+
+
+@dataclass(slots=True)
+class Call:
+    """Who calls, and from where.
+
+    ``source`` is the peer's address without port; ``credential`` lets a long stream be judged again while it runs.
+    """
+
+    caller: Caller = ANONYMOUS
+    source: str = ""
+    credential: Credential | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a caller presented: a token, or the digest of a verified client certificate."""
+
+    token: str = ""
+    certificate: bytes = b""

@@ -1,0 +1,226 @@
+"""What all parts of the service share: store, lane, clock, and the caches of registry rows."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from resolver.errors import RecordCorrupt, ResolverError, StorageFailed
+from resolver.lanes import Commit, LaneOptions, WriteLane
+from resolver.node.authorize import ANONYMOUS, Action, Caller, require
+from resolver.node.ledger import last_serial
+from resolver.node.mint import Mint
+from resolver.node.prefixes import ServedPrefixes
+from resolver.registry.directory import Directory
+from resolver.registry.rows import registry_version
+from resolver.service.counting import Counting
+from storage.errors import RowCorrupt, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from resolver.clock import Clock
+    from resolver.service.call import Call, Credential
+    from storage.engine import Engine, Reader
+
+_log = structlog.get_logger("service")
+
+
+@dataclass(frozen=True)
+class ServiceOptions:
+    """What an operator sets; the configuration explains each."""
+
+    record_octets_max: int
+    public_resolution: bool
+    statistics_flush_s: float
+    watch_poll_s: float
+    watch_write_timeout_s: float
+    group_jobs_max: int
+    lane_queue_max: int
+    acknowledge_early: bool = False
+
+
+class Core:
+    """Shared state of one worker's service."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        randomness: Callable[[int], bytes],
+        options: ServiceOptions,
+        *,
+        version: str,
+        on_commit: Callable[[Commit], None] = lambda _: None,
+        on_broken: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.randomness = randomness
+        self.options = options
+        self.version = version
+        self.served = ServedPrefixes()
+        self.directory = Directory()
+        self.counting = Counting(clock)
+        self.mint = Mint(clock, randomness)
+        self.serial = 0
+        """Newest serial this worker knows of; ``changed`` is set anew when it grows."""
+        self._changed: asyncio.Event | None = None
+        self._observe_commit = on_commit
+        self._registry_version = -1
+        self._burst: Reader | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._tasks: list[asyncio.Task[None]] = []
+        self.lane = WriteLane(
+            engine,
+            clock,
+            LaneOptions(
+                group_rows_max=options.group_jobs_max,
+                queue_rows_max=options.lane_queue_max,
+                acknowledge_early=options.acknowledge_early,
+                on_commit=self._committed,
+                on_broken=on_broken,
+            ),
+        )
+
+    async def start(self) -> None:
+        """Start the lane and the timers; call it on the worker's loop."""
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self.poll()
+        self.lane.start()
+        self._tasks = [
+            asyncio.create_task(self._every(self.options.watch_poll_s, self._poll_once)),
+            asyncio.create_task(self._every(self.options.statistics_flush_s, self.flush_counts)),
+        ]
+
+    async def close(self) -> None:
+        """Stop the timers, write the last counts, drain the lane."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.flush_counts()
+        await self.lane.close()
+        self._wake_watchers()
+
+    @staticmethod
+    async def _every(seconds: float, action: Callable[[], object]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                result = action()
+                if asyncio.iscoroutine(result):
+                    await result
+            except (ResolverError, StorageError) as error:
+                _log.warning("timer failed, it will try again", error=str(error))
+
+    async def _poll_once(self) -> None:
+        self.poll()
+
+    def poll(self) -> None:
+        """See what other workers have changed: the registry, and the journal's end."""
+        with self.engine.read() as reader:
+            version = registry_version(reader)
+            serial = last_serial(reader)
+        if version != self._registry_version:
+            self._registry_version = version
+            self.refresh()
+        if serial > self.serial:
+            self.serial = serial
+            self._wake_watchers()
+
+    def refresh(self) -> None:
+        """Drop cached registry rows."""
+        self.served.drop()
+        self.directory.drop()
+
+    def _committed(self, commit: Commit) -> None:
+        """In the lane's thread, after each commit."""
+        self._observe_commit(commit)
+        self._loop.call_soon_threadsafe(self.poll)
+
+    def _wake_watchers(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    async def wait_for_change(self, timeout_s: float) -> None:
+        """Return when the journal has grown, or after the time-out."""
+        changed = self._changed or asyncio.Event()
+        try:
+            await asyncio.wait_for(changed.wait(), timeout_s)
+        except TimeoutError:
+            return
+
+    async def flush_counts(self) -> None:
+        """Write the counts of resolutions; what cannot be written waits for the next time."""
+        self.counting.check_day()
+        job = self.counting.take()
+        if job is None:
+            return
+        try:
+            await self.lane.submit(job, patient=True)
+        except ResolverError:
+            self.counting.give_back(job)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """A read transaction: the burst's, when a door has opened one, else one of its own."""
+        if self._burst is not None:
+            yield self._burst
+            return
+        with stored_rows_checked(), self.engine.read() as reader:
+            yield reader
+
+    @contextmanager
+    def burst(self) -> Iterator[None]:
+        """One read transaction for all that a door answers in one go; nothing may be awaited inside."""
+        with stored_rows_checked(), self.engine.read() as reader:
+            self._burst = reader
+            try:
+                yield
+            finally:
+                self._burst = None
+
+    def identify(self, credential: Credential | None) -> Caller:
+        """Who presents a credential; ANONYMOUS for none. Raises CredentialInvalid."""
+        if credential is None:
+            return ANONYMOUS
+        now_us = self.clock.now_us()
+        with self.reading() as reader:
+            if credential.token:
+                return self.directory.by_token(reader, credential.token, now_us)
+            return self.directory.by_certificate(reader, credential.certificate, now_us)
+
+    def identify_again(self, call: Call) -> None:
+        """Judge the credential of a long stream anew: it may have been revoked since."""
+        call.caller = self.identify(call.credential)
+
+    def require_resolution(self, caller: Caller) -> None:
+        """Raise unless the caller may resolve public values."""
+        if caller is ANONYMOUS and self.options.public_resolution:
+            return
+        owner = caller.enterprise_id
+        if caller is ANONYMOUS:
+            require(ANONYMOUS, Action.LIST_HANDLES, owner, "this node, which resolves for known callers only")
+        require(caller, Action.RESOLVE, owner, "this node")
+
+
+@contextmanager
+def stored_rows_checked() -> Iterator[None]:
+    """Turn failures of the store while reading into answers."""
+    try:
+        yield
+    except RowCorrupt as error:
+        _log.error("row corrupt", error=str(error))
+        raise RecordCorrupt(f"{error}; the damaged row is not served") from error
+    except StorageError as error:
+        _log.error("read failed", error=str(error))
+        raise StorageFailed(
+            "the store of the node cannot be read: try again; the operator finds the cause in the log",
+            retry_after_s=1.0,
+        ) from error

@@ -1,0 +1,103 @@
+"""The service as a door sees it: a handler for each method, by path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from resolver import methods
+from resolver.service.call import Call
+from resolver.service.changes import Changes
+from resolver.service.core import Core, ServiceOptions
+from resolver.service.node import Node
+from resolver.service.registration import Registration
+from resolver.service.registry import Registry
+from resolver.service.resolution import Resolution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.message import Message
+
+    from resolver.clock import Clock
+    from resolver.lanes import Commit
+    from resolver.methods import Method
+    from resolver.service.call import Credential, Handler
+    from storage.engine import Engine
+
+
+class Service:
+    """One worker's service. Call ``start`` on its loop before the doors open, ``close`` after they have closed."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        randomness: Callable[[int], bytes],
+        options: ServiceOptions,
+        *,
+        version: str,
+        on_commit: Callable[[Commit], None] = lambda _: None,
+        on_broken: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.core = Core(engine, clock, randomness, options, version=version, on_commit=on_commit, on_broken=on_broken)
+        self.resolution = Resolution(self.core)
+        self.registration = Registration(self.core)
+        self.registry = Registry(self.core)
+        self.node = Node(self.core)
+        self.changes = Changes(self.core)
+
+    async def start(self) -> None:
+        """Start the write lane and the timers."""
+        await self.core.start()
+
+    async def close(self) -> None:
+        """Write what is queued and stop."""
+        await self.core.close()
+
+    def refresh(self) -> None:
+        """Drop cached registry rows."""
+        self.core.refresh()
+
+    def call_from(self, source: str, credential: Credential | None) -> Call:
+        """The call of a peer. Raises CredentialInvalid."""
+        return Call(self.core.identify(credential), source, credential)
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handler of every method in ``methods.METHODS``, by path."""
+        resolution, registration, registry = self.resolution, self.registration, self.registry
+        table: dict[Method[Message, Message], Any] = {
+            methods.RESOLVE: resolution.resolve,
+            methods.BATCH_RESOLVE: resolution.batch_resolve,
+            methods.STREAM_RESOLVE: resolution.stream_resolve,
+            methods.LIST_HANDLES: resolution.list_handles,
+            methods.CREATE_HANDLE: registration.create_handle,
+            methods.UPDATE_HANDLE: registration.update_handle,
+            methods.PUT_VALUES: registration.put_values,
+            methods.REMOVE_VALUES: registration.remove_values,
+            methods.DELETE_HANDLE: registration.delete_handle,
+            methods.BATCH_CREATE_HANDLES: registration.batch_create_handles,
+            methods.IMPORT_HANDLES: registration.import_handles,
+            methods.CREATE_ENTERPRISE: registry.create_enterprise,
+            methods.GET_ENTERPRISE: registry.get_enterprise,
+            methods.LIST_ENTERPRISES: registry.list_enterprises,
+            methods.UPDATE_ENTERPRISE: registry.update_enterprise,
+            methods.CREATE_PREFIX: registry.create_prefix,
+            methods.GET_PREFIX: registry.get_prefix,
+            methods.LIST_PREFIXES: registry.list_prefixes,
+            methods.UPDATE_PREFIX: registry.update_prefix,
+            methods.CREATE_PRINCIPAL: registry.create_principal,
+            methods.GET_PRINCIPAL: registry.get_principal,
+            methods.LIST_PRINCIPALS: registry.list_principals,
+            methods.UPDATE_PRINCIPAL: registry.update_principal,
+            methods.CREATE_KEY: registry.create_key,
+            methods.LIST_KEYS: registry.list_keys,
+            methods.REVOKE_KEY: registry.revoke_key,
+            methods.CREATE_TEMPLATE: registry.create_template,
+            methods.GET_TEMPLATE: registry.get_template,
+            methods.LIST_TEMPLATES: registry.list_templates,
+            methods.UPDATE_TEMPLATE: registry.update_template,
+            methods.GET_NODE_INFO: self.node.get_node_info,
+            methods.GET_STATISTICS: self.node.get_statistics,
+            methods.WATCH: self.changes.watch,
+        }
+        return {method.path: handler for method, handler in table.items()}

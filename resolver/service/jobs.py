@@ -1,0 +1,93 @@
+"""Jobs of the write lane: a request that is applied once, and validation that is always undone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from resolver.errors import Refused
+from resolver.node import outcomes
+from resolver.node.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.message import Message
+
+    from resolver.methods import Method
+    from resolver.node.authorize import Caller
+    from resolver.service.core import Core
+
+Resp = TypeVar("Resp", bound="Message")
+
+
+def _nothing() -> None:
+    """The check of a request that has nothing to check outside the transaction."""
+
+
+@dataclass
+class RequestJob(Generic[Resp]):
+    """A write request: ``check`` runs before the transaction, ``decide`` in it; the result is the response's octets.
+
+    With a request id the outcome is stored beside the change, and a second job with the same id gets it back.
+    ``stored_form`` is what is remembered of a response when that must be less than what is sent.
+    """
+
+    caller: Caller
+    method: Method[Message, Resp]
+    request: Message
+    decide: Callable[[Ledger], Resp]
+    check: Callable[[], None] = _nothing
+    request_id: str = ""
+    cost: int = 1
+    frees_space: bool = False
+    stored_form: Callable[[Resp], Message] | None = None
+    _fingerprint: bytes = field(default=b"", init=False)
+
+    def prepare(self) -> None:
+        """Check what needs no transaction."""
+        if self.request_id:
+            outcomes.check_request_id(self.request_id)
+            octets = self.request.SerializeToString(deterministic=True)
+            self._fingerprint = outcomes.fingerprint(self.method.path, octets)
+        self.check()
+
+    def apply(self, ledger: Ledger) -> bytes:
+        """Apply the request, or recall what became of it."""
+        if not self.request_id:
+            return self.decide(ledger).SerializeToString()
+        place = (self.caller.principal_id, self.request_id, self._fingerprint)
+        known = outcomes.recall(ledger.writer, *place, ledger.now_us)
+        if known is not None:
+            return known
+        try:
+            response = self.decide(ledger)
+        except Refused as refusal:
+            outcomes.remember_refusal(ledger.writer, *place, refusal, ledger.now_us)
+            raise
+        octets = response.SerializeToString()
+        remembered = self.stored_form(response).SerializeToString() if self.stored_form else octets
+        outcomes.remember(ledger.writer, *place, remembered, ledger.now_us)
+        return octets
+
+
+class _UndoneError(Exception):
+    """Leaves a write transaction without a commit."""
+
+
+async def validate(core: Core, job: RequestJob[Resp]) -> Resp:
+    """What the request would answer, with everything undone. Raises what the request would raise."""
+    return await asyncio.to_thread(_validate, core, job)
+
+
+def _validate(core: Core, job: RequestJob[Resp]) -> Resp:
+    job.check()
+    try:
+        with core.engine.write() as writer:
+            raise _UndoneError(  # noqa: TRY301 - leaving the block by an exception is what undoes it
+                job.decide(Ledger(writer, core.clock.now_us()))
+            )
+    except _UndoneError as undone:
+        response: Resp = undone.args[0]
+        return response

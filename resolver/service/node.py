@@ -1,0 +1,99 @@
+"""The node about itself: what it is, and what it has counted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from resolver import limits
+from resolver.clock import day_of
+from resolver.errors import InvalidField
+from resolver.handle.name import Prefix
+from resolver.node import listing, statistics
+from resolver.node.authorize import Action, permits, require
+from resolver.node.ledger import last_serial
+from resolver.node.prefixes import prefix_row
+from resolver.registry.prefixes import node_prefix
+from resolver.service.core import stored_rows_checked
+from resolver.v1 import node_pb2 as pb
+from resolver.v1 import registry_pb2 as registry
+from storage.tables import FORMAT_VERSION, Table
+
+if TYPE_CHECKING:
+    from resolver.service.call import Call
+    from resolver.service.core import Core
+    from storage.engine import Reader
+
+_DAYS_MAX = 400
+
+
+class Node:
+    """Handlers of NodeService."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def get_node_info(self, call: Call, request: pb.GetNodeInfoRequest) -> pb.GetNodeInfoResponse:
+        """Who the node is."""
+        del call, request  # everybody gets the same answer
+        with self._core.reading() as reader:
+            return pb.GetNodeInfoResponse(
+                version=self._core.version,
+                prefix=node_prefix(reader).text,
+                format_version=FORMAT_VERSION,
+                serial=last_serial(reader),
+                handle_count=reader.count(Table.RECORDS),
+                time_us=self._core.clock.now_us(),
+                batch_resolve_max=limits.BATCH_RESOLVE_MAX,
+                batch_create_max=limits.BATCH_CREATE_MAX,
+                record_octets_max=self._core.options.record_octets_max,
+                message_octets_max=limits.MESSAGE_OCTETS_MAX,
+            )
+
+    async def get_statistics(self, call: Call, request: pb.GetStatisticsRequest) -> pb.GetStatisticsResponse:
+        """Totals and daily counts; summed in a thread, because a node may have very many prefixes."""
+        await self._core.flush_counts()
+        return await asyncio.to_thread(self._statistics, call, request)
+
+    def _statistics(self, call: Call, request: pb.GetStatisticsRequest) -> pb.GetStatisticsResponse:
+        response = pb.GetStatisticsResponse()
+        with stored_rows_checked(), self._core.engine.read() as reader:
+            caller = call.caller
+            if request.prefix:
+                prefix = Prefix.from_text(request.prefix)
+                row = prefix_row(reader, prefix.folded)
+                owner = caller.enterprise_id if row is None else row.enterprise_id
+                require(caller, Action.READ_STATISTICS, owner, f"prefix {prefix.text!r}")
+                names = [prefix.folded]
+            else:
+                require(caller, Action.READ_STATISTICS, caller.enterprise_id, "prefixes")
+                names, response.next_page_token = self._page(reader, call, request)
+                if permits(caller, Action.READ_STATISTICS, ""):
+                    response.node.CopyFrom(statistics.node_totals(reader))
+            for name in names:
+                response.prefixes.append(statistics.totals(name, reader.get(Table.TALLIES, name.encode()) or b""))
+            if request.from_day:
+                to_day = request.to_day or day_of(self._core.clock.now_us())
+                if to_day - request.from_day > _DAYS_MAX * 100:
+                    raise InvalidField("the days asked span more than four years: ask for less", field="from_day")
+                if permits(caller, Action.READ_STATISTICS, "") and not request.prefix:
+                    names.append("")
+                response.days.extend(
+                    statistics.days(reader, request.from_day, to_day, names, sources=request.include_sources)
+                )
+        return response
+
+    @staticmethod
+    def _page(reader: Reader, call: Call, request: pb.GetStatisticsRequest) -> tuple[list[str], str]:
+        """Folded prefixes of a page that the caller may see."""
+        size = listing.page_size(request.page_size)
+        start = listing.start_of("statistics", request.page_token, b"")
+        names: list[str] = []
+        last = b""
+        for key, body in reader.scan(Table.PREFIXES, start):
+            if len(names) == size:
+                return names, listing.token_for("statistics", last)
+            last = key
+            if permits(call.caller, Action.READ_STATISTICS, registry.Prefix.FromString(body).enterprise_id):
+                names.append(key.decode())
+        return names, ""

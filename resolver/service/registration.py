@@ -1,0 +1,304 @@
+"""Registration: each request becomes a job of the write lane and is answered when it is durable."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from resolver import limits, methods
+from resolver.errors import InvalidField, ResolverError, TooManyItems
+from resolver.node import administer, imports, values
+from resolver.node.administer import Draft, Outcome, Target
+from resolver.service.jobs import RequestJob, validate
+from resolver.v1 import registration_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from google.protobuf.message import Message
+
+    from resolver.methods import Method
+    from resolver.node.ledger import Ledger
+    from resolver.service.call import Call
+    from resolver.service.core import Core
+    from resolver.v1.handle_pb2 import HandleValue
+
+CHUNKS_IN_FLIGHT = 4
+"""Chunks of one import stream that may wait for their commit: reading the next overlaps with writing the last."""
+
+
+Resp = TypeVar("Resp", bound="Message")
+
+
+class Registration:
+    """Handlers of RegistrationService."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def _now_s(self) -> int:
+        return self._core.clock.now_us() // 1_000_000
+
+    def _draft(self, name: str, given: Sequence[HandleValue], template_id: str) -> Draft:
+        return administer.prepare(name, given, template_id, self._now_s(), self._core.options.record_octets_max)
+
+    async def _write(
+        self,
+        call: Call,
+        method: Method[Message, Resp],
+        request: Message,
+        check: Callable[[], None],
+        decide: Callable[[Ledger], Outcome],
+        *,
+        frees_space: bool = False,
+    ) -> bytes:
+        """Answer one request about one handle: by a job, or by validation only."""
+        caller = call.caller
+
+        def answer(ledger: Ledger) -> Resp:
+            response = method.response()
+            response.receipt.CopyFrom(decide(ledger).receipt())  # type: ignore[attr-defined]  # all five have one
+            return response
+
+        job = RequestJob(
+            caller=caller,
+            method=method,
+            request=request,
+            decide=answer,
+            check=check,
+            request_id=request.request_id,  # type: ignore[attr-defined]  # all five have one
+            frees_space=frees_space,
+        )
+        if not request.validate_only:  # type: ignore[attr-defined]  # all five have one
+            return await self._core.lane.submit(job)
+        response = await validate(self._core, job)
+        receipt: pb.WriteReceipt = response.receipt  # type: ignore[attr-defined]  # all five have one
+        receipt.serial = 0
+        receipt.validated_only = True
+        return response.SerializeToString()
+
+    async def create_handle(self, call: Call, request: pb.CreateHandleRequest) -> bytes:
+        """Register a handle."""
+        draft: Draft
+        name = request.name + self._core.mint.suffix() if request.mint_suffix else request.name
+
+        def check() -> None:
+            nonlocal draft
+            draft = self._draft(name, request.values, request.template_id)
+
+        def decide(ledger: Ledger) -> Outcome:
+            return administer.create(ledger, call.caller, draft, request.on_existing)
+
+        return await self._write(call, methods.CREATE_HANDLE, request, check, decide)
+
+    async def update_handle(self, call: Call, request: pb.UpdateHandleRequest) -> bytes:
+        """Replace all values of a handle."""
+        draft: Draft
+
+        def check() -> None:
+            nonlocal draft
+            draft = self._draft(request.name, request.values, request.template_id)
+
+        def decide(ledger: Ledger) -> Outcome:
+            target = Target.of(request.name, _version(request))
+            return administer.update(ledger, call.caller, target, draft, keep_template=not request.template_id)
+
+        return await self._write(call, methods.UPDATE_HANDLE, request, check, decide)
+
+    async def put_values(self, call: Call, request: pb.PutValuesRequest) -> bytes:
+        """Add or replace values."""
+        target: Target
+        complete: list[HandleValue]
+
+        def check() -> None:
+            nonlocal target, complete
+            target = Target.of(request.name, _version(request))
+            complete = values.complete(request.values, self._now_s())
+
+        def decide(ledger: Ledger) -> Outcome:
+            most = self._core.options.record_octets_max
+            return administer.put_values(ledger, call.caller, target, complete, request.mode, most)
+
+        return await self._write(call, methods.PUT_VALUES, request, check, decide)
+
+    async def remove_values(self, call: Call, request: pb.RemoveValuesRequest) -> bytes:
+        """Remove values."""
+        target: Target
+
+        def check() -> None:
+            nonlocal target
+            target = Target.of(request.name, _version(request))
+            if not request.indexes:
+                raise InvalidField("no index is named: give those to remove", field="indexes")
+
+        def decide(ledger: Ledger) -> Outcome:
+            most = self._core.options.record_octets_max
+            return administer.remove_values(ledger, call.caller, target, request.indexes, most)
+
+        return await self._write(call, methods.REMOVE_VALUES, request, check, decide, frees_space=True)
+
+    async def delete_handle(self, call: Call, request: pb.DeleteHandleRequest) -> bytes:
+        """Delete a handle."""
+        target: Target
+
+        def check() -> None:
+            nonlocal target
+            target = Target.of(request.name, _version(request))
+
+        def decide(ledger: Ledger) -> Outcome:
+            return administer.delete(ledger, call.caller, target)
+
+        return await self._write(call, methods.DELETE_HANDLE, request, check, decide, frees_space=True)
+
+    async def batch_create_handles(self, call: Call, request: pb.BatchCreateHandlesRequest) -> bytes:
+        """Register many handles, a result for each."""
+        batch = _Batch(self, call, request.handles, request.on_existing)
+
+        def decide(ledger: Ledger) -> pb.BatchCreateHandlesResponse:
+            results, serial = batch.apply(ledger)
+            return pb.BatchCreateHandlesResponse(results=results, serial=serial)
+
+        job = RequestJob(
+            caller=call.caller,
+            method=methods.BATCH_CREATE_HANDLES,
+            request=request,
+            decide=decide,
+            check=batch.check,
+            request_id=request.request_id,
+            cost=max(1, len(request.handles)),
+        )
+        if not request.validate_only:
+            return await self._core.lane.submit(job)
+        return _without_serials(await validate(self._core, job)).SerializeToString()
+
+    async def import_handles(
+        self, call: Call, requests: AsyncIterator[pb.ImportHandlesRequest]
+    ) -> AsyncIterator[bytes]:
+        """Acknowledge each chunk of a stream once it is durable, in order, with a few in flight."""
+        waiting: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(CHUNKS_IN_FLIGHT)
+        reader = asyncio.create_task(self._read_chunks(call, requests, waiting))
+        try:
+            while (task := await waiting.get()) is not None:
+                yield await task
+            await reader
+        finally:
+            reader.cancel()
+            while not waiting.empty():
+                left = waiting.get_nowait()
+                if left is not None:
+                    left.cancel()
+
+    async def _read_chunks(
+        self,
+        call: Call,
+        requests: AsyncIterator[pb.ImportHandlesRequest],
+        waiting: asyncio.Queue[asyncio.Task[bytes] | None],
+    ) -> None:
+        try:
+            async for request in requests:
+                self._core.identify_again(call)
+                await waiting.put(asyncio.create_task(self._import_chunk(call, request)))
+        finally:
+            await waiting.put(None)
+
+    async def _import_chunk(self, call: Call, request: pb.ImportHandlesRequest) -> bytes:
+        core, principal_id = self._core, call.caller.principal_id
+        imports.check_import_id(request.import_id)
+        if not request.handles:
+            with core.reading() as reader:
+                durable = imports.durable_sequence(reader, principal_id, request.import_id)
+            return pb.ImportHandlesResponse(sequence=request.sequence, durable_sequence=durable).SerializeToString()
+        batch = _Batch(self, call, request.handles, request.on_existing)
+        first_time = False
+
+        def decide(ledger: Ledger) -> pb.ImportHandlesResponse:
+            nonlocal first_time
+            first_time = True
+            imports.advance(ledger.writer, principal_id, request.import_id, request.sequence, ledger.now_us)
+            results, serial = batch.apply(ledger)
+            return pb.ImportHandlesResponse(
+                sequence=request.sequence, serial=serial, results=results, durable_sequence=request.sequence
+            )
+
+        job = RequestJob(
+            caller=call.caller,
+            method=methods.IMPORT_HANDLES,
+            request=request,
+            decide=decide,
+            check=batch.check,
+            request_id=f"{request.import_id}#{request.sequence}",
+            cost=len(request.handles),
+        )
+        if request.validate_only:
+            job.decide = lambda ledger: pb.ImportHandlesResponse(
+                sequence=request.sequence, results=batch.apply(ledger)[0]
+            )
+            return _without_serials(await validate(core, job)).SerializeToString()
+        octets = await core.lane.submit(job, patient=True)
+        if first_time:
+            return octets
+        return octets + pb.ImportHandlesResponse(repeated_chunk=True).SerializeToString()
+
+
+class _Batch:
+    """Rows that do not depend on each other: a bad one becomes a result and the others go on."""
+
+    def __init__(
+        self, registration: Registration, call: Call, handles: Sequence[pb.NewHandle], on_existing: pb.OnExisting
+    ) -> None:
+        self._registration = registration
+        self._call = call
+        self._handles = handles
+        self._on_existing = on_existing
+        self._drafts: list[Draft | ResolverError] = []
+
+    def check(self) -> None:
+        """Check every row. Raises TooManyItems for the batch as a whole only."""
+        if len(self._handles) > limits.BATCH_CREATE_MAX:
+            raise TooManyItems(
+                f"{len(self._handles)} rows are sent; at most {limits.BATCH_CREATE_MAX} are allowed: split the batch, "
+                "or use ImportHandles",
+                field="handles",
+            )
+        draft = self._registration._draft  # noqa: SLF001 - the batch is a part of registration
+        for new in self._handles:
+            try:
+                self._drafts.append(draft(new.name, new.values, new.template_id))
+            except ResolverError as error:
+                self._drafts.append(error)
+
+    def apply(self, ledger: Ledger) -> tuple[list[pb.RowResult], int]:
+        """Register every good row; the results, and the serial of the last change or 0."""
+        results: list[pb.RowResult] = []
+        last = 0
+        caller, on_existing = self._call.caller, self._on_existing
+        for row, draft in enumerate(self._drafts):
+            try:
+                if isinstance(draft, ResolverError):
+                    raise draft
+                outcome = administer.create(ledger, caller, draft, on_existing)
+            except ResolverError as error:
+                results.append(
+                    pb.RowResult(row=row, code=error.meaning.grpc, reason=error.reason, message=error.message)
+                )
+                continue
+            last = outcome.serial or last
+            results.append(pb.RowResult(row=row, reason=outcome.reason, version=outcome.version, serial=outcome.serial))
+        return results, last
+
+
+def _version(
+    request: pb.UpdateHandleRequest | pb.PutValuesRequest | pb.RemoveValuesRequest | pb.DeleteHandleRequest,
+) -> int | None:
+    return request.if_version if request.HasField("if_version") else None
+
+
+B = TypeVar("B", pb.BatchCreateHandlesResponse, pb.ImportHandlesResponse)
+
+
+def _without_serials(response: B) -> B:
+    """A validation made no changes: it has no serials."""
+    response.serial = 0
+    for result in response.results:
+        result.serial = 0
+    return response

@@ -1,0 +1,159 @@
+"""Resolution: answers are stored octets, joined; only filters, misses and lists build messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from resolver import limits
+from resolver.errors import AnswerTooLarge, PrefixNotServed, ResolverError, TooManyItems
+from resolver.handle.name import Prefix, fold
+from resolver.node import listing
+from resolver.node.authorize import Action, require
+from resolver.node.resolve import Filter, resolve
+from resolver.v1 import resolution_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from resolver.service.call import Call
+    from resolver.service.core import Core
+    from storage.engine import Reader
+
+
+class Resolution:
+    """Handlers of ResolutionService."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def resolve(self, call: Call, request: pb.ResolveRequest) -> bytes:
+        """One record as ResolveResponse octets."""
+        core = self._core
+        core.require_resolution(call.caller)
+        wanted = Filter.of(request.types, request.indexes, include_restricted=request.include_restricted)
+        name = request.name
+        with core.reading() as reader:
+            try:
+                body = resolve(reader, core.served, call.caller, name, wanted)
+            except ResolverError as error:
+                self._count(name, call.source, 1, 0, error)
+                raise
+        self._count(name, call.source, 1, 1)
+        return body
+
+    def _count(self, name: str, source: str, asked: int, found: int, error: ResolverError | None = None) -> None:
+        """Count a resolution under its prefix; under "" when the prefix is not served."""
+        prefix = "" if isinstance(error, PrefixNotServed) or "/" not in name else fold(name.partition("/")[0])
+        if len(prefix) > limits.PREFIX_OCTETS_MAX:
+            prefix = ""
+        self._core.counting.resolved(prefix, source, asked, found)
+
+    def batch_resolve(self, call: Call, request: pb.BatchResolveRequest) -> bytes:
+        """Records and misses as BatchResolveResponse octets."""
+        names = request.names
+        if len(names) > limits.BATCH_RESOLVE_MAX:
+            raise TooManyItems(
+                f"{len(names)} names are asked; at most {limits.BATCH_RESOLVE_MAX} are allowed: split the batch, or "
+                "use StreamResolve",
+                field="names",
+            )
+        self._core.require_resolution(call.caller)
+        wanted = Filter.of(request.types, request.indexes, include_restricted=request.include_restricted)
+        with self._core.reading() as reader:
+            found, misses = self._answer_all(reader, call, names, [wanted] * len(names))
+        response = b"".join([body for _, body in found])
+        if misses:
+            response += pb.BatchResolveResponse(misses=misses).SerializeToString()
+        return response
+
+    def _answer_all(
+        self, reader: Reader, call: Call, names: Sequence[str], filters: Sequence[Filter | None]
+    ) -> tuple[list[tuple[int, bytes]], list[pb.ResolveMiss]]:
+        """Position and body of each record found, and a miss for each other name."""
+        core, caller = self._core, call.caller
+        found: list[tuple[int, bytes]] = []
+        misses: list[pb.ResolveMiss] = []
+        octets = 0
+        counts: dict[str, list[int]] = {}
+        for position, name in enumerate(names):
+            try:
+                body = resolve(reader, core.served, caller, name, filters[position])
+                octets += len(body)
+                if octets > limits.ANSWER_OCTETS_MAX and found:
+                    octets -= len(body)
+                    raise AnswerTooLarge(
+                        f"the answers before this one fill {octets} octets: ask for {name[:80]!r} again in another "
+                        "batch"
+                    )
+            except ResolverError as error:
+                misses.append(_miss(position, error))
+                prefix = "" if isinstance(error, PrefixNotServed) else fold(name.partition("/")[0])
+                counts.setdefault(prefix[: limits.PREFIX_OCTETS_MAX // 4], [0, 0])[0] += 1
+                continue
+            found.append((position, body))
+            prefix_counts = counts.setdefault(name.partition("/")[0], [0, 0])
+            prefix_counts[0] += 1
+            prefix_counts[1] += 1
+        for prefix, (asked, answered) in counts.items():
+            core.counting.resolved(fold(prefix), call.source, asked, answered)
+        return found, misses
+
+    def answer_stream(self, call: Call, requests: Sequence[pb.StreamResolveRequest]) -> bytes:
+        """The answers to a burst of questions as StreamResolveResponse octets."""
+        filters = [
+            Filter.of(request.types, request.indexes, include_restricted=request.include_restricted)
+            for request in requests
+        ]
+        with self._core.reading() as reader:
+            found, misses = self._answer_all(reader, call, [request.name for request in requests], filters)
+        for miss in misses:
+            miss.position = requests[miss.position].tag
+        tags = [requests[position].tag for position, _ in found]
+        rest = pb.StreamResolveResponse(tags=tags, misses=misses).SerializeToString()
+        return b"".join([body for _, body in found]) + rest
+
+    async def stream_resolve(
+        self, call: Call, requests: AsyncIterator[pb.StreamResolveRequest]
+    ) -> AsyncIterator[bytes]:
+        """Answers to a stream of questions, one message for each."""
+        self._core.require_resolution(call.caller)
+        async for request in requests:
+            self._core.identify_again(call)
+            yield self.answer_stream(call, [request])
+
+    def list_handles(self, call: Call, request: pb.ListHandlesRequest) -> pb.ListHandlesResponse:
+        """A page of a prefix."""
+        core = self._core
+        prefix = Prefix.from_text(request.prefix)
+        size = listing.page_size(request.page_size)
+        thing = f"prefix {prefix.text!r}"
+        with core.reading() as reader:
+            owner = core.served.owner(reader, prefix.folded)
+            known = owner is not None
+            require(call.caller, Action.LIST_HANDLES, owner if known else call.caller.enterprise_id, thing)
+            if request.include_restricted:
+                require(call.caller, Action.READ_RESTRICTED, owner, thing)
+            core.served.require(reader, prefix.folded)
+            rows = list(
+                listing.handles(
+                    reader,
+                    prefix,
+                    request.suffix_start,
+                    request.page_token,
+                    size=size + 1,
+                    include_restricted=request.include_restricted,
+                )
+            )
+        response = pb.ListHandlesResponse()
+        if len(rows) > size or sum(record.ByteSize() for _, record in rows) > limits.ANSWER_OCTETS_MAX // 2:
+            rows = rows[:size]
+            response.next_page_token = listing.token_for(f"handles {prefix.folded}", rows[-1][0])
+        if request.include_records:
+            response.records.extend(record for _, record in rows)
+        else:
+            response.names.extend(record.name for _, record in rows)
+        return response
+
+
+def _miss(position: int, error: ResolverError) -> pb.ResolveMiss:
+    return pb.ResolveMiss(position=position, code=error.meaning.grpc, reason=error.reason, message=error.message)

@@ -1,0 +1,1 @@
+"""The doors: one file for each protocol. Decode, ask the service, encode; nothing is decided here."""
