@@ -15,6 +15,7 @@ import logging
 import re
 import sys
 from bisect import bisect_left
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import structlog
@@ -211,6 +212,7 @@ class WorkerMetrics:
         )
         self._group = Tally(group, GROUP_BUCKETS)
         self._commit = Tally(commit, COMMIT_BUCKETS_S)
+        self._commits: deque[tuple[int, float]] = deque()
         self._codes: dict[tuple[Called, int], int] = {}
         self._times: dict[Called, Tally] = {}
 
@@ -224,9 +226,8 @@ class WorkerMetrics:
         times.add(duration_s)
 
     def observe_commit(self, jobs: int, duration_s: float) -> None:
-        """Count a commit of the write lane: its jobs, its time in seconds."""
-        self._group.add(jobs)
-        self._commit.add(duration_s)
+        """Count a commit of the write lane: its jobs, its time in seconds. Safe to call from the lane's thread."""
+        self._commits.append((jobs, duration_s))
 
     def flush(self) -> None:
         """Carry everything counted since the last time over to the metrics directory."""
@@ -234,6 +235,10 @@ class WorkerMetrics:
         for (method, code), count in codes.items():
             name = CODE_NAMES[code] if 0 <= code < len(CODE_NAMES) else "UNKNOWN"
             self._handled.labels(method.service, method.name, name).inc(count)
+        while self._commits:
+            jobs, duration_s = self._commits.popleft()
+            self._group.add(jobs)
+            self._commit.add(duration_s)
         for tally in (*self._times.values(), self._group, self._commit):
             tally.flush()
 

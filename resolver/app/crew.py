@@ -46,7 +46,13 @@ class Crew:
     """The workers of a node. ``failed`` gets a sentence when they cannot be started at all."""
 
     def __init__(
-        self, count: int, spawn: Callable[[int], Awaitable[Child]], config: Callable[[], Config], clock: Clock
+        self,
+        count: int,
+        spawn: Callable[[int], Awaitable[Child]],
+        config: Callable[[], Config],
+        clock: Clock,
+        *,
+        now_s: float = NOW_S,
     ) -> None:
         self.slots = [Slot(index) for index in range(count)]
         self.restarts = 0
@@ -54,6 +60,7 @@ class Crew:
         self._spawn = spawn
         self._config = config
         self._clock = clock
+        self._now_s = now_s
         self._children: set[Child] = set()
         self._keepers: list[asyncio.Task[None]] = []
         self._started = False
@@ -150,7 +157,7 @@ class Crew:
                 break
             if hurry in done:
                 hurried = True
-                deadline_s = self._clock.monotonic_s() + NOW_S
+                deadline_s = self._clock.monotonic_s() + self._now_s
                 for child in children:
                     child.drain()
         hurry.cancel()

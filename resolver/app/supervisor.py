@@ -169,6 +169,8 @@ class Supervisor:
             log.warning(
                 "tokens cross the network unencrypted: set tls.certificate_file and tls.key_file", grpc=wanted.to_text()
             )
+        if self._config.lane.acknowledge_early:
+            log.warning("UNSAFE: writes are acknowledged before they are on disk (lane.acknowledge_early)")
         reservation = reserve("grpc", wanted)
         self._doors = {"grpc": (reservation.endpoint.host, reservation.endpoint.port)}
         return reservation

@@ -76,6 +76,8 @@ class Worker:
                 secrets.token_bytes,
                 to_service_options(self._config),
                 version=__version__,
+                on_commit=lambda commit: self._metrics.observe_commit(commit.jobs, commit.seconds),
+                on_broken=lambda: self._on_broken("the write lane cannot go on"),
             )
             await self._serve(self._service)
         except (StartRefused, CertificateUnusable, StoreUnusable) as error:
@@ -83,7 +85,7 @@ class Worker:
             self._say("failed", str(error))
             self._exit = WorkerExit.HOPELESS
         except StoreBroken as error:
-            self._on_broken(error)
+            self._on_broken(str(error))
         except Exception as error:
             log.exception("worker failed")
             self._say("failed", f"{type(error).__name__}: {error}")
@@ -146,7 +148,7 @@ class Worker:
                 with self._engine.read():
                     pass
             except StoreBroken as error:
-                self._on_broken(error)
+                self._on_broken(str(error))
             except (StorageError, OSError) as error:
                 log.warning("the store or the metrics failed for a moment", why=str(error))
             self._say(self._state)
@@ -178,10 +180,10 @@ class Worker:
             self._hurry.set()
         self._stop.set()
 
-    def _on_broken(self, error: StoreBroken) -> None:
+    def _on_broken(self, why: str) -> None:
         """The store cannot go on in this process: let a new one take over."""
-        log.error("the store is broken in this process, leaving", why=str(error))
-        self._say("failed", str(error))
+        log.error("the store is broken in this process, leaving", why=why)
+        self._say("failed", why)
         self._exit = WorkerExit.STORE_BROKEN
         self._hurry.set()
         self._stop.set()
@@ -203,6 +205,7 @@ def to_service_options(config: Config) -> ServiceOptions:
         watch_write_timeout_s=config.watch.write_timeout_s,
         group_jobs_max=config.lane.group_jobs_max,
         lane_queue_max=config.lane.queue_max,
+        acknowledge_early=config.lane.acknowledge_early,
     )
 
 

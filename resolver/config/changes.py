@@ -54,6 +54,7 @@ WHEN_APPLIED: dict[str, Applied] = {
     "storage.map_octets": Applied.RESTART,
     "lane.group_jobs_max": Applied.ROLLING,
     "lane.queue_max": Applied.ROLLING,
+    "lane.acknowledge_early": Applied.ROLLING,
     "statistics.flush_s": Applied.ROLLING,
     "watch.poll_s": Applied.ROLLING,
     "watch.write_timeout_s": Applied.ROLLING,

@@ -158,11 +158,10 @@ def _from_environment(environment: Mapping[str, str], faults: list[str]) -> dict
 
 
 def _nearest_key(key: str) -> str:
-    """Prefer a key of the same section, else one of the same name elsewhere."""
+    """Prefer a similar name in the same section, else the same name elsewhere, else a similar key."""
     section, _, name = key.partition(".")
-    same = [known for known in keys() if known.startswith(section + ".")]
-    close = difflib.get_close_matches(key, same, n=1, cutoff=0.75)
-    if close:
-        return f"; did you mean {close[0]}?"
-    elsewhere = [known for known in keys() if known.endswith("." + name)]
-    return f"; did you mean {elsewhere[0]}?" if elsewhere else nearest(key, list(keys()))
+    names = [known.partition(".")[2] for known in keys() if known.startswith(section + ".")]
+    close = [f"{section}.{near}" for near in difflib.get_close_matches(name, names, n=1)]
+    close += [known for known in keys() if known.endswith("." + name)]
+    close += difflib.get_close_matches(key, list(keys()), n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close else "; idis config show lists every key"

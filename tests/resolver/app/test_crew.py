@@ -1,0 +1,181 @@
+"""Workers are kept, replaced, rolled and drained: real processes, a small stand-in that speaks the worker's protocol."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+from resolver.app.child import Child
+from resolver.app.crew import Crew
+from resolver.clock import SystemClock
+from resolver.config.sources import load
+
+STAND_IN = """
+import json, os, signal, sys, threading, time
+assignment = json.loads(sys.stdin.readline())
+def say(state, detail=""):
+    os.write(assignment["status_fd"], json.dumps({"state": state, "detail": detail}).encode() + b"\\n")
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+MODE
+say("ready")
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+while True:
+    time.sleep(60)
+"""
+QUICK = {
+    "workers.back_off_first_s": "0.02",
+    "workers.back_off_max_s": "0.1",
+    "drain.delay_s": "0",
+    "drain.grace_s": "0.1",
+}
+
+
+@asynccontextmanager
+async def crew_of(count, tmp_path, mode="", **settings):
+    config = load(flags=QUICK | {key.replace("__", "."): value for key, value in settings.items()})
+    code = STAND_IN.replace("MODE", mode)
+    spawned = []
+
+    async def spawn(index):
+        child = await Child.spawn(
+            index, config, {"grpc": ("127.0.0.1", 1)}, tmp_path, SystemClock(), (sys.executable, "-c", code)
+        )
+        spawned.append(child)
+        return child
+
+    crew = Crew(count, spawn, lambda: config, SystemClock(), now_s=0.2)
+    try:
+        yield crew, spawned
+    finally:
+        now = asyncio.Event()
+        now.set()
+        await crew.stop(now)
+        assert all(gone(child.pid) for child in spawned)
+
+
+def gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - looks from outside at processes
+            await asyncio.sleep(0.01)
+
+
+def test_killed_worker_is_replaced(tmp_path):
+    async def scenario():
+        async with crew_of(2, tmp_path) as (crew, spawned):
+            assert await crew.start()
+            assert crew.ready_count == 2
+            os.kill(spawned[0].pid, signal.SIGKILL)
+            await until(lambda: len(spawned) == 3 and crew.ready_count == 2)
+            assert crew.restarts == 1
+            assert not gone(spawned[1].pid)
+            assert await crew.stop(asyncio.Event())
+
+    asyncio.run(scenario())
+
+
+def test_workers_that_never_get_ready_end_the_start(tmp_path):
+    async def scenario():
+        async with crew_of(2, tmp_path, "say('failed', 'no disk'); os._exit(70)") as (crew, spawned):
+            assert not await crew.start()
+            assert "no disk" in crew.failed.result()
+            assert 5 <= len(spawned) <= 7
+
+    asyncio.run(scenario())
+
+
+def test_hopeless_worker_ends_the_start_at_once(tmp_path):
+    async def scenario():
+        async with crew_of(1, tmp_path, "say('failed', 'wrong protobuf'); os._exit(78)") as (crew, spawned):
+            assert not await crew.start()
+            assert crew.failed.result() == "wrong protobuf"
+            assert len(spawned) == 1
+
+    asyncio.run(scenario())
+
+
+def test_rolling_restart_has_the_new_before_the_old_leaves(tmp_path):
+    async def scenario():
+        async with crew_of(2, tmp_path) as (crew, spawned):
+            assert await crew.start()
+            low = 2
+
+            async def watch():
+                nonlocal low
+                while True:
+                    low = min(low, sum(not gone(child.pid) for child in spawned if child.ready.is_set()))
+                    await asyncio.sleep(0.001)
+
+            watching = asyncio.create_task(watch())
+            assert await crew.roll()
+            watching.cancel()
+            assert low >= 2
+            assert len(spawned) == 4
+            assert crew.restarts == 0
+            assert [slot.child for slot in crew.slots] == spawned[2:]
+            assert gone(spawned[0].pid)
+            assert gone(spawned[1].pid)
+
+    asyncio.run(scenario())
+
+
+def test_rolling_restart_stops_at_a_worker_that_does_not_start(tmp_path):
+    async def scenario():
+        flag = tmp_path / "broken"
+        mode = f"os.path.exists({str(flag)!r}) and os._exit(70)"
+        async with crew_of(2, tmp_path, mode) as (crew, spawned):
+            assert await crew.start()
+            flag.touch()
+            assert not await crew.roll()
+            assert [slot.child for slot in crew.slots] == spawned[:2]
+            assert crew.ready_count == 2
+            flag.unlink()
+
+    asyncio.run(scenario())
+
+
+def test_silent_worker_is_killed(tmp_path):
+    async def scenario():
+        async with crew_of(1, tmp_path, workers__hang_timeout_s="0.05") as (crew, spawned):
+            assert await crew.start()
+            await asyncio.sleep(0.1)
+            crew.tick()
+            await until(lambda: len(spawned) == 2)
+            assert gone(spawned[0].pid)
+
+    asyncio.run(scenario())
+
+
+def test_worker_that_does_not_leave_is_killed_when_told_now(tmp_path):
+    async def scenario():
+        mode = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+        async with crew_of(1, tmp_path, mode) as (crew, _):
+            assert await crew.start()
+            now = asyncio.Event()
+            now.set()
+            assert not await crew.stop(now)
+
+    asyncio.run(scenario())
+
+
+def test_back_off_doubles_up_to_its_limit(tmp_path):
+    async def scenario():
+        async with crew_of(1, tmp_path) as (crew, spawned):
+            assert await crew.start()
+            slot = crew.slots[0]
+            seen = []
+            for round_number in range(4):
+                os.kill(spawned[-1].pid, signal.SIGKILL)
+                await until(lambda wanted=round_number + 2: len(spawned) == wanted and crew.ready_count == 1)
+                seen.append(slot.back_off_s)
+            assert seen == [0.02, 0.04, 0.08, 0.1]
+
+    asyncio.run(scenario())
