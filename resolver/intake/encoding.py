@@ -50,7 +50,12 @@ class TextLines:
     """The lines of a binary stream. ``encoding`` is what was found, "ascii" as long as nothing else was needed."""
 
     def __init__(
-        self, stream: BinaryIO, encoding: str | None = None, *, line_octets_max: int = LINE_OCTETS_MAX
+        self,
+        stream: BinaryIO,
+        encoding: str | None = None,
+        *,
+        line_octets_max: int = LINE_OCTETS_MAX,
+        block_octets: int = BLOCK_OCTETS,
     ) -> None:
         if encoding is not None:
             encoding = encoding.lower()
@@ -59,12 +64,13 @@ class TextLines:
         self.encoding = encoding or "ascii"
         self._stream = stream
         self._line_octets_max = line_octets_max
+        self._block_octets = block_octets
         self._number = 0
         self._offset = 0
 
     def __iter__(self) -> Iterator[Line]:
         """The lines from the start of the stream. Raises IntakeError when it is no text or cannot be read."""
-        block = self._without_mark(self._read())
+        block = self._without_mark(self._read()) or self._read()
         carry = b""
         skipped = 0
         while block:
@@ -98,7 +104,7 @@ class TextLines:
 
     def _read(self) -> bytes:
         try:
-            return self._stream.read(BLOCK_OCTETS)
+            return self._stream.read(self._block_octets)
         except OSError as error:
             raise IntakeError(
                 f"reading failed after row {self._number}: {error.strerror or error}; check the disk and resume",
@@ -108,7 +114,7 @@ class TextLines:
     def _without_mark(self, block: bytes) -> bytes:
         if block.startswith(_ZIP_MAGIC):
             raise IntakeError("the file is a zip archive or a workbook, not text: import it with --format xlsx")
-        if block.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        if self.encoding == "ascii" and block.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
             raise IntakeError("the file is UTF-32: save it as UTF-8 and import it again")
         for mark, encoding in _MARKS:
             if block.startswith(mark) and self.encoding in {"ascii", encoding}:

@@ -2,7 +2,8 @@
 
 CSV, or JSON lines when the file name ends so. The file only grows; ``tell`` after an acknowledged
 chunk is the place that ``resume_at`` cuts back to, so that rows of a chunk that was under way when
-the import died are not there twice. The writer does not decide outcomes, it records them.
+the import died are not there twice. Nothing is buffered, so a full disk is told by the call that met
+it. The writer does not decide outcomes, it records them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
@@ -79,7 +80,7 @@ class ResultRow(NamedTuple):
 class ResultWriter:
     """Writes a result file. Make it by ``create`` or ``resume_at``, and close it."""
 
-    def __init__(self, stream: BinaryIO, *, as_json: bool) -> None:
+    def __init__(self, stream: io.FileIO, *, as_json: bool) -> None:
         self._stream = stream
         self._as_json = as_json
 
@@ -87,7 +88,7 @@ class ResultWriter:
     def create(cls, path: Path) -> Self:
         """A new result file in place of any that is there. Raises IntakeError."""
         try:
-            stream = path.open("wb")
+            stream = path.open("wb", buffering=0)
         except OSError as error:
             raise IntakeError(f"the result file {path} cannot be written: {error.strerror or error}") from error
         writer = cls(stream, as_json=path.suffix.lower() in _JSON_ENDINGS)
@@ -101,7 +102,7 @@ class ResultWriter:
         Raises IntakeError when the file is missing, shorter, or has no line end there.
         """
         try:
-            stream = path.open("r+b")
+            stream = path.open("r+b", buffering=0)
         except OSError as error:
             raise IntakeError(
                 f"the result file {path} of the earlier run cannot be opened ({error.strerror or error}): put it back, "
@@ -133,7 +134,6 @@ class ResultWriter:
 
     def sync(self) -> None:
         """Make what was written durable."""
-        self._stream.flush()
         os.fsync(self._stream.fileno())
 
     def close(self) -> None:
@@ -152,8 +152,9 @@ class ResultWriter:
 
     def _write(self, octets: bytes) -> None:
         try:
-            self._stream.write(octets)
-            self._stream.flush()
+            rest = memoryview(octets)
+            while rest:
+                rest = rest[self._stream.write(rest) :]
         except OSError as error:
             raise IntakeError(
                 f"the result file cannot be written ({error.strerror or error}): free space and resume the import"
