@@ -133,8 +133,8 @@ class LmdbEngine:
         try:
             self._dbs = self._open_tables(readonly=readonly)
             if fresh:
-                _sync_directory(path)
-                _sync_directory(path.parent)
+                sync_directory(path)
+                sync_directory(path.parent)
         except lmdb.Error as error:
             self._env.close()
             raise StoreUnusable(f"{path} cannot be opened as a store: {error}") from error
@@ -230,8 +230,7 @@ class LmdbEngine:
 
     def _room_octets(self) -> int:
         """Octets by which the file may still grow: free space, or what a limit on file sizes leaves."""
-        disk = os.statvfs(self.path)
-        room = disk.f_bavail * disk.f_frsize
+        room = _free_octets(self.path)
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         if limit != resource.RLIM_INFINITY:
             room = min(room, limit - (self.path / DATA_FILE).stat().st_size)
@@ -254,7 +253,7 @@ class LmdbEngine:
         try:
             self._env.copy(str(path), compact=True)
         except lmdb.Error as error:
-            raise self._translated(error) from error
+            raise translate(error, path, partial(_free_octets, path)) from error
         (path / DATA_FILE).chmod(0o600)
 
     def housekeep(self) -> int:
@@ -278,7 +277,13 @@ class LmdbEngine:
         return translate(error, self.path, self._room_octets)
 
 
-def _sync_directory(path: Path) -> None:
+def _free_octets(path: Path) -> int:
+    """Octets that this user may still write to a file system."""
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize
+
+
+def sync_directory(path: Path) -> None:
     """Make the names in a directory durable: a file whose name a power cut takes away is lost with its commits."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -1,0 +1,390 @@
+"""Backups: one file that holds a store, made beside a running node, checked before it is ever opened.
+
+The file, by convention ``NAME.idisbak``:
+
+    8 octets   magic, ``IDISBAK1``
+    4 octets   length of the manifest, big-endian
+    manifest   JSON in UTF-8: what is inside, when it was taken, SHA-256 of the data file
+    the rest   the data file, compressed by zstd
+
+The store is first copied at full speed to a private directory, because a copy that waits for a slow
+destination pins old pages and lets the store grow; compression works on that copy. Reading goes the
+other way round: unpack into a private directory, hold the digest against the manifest, walk the pages
+without the engine, and only then open it. The digest finds damage, not forgery: keep backups where
+only trusted people write.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import zstandard
+
+from storage.check import CheckReport, check
+from storage.errors import BackupUnusable, StoreFailed, StoreFull, StoreUnusable
+from storage.lmdb_engine import DATA_FILE, STORE_DIRECTORY, LmdbEngine, sync_directory
+from storage.tables import FORMAT_VERSION, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from storage.engine import Engine
+
+    Progress = Callable[[int, int], None]
+    """Called with octets done and octets in all."""
+
+SUFFIX = ".idisbak"
+"""How the name of a backup ends."""
+
+MAGIC = b"IDISBAK1"
+"""First octets of a backup; the digit is the version of the container."""
+
+MANIFEST_OCTETS_MAX = 1 << 20
+"""Octets of a manifest; real ones have about 700."""
+
+CHUNK_OCTETS = 1 << 20
+"""Octets read and written at a time: memory stays at a few of these."""
+
+ZSTD_LEVEL = 3
+"""Level of compression: about 200 MB/s on one core, which keeps up with most disks."""
+
+ZSTD_WINDOW_OCTETS_MAX = 8 << 20
+"""Largest window a backup may ask the reader to keep in memory; level 3 asks for 2 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup says of itself."""
+
+    format_version: int
+    """Version of the layout of keys and rows, ``tables.FORMAT_VERSION``."""
+    time: str
+    """When it was taken, ISO 8601 in UTC."""
+    rows: dict[str, int]
+    """Rows of each table, by name."""
+    data_octets: int
+    """Octets of the data file."""
+    data_sha256: str
+    """SHA-256 of the data file, lower-case hexadecimal."""
+    byte_order: str
+    """Order of octets of the machine; LMDB files cannot be read on the other kind."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: Any) -> Manifest:
+        """The manifest a JSON object holds; members it does not know are ignored. Raises BackupUnusable."""
+        try:
+            manifest = cls(
+                format_version=int(found["format_version"]),
+                time=str(found["time"]),
+                rows={str(name): int(count) for name, count in found["rows"].items()},
+                data_octets=int(found["data_octets"]),
+                data_sha256=str(found["data_sha256"]),
+                byte_order=str(found["byte_order"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BackupUnusable(f"the manifest of the backup is damaged: {error!r}: take another backup") from error
+        if manifest.format_version != FORMAT_VERSION:
+            raise BackupUnusable(
+                f"the backup has format {manifest.format_version} and this version reads {FORMAT_VERSION}: "
+                "see storage/FORMAT.md"
+            )
+        if manifest.byte_order != sys.byteorder:
+            raise BackupUnusable(
+                f"the backup is of a {manifest.byte_order}-endian machine and this one is {sys.byteorder}-endian: "
+                "move the records by dump and import"
+            )
+        return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What looking into a backup found."""
+
+    manifest: Manifest
+    report: CheckReport
+    """The scrub of the store inside; see ``report.ok``."""
+    pages_walked: bool
+    """Whether the structure of the pages was verified without the engine."""
+
+
+def back_up(
+    engine: Engine,
+    path: Path,
+    progress: Progress | None = None,
+    *,
+    scratch: Path | None = None,
+    now_s: Callable[[], float] = time.time,
+) -> Manifest:
+    """Write a backup of the store as it is now to a new file, while others read and write.
+
+    Args:
+        engine: the store.
+        path: the file to make, readable by its owner only; it appears whole or not at all.
+        progress: octets done and in all; each octet of the copy counts twice, for its digest and its compression.
+        scratch: an existing directory on a fast local disk with room for a copy of the store; by default the one
+            of ``path``.
+        now_s: the clock, seconds since 1970-01-01T00:00:00Z.
+
+    Raises BackupUnusable when the file exists, StoreFull, StoreFailed.
+    """
+    if path.exists():
+        raise BackupUnusable(f"{path} exists already: choose another name or remove it")
+    with _disk_errors(path), tempfile.TemporaryDirectory(prefix=".idis-copy-", dir=scratch or path.parent) as private:
+        taken = datetime.fromtimestamp(now_s(), UTC).isoformat(timespec="seconds")
+        copy = Path(private) / STORE_DIRECTORY
+        engine.copy_to(copy)
+        rows = _rows_of(copy)
+        data = copy / DATA_FILE
+        octets = data.stat().st_size
+        told = _Told(progress, 2 * octets)
+        digest = hashlib.sha256()
+        for chunk in _chunks(data):
+            digest.update(chunk)
+            told.add(len(chunk))
+        manifest = Manifest(FORMAT_VERSION, taken, rows, octets, digest.hexdigest(), sys.byteorder)
+        handle, unfinished = tempfile.mkstemp(prefix=".idis-backup-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                _write(out, manifest, data, told)
+            Path(unfinished).rename(path)
+        except BaseException:
+            Path(unfinished).unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+    return manifest
+
+
+def read_manifest(path: Path) -> Manifest:
+    """What a backup says of itself, without looking at its data. Raises BackupUnusable, StoreFailed."""
+    with _disk_errors(path), path.open("rb") as file:
+        return _read_manifest(file, path)
+
+
+def verify(
+    path: Path, progress: Progress | None = None, *, scratch: Path | None = None, walk_pages: bool = True
+) -> Verified:
+    """Unpack a backup to a private directory and check all of it: digest, pages, seals, journal, row counts.
+
+    Args:
+        path: the backup.
+        progress: octets done and in all; each octet counts twice, for unpacking and for the scrub.
+        scratch: an existing directory with room for the store; by default the one of the backup.
+        walk_pages: verify the structure of the pages, at some 20 to 70 MB/s.
+
+    Raises BackupUnusable when the file is damaged, StoreFull when the directory has no room, StoreFailed. Damage
+    of single rows, which the store had already, is in the report.
+    """
+    with (
+        _disk_errors(path),
+        tempfile.TemporaryDirectory(prefix=".idis-verify-", dir=scratch or path.parent) as private,
+    ):
+        return _unpack_and_check(path, Path(private) / STORE_DIRECTORY, progress, walk_pages=walk_pages)
+
+
+def restore(
+    path: Path,
+    data_dir: Path,
+    progress: Progress | None = None,
+    *,
+    walk_pages: bool = True,
+    accept_findings: bool = False,
+) -> Verified:
+    """Make a backup the store of a data directory that has none. The node must not run.
+
+    Args:
+        path: the backup; it is verified first.
+        data_dir: the data directory, made when missing.
+        progress: as for ``verify``.
+        walk_pages: as for ``verify``.
+        accept_findings: restore although the scrub found damaged rows, which then stay unreadable.
+
+    Raises StoreUnusable when there is a store already, BackupUnusable, StoreFull, StoreFailed.
+    """
+    store = data_dir / STORE_DIRECTORY
+    with _disk_errors(data_dir):
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_existing(store)
+        with tempfile.TemporaryDirectory(prefix=".idis-restore-", dir=data_dir) as private:
+            unpacked = Path(private) / STORE_DIRECTORY
+            verified = _unpack_and_check(path, unpacked, progress, walk_pages=walk_pages)
+            if not verified.report.ok and not accept_findings:
+                first = verified.report.findings[0]
+                raise BackupUnusable(
+                    f"the store in {path} has {verified.report.finding_count} findings, first {first.table} "
+                    f"{first.key!r} {first.problem}: use another backup, or accept that these rows are lost"
+                )
+            sync_directory(unpacked)
+            try:
+                unpacked.rename(store)
+            except OSError:
+                _refuse_existing(store)
+                raise
+        sync_directory(data_dir)
+    return verified
+
+
+def _refuse_existing(store: Path) -> None:
+    if store.exists() and any(store.iterdir()):
+        raise StoreUnusable(f"{store} holds a store already: move it away first, nothing was changed")
+
+
+def _rows_of(copy: Path) -> dict[str, int]:
+    """Rows of each table of a copy made a moment ago."""
+    engine = LmdbEngine(copy, readonly=True)
+    try:
+        with engine.read() as reader:
+            return {table.name: reader.count(table) for table in Table}
+    finally:
+        engine.close()
+
+
+def _write(out: BinaryIO, manifest: Manifest, data: Path, told: _Told) -> None:
+    """Write the container and make it durable."""
+    head = json.dumps(manifest.to_json(), indent=1).encode()
+    out.write(MAGIC + len(head).to_bytes(4, "big") + head)
+    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
+    with compressor.stream_writer(out, size=manifest.data_octets, closefd=False) as packed:
+        for chunk in _chunks(data):
+            packed.write(chunk)
+            told.add(len(chunk))
+    out.flush()
+    os.fsync(out.fileno())
+
+
+def _read_manifest(file: BinaryIO, path: Path) -> Manifest:
+    """Read the container up to where the data begins."""
+    if file.read(len(MAGIC)) != MAGIC:
+        raise BackupUnusable(f"{path} is not a backup of this node: it does not begin with {MAGIC.decode()}")
+    octets = int.from_bytes(file.read(4), "big")
+    head = file.read(min(octets, MANIFEST_OCTETS_MAX))
+    try:
+        if len(head) != octets:
+            raise BackupUnusable(f"{path} ends or is damaged within its manifest: take another backup")
+        found = json.loads(head)
+    except ValueError as error:
+        raise BackupUnusable(f"the manifest of {path} is damaged: {error}: take another backup") from error
+    return Manifest.from_json(found)
+
+
+def _unpack_and_check(path: Path, store: Path, progress: Progress | None, *, walk_pages: bool) -> Verified:
+    """Unpack a backup into a new directory and check it; the data file is opened only once its digest fits."""
+    store.mkdir(mode=0o700)
+    with path.open("rb") as file:
+        manifest = _read_manifest(file, path)
+        told = _Told(progress, 2 * manifest.data_octets)
+        _unpack(file, path, manifest, store / DATA_FILE, told)
+    walked = walk_pages and _walk_pages(store / DATA_FILE, path)
+
+    def tell(done_rows: int, all_rows: int) -> None:
+        told.reach(manifest.data_octets + manifest.data_octets * min(done_rows, all_rows) // max(all_rows, 1))
+
+    try:
+        # For writing, because the copy is ours and may come from a version with fewer tables.
+        engine = LmdbEngine(store)
+    except StoreUnusable as error:
+        raise BackupUnusable(f"what {path} holds is no store: {error}") from error
+    try:
+        report = check(engine, tell, still=True)
+    finally:
+        engine.close()
+    for table in Table:
+        said, seen = manifest.rows.get(table.name, 0), report.rows[table.name]
+        if said != seen:
+            report.find(table, b"", f"has {seen} rows where the manifest says {said}")
+    (store / "lock.mdb").unlink(missing_ok=True)
+    told.reach(2 * manifest.data_octets)
+    return Verified(manifest, report, walked)
+
+
+def _unpack(file: BinaryIO, path: Path, manifest: Manifest, data: Path, told: _Told) -> None:
+    """Decompress to a private file, never more than the manifest says, and hold its digest against it."""
+    digest = hashlib.sha256()
+    octets = 0
+    handle = os.open(data, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    unpacker = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_OCTETS_MAX)
+    with os.fdopen(handle, "wb") as out:
+        try:
+            with unpacker.stream_reader(file, read_across_frames=True, closefd=False) as unpacked:
+                while octets <= manifest.data_octets and (chunk := unpacked.read(CHUNK_OCTETS)):
+                    octets += len(chunk)
+                    digest.update(chunk)
+                    out.write(chunk)
+                    told.add(len(chunk))
+        except zstandard.ZstdError as error:
+            raise BackupUnusable(f"{path} is damaged: {error}: take another backup") from error
+        out.flush()
+        os.fsync(out.fileno())
+    if octets != manifest.data_octets or digest.hexdigest() != manifest.data_sha256:
+        raise BackupUnusable(
+            f"{path} is damaged: its data does not fit the digest in its manifest, nothing of it was opened: "
+            "take another backup"
+        )
+
+
+def _walk_pages(data: Path, path: Path) -> bool:
+    """Verify the structure of a data file without the engine; False when this py-lmdb cannot."""
+    try:
+        walker = importlib.import_module("lmdb.verify")
+    except ImportError:
+        return False
+    try:
+        problems = walker.verify(str(data))
+    except walker.VerifyError as error:
+        problems = [error]
+    if problems:
+        raise BackupUnusable(
+            f"the data file in {path} has {len(problems)} damaged structures, first: {problems[0]}: use another backup"
+        )
+    return True
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_OCTETS):
+            yield chunk
+
+
+class _Told:
+    """Keeps count for a progress callback."""
+
+    def __init__(self, progress: Progress | None, total_octets: int) -> None:
+        self._progress = progress
+        self._total = total_octets
+        self._done = 0
+
+    def add(self, octets: int) -> None:
+        """So many octets more are done."""
+        self.reach(self._done + octets)
+
+    def reach(self, octets: int) -> None:
+        """So many octets are done; never more than there are."""
+        self._done = min(octets, self._total)
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system into those of the store."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise StoreFull(f"there is no room beside {path}: free some or name another scratch directory") from error
+        raise StoreFailed(f"{path}: {error}") from error
