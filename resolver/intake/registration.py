@@ -54,7 +54,8 @@ def check_value(index: int, type_: str) -> None:
         raise InvalidValue(
             f"type {type_[:40]!r} of index {index} holds a character that cannot be printed: remove it", field="type"
         )
-    if len(type_.encode()) > limits.TYPE_OCTETS_MAX:
+    # A character has at most four octets, so most types need no encoding to be counted.
+    if len(type_) * 4 > limits.TYPE_OCTETS_MAX and len(type_.encode()) > limits.TYPE_OCTETS_MAX:
         raise InvalidValue(
             f"the type of index {index} has {len(type_.encode())} octets; at most {limits.TYPE_OCTETS_MAX} are allowed",
             field="type",

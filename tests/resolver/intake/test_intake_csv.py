@@ -87,6 +87,15 @@ def test_a_quote_never_closed_is_an_error_of_the_row_that_opened_it():
     assert "before line 4" in bad.error.message
 
 
+def test_a_quote_never_closed_takes_no_more_than_a_record():
+    swallowed = "88.300.1/C,x,y\n" * 80_000
+    rows = read(f'{HEADER}\n88.300.1/A,x,y\n88.300.1/B,"x,y\n{swallowed}')
+    assert rows[0].handle.name == "88.300.1/A"
+    assert (rows[1].number, rows[1].error.reason) == (3, "ROW_INCOMPLETE")
+    assert len(rows) > 1_000
+    assert all(row.handle.name == "88.300.1/C" for row in rows[2:])
+
+
 def test_octets_that_are_no_text_are_an_error_of_their_row():
     octets = f"{HEADER}\n88.300.1/A,x,轴承\n".encode() + b"88.300.1/B,\xff,y\n88.300.1/C,x,y\n"
     rows = list(csv_rows.rows(io.BytesIO(octets)))
