@@ -5,6 +5,10 @@ in this connection, what an answer settles. A feeder task moves items from the s
 is room; for each connection a writer task sends what the desk has to send; the caller's iteration reads. When
 the connection breaks, the desk is told and everything unsettled is sent again. The feeder outlives
 connections, so a source is never interrupted. Memory is bounded by the room of the desk.
+
+A stream that ended while we were writing may hide the status the node ended it with. The next connection
+then starts *carefully*: one message, and nothing more before the node has answered it, so that a refusal of
+that message is heard.
 """
 
 from __future__ import annotations
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 
 GOODBYE_S = 5.0
 """Seconds that the node gets to end the stream in good order once everything is settled."""
+
+CAREFUL_S = 1.0
+"""Seconds that a careful start waits for the first answer: the node may gather answers before it sends them."""
 
 END: object = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs leave it out
 """What a read returns at the end of a stream."""
@@ -84,6 +91,7 @@ class Exchange(Generic[Item, Settled]):
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._source_done = False
+        self._careful = False
 
     async def run(self, source: AsyncIterable[Item] | Iterable[Item]) -> AsyncGenerator[Settled, None]:
         """Sends the source and yields what is settled.
@@ -102,6 +110,7 @@ class Exchange(Generic[Item, Settled]):
                 try:
                     while (response := await self._read(call)) is not END:
                         self._attempts.progress()
+                        self._careful = False
                         settled = self._desk.take(response)
                         self._room.set()
                         self._changed.set()
@@ -122,6 +131,7 @@ class Exchange(Generic[Item, Settled]):
                 delay_s = self._attempts.wait_s(failed)
                 if delay_s is None:
                     raise failed
+                self._careful = failed.is_stream_reset
                 await self._line.sleep(delay_s)
             await feeder
         finally:
@@ -155,14 +165,23 @@ class Exchange(Generic[Item, Settled]):
     async def _write(self, call: Any) -> None:
         # A write fails when the stream is over; the reader learns why.
         with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
+            written = False
             while True:
                 self._changed.clear()
-                while (request := self._desk.next_request()) is not None:
+                while not (self._careful and written) and (request := self._desk.next_request()) is not None:
                     await call.write(request)
-                if self._source_done:
+                    written = True
+                if self._source_done and not (self._careful and written):
                     await call.done_writing()
                     return
+                await self._wait_for_change(is_limited=self._careful and written)
+
+    async def _wait_for_change(self, *, is_limited: bool) -> None:
+        try:
+            async with asyncio.timeout(CAREFUL_S if is_limited else None):
                 await self._changed.wait()
+        except TimeoutError:
+            self._careful = False
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -28,8 +28,12 @@ DETAILS_KEY = "grpc-status-details-bin"
 STATUS_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 """The enumeration by canonical number."""
 
-RESET_TEXTS = ("RST_STREAM", "Stream removed", "stream removed")
-"""What grpcio writes when the transport, not the node, ended a stream."""
+RESET_TEXTS = ("RST_STREAM", "Stream removed", "stream removed", "Internal error from Core")
+"""What grpcio writes when the transport, not the node, ended a stream.
+
+The last one also hides a status of the node: grpc.aio puts it in the place of the status when a write fails
+because the stream is over (grpc/grpc issue 36066).
+"""
 
 
 class CallFailed(Exception):
