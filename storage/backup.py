@@ -5,6 +5,7 @@ The file, by convention ``NAME.idisbak``:
     8 octets   magic, ``IDISBAK1``
     4 octets   length of the manifest, big-endian
     manifest   JSON in UTF-8: what is inside, when it was taken, SHA-256 of the data file
+    32 octets  SHA-256 of the manifest
     the rest   the data file, compressed by zstd
 
 The store is first copied at full speed to a private directory, because a copy that waits for a slow
@@ -257,7 +258,7 @@ def _rows_of(copy: Path) -> dict[str, int]:
 def _write(out: BinaryIO, manifest: Manifest, data: Path, told: _Told) -> None:
     """Write the container and make it durable."""
     head = json.dumps(manifest.to_json(), indent=1).encode()
-    out.write(MAGIC + len(head).to_bytes(4, "big") + head)
+    out.write(MAGIC + len(head).to_bytes(4, "big") + head + hashlib.sha256(head).digest())
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
     with compressor.stream_writer(out, size=manifest.data_octets, closefd=False) as packed:
         for chunk in _chunks(data):
@@ -274,7 +275,7 @@ def _read_manifest(file: BinaryIO, path: Path) -> Manifest:
     octets = int.from_bytes(file.read(4), "big")
     head = file.read(min(octets, MANIFEST_OCTETS_MAX))
     try:
-        if len(head) != octets:
+        if len(head) != octets or file.read(32) != hashlib.sha256(head).digest():
             raise BackupUnusable(f"{path} ends or is damaged within its manifest: take another backup")
         found = json.loads(head)
     except ValueError as error:
