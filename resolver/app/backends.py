@@ -54,9 +54,11 @@ def choose(wish: str) -> Choice:
     return Choice(wish, "asked for by grpc.backend")
 
 
-def make_door(name: str, service: Service, observe: Observe, clock: Clock, *, reflection: bool) -> GrpcDoor:
+def make_door(
+    name: str, service: Service, observe: Observe, clock: Clock, *, reflection: bool, write_timeout_s: float
+) -> GrpcDoor:
     """The door of a back end that ``choose`` named."""
     from resolver.transport.grpc_server import GrpcioDoor  # noqa: PLC0415 - only workers load gRPC
 
     assert name in BACKENDS, name  # noqa: S101 - choose() named it
-    return GrpcioDoor(service, observe=observe, clock=clock, reflection=reflection)
+    return GrpcioDoor(service, observe=observe, clock=clock, reflection=reflection, write_timeout_s=write_timeout_s)

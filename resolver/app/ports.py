@@ -14,7 +14,7 @@ import time
 from resolver.app.data_dir import StartRefused
 from resolver.config.endpoint import Endpoint
 
-PATIENCE_S = 5.0
+PATIENCE_S = 2.0
 """Seconds to wait for a taken port: workers of a killed supervisor need a moment to leave."""
 
 

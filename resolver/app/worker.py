@@ -109,6 +109,7 @@ class Worker:
                 self._metrics.observe_call,
                 self._clock,
                 reflection=self._config.grpc.reflection,
+                write_timeout_s=self._config.watch.write_timeout_s,
             )
             await door.start(host, port, self._tls)
             door.set_serving(True)

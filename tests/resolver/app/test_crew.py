@@ -1,4 +1,4 @@
-"""Workers are kept, replaced, rolled and drained: real processes, a small stand-in that speaks the worker's protocol."""
+"""Workers are kept, replaced, rolled and drained: real processes of a stand-in that speaks the worker's protocol."""
 
 import asyncio
 import os
