@@ -1,0 +1,61 @@
+"""What idis config says."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from resolver.cli.config_commands import config
+from resolver.config.settings import Config
+from resolver.config.sources import keys, load
+
+
+@pytest.fixture
+def run(tmp_path):
+    def invoke(*arguments, **environment):
+        return CliRunner(env={"IDIS_CONFIG": None} | environment).invoke(config, [str(word) for word in arguments])
+
+    return invoke
+
+
+def test_show_prints_a_configuration(run, tmp_path):
+    shown = run("show", IDIS_WORKERS__COUNT="3")
+    assert shown.exit_code == 0
+    file = tmp_path / "shown.toml"
+    file.write_text(shown.stdout)
+    assert load(file) == load(flags={"workers.count": "3"})
+    assert "Default: 0." in shown.stdout
+    assert run("check", file).exit_code == 0
+
+
+def test_show_as_json_has_every_key(run):
+    rows = json.loads(run("show", "--json").stdout)
+    assert [row["key"] for row in rows] == list(keys())
+    (listen,) = [row for row in rows if row["key"] == "grpc.listen"]
+    assert listen["default"] == Config().grpc.listen
+    assert listen["environment"] == "IDIS_GRPC__LISTEN"
+    assert listen["applied"] == "restart"
+
+
+def test_show_starts_from_a_file(run, tmp_path):
+    file = tmp_path / "node.toml"
+    file.write_text('[log]\nlevel = "debug"\n')
+    assert 'level = "debug"' in run("show", "--config", file).stdout
+    assert 'level = "debug"' in run("show", IDIS_CONFIG=str(file)).stdout
+
+
+def test_check_names_every_fault(run, tmp_path):
+    file = tmp_path / "node.toml"
+    file.write_text("[log]\nlevle = 1\n[workers]\ncount = 999\n")
+    checked = run("check", file)
+    assert checked.exit_code == 78
+    assert "did you mean log.level?" in checked.stderr
+    assert "workers.count = 999" in checked.stderr
+    answer = json.loads(run("check", "--json", file).stdout)
+    assert (answer["ok"], len(answer["faults"])) == (False, 2)
+
+
+def test_check_of_a_missing_file(run, tmp_path):
+    checked = run("check", tmp_path / "none.toml")
+    assert checked.exit_code == 78
+    assert "cannot be read" in checked.stderr

@@ -1,0 +1,196 @@
+"""Certificates are taken when they fit, renewed while serving, and a broken renewal changes nothing."""
+
+import datetime as dt
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from resolver.transport.tls import CertificateUnusable, TlsFiles, load, server_credentials
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+class FakeClock:
+    def __init__(self):
+        self.at_s = 0.0
+
+    def monotonic_s(self):
+        return self.at_s
+
+    def now_us(self):
+        return 0
+
+
+def issue(directory, name, days=36_500):
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + dt.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    Path(directory / "node.crt").write_bytes(pem)
+    Path(directory / "node.key").write_bytes(secret)
+    return pem, secret
+
+
+@pytest.fixture
+def files(tmp_path):
+    issue(tmp_path, "first")
+    clock = FakeClock()
+    made = TlsFiles(tmp_path / "node.crt", tmp_path / "node.key", None, poll_s=60.0, clock=clock)
+    return made, clock, tmp_path
+
+
+def test_renewal_is_seen_after_the_poll_time(files):
+    made, clock, directory = files
+    first = made.current()
+    pem, _ = issue(directory, "second")
+    clock.at_s = 59.0
+    assert made.current() is first
+    clock.at_s = 60.0
+    assert made.current().chain == pem
+
+
+def test_recheck_sees_it_at_once(files):
+    made, _, directory = files
+    assert not made.recheck()
+    pem, _ = issue(directory, "second")
+    assert made.recheck()
+    assert made.current().chain == pem
+
+
+def test_broken_renewal_keeps_the_old_pair_until_it_fits(files):
+    made, _, directory = files
+    first = made.current()
+    old_key = (directory / "node.key").read_bytes()
+    pem, new_key = issue(directory, "second")
+    (directory / "node.key").write_bytes(old_key)
+    assert not made.recheck()
+    assert made.current() is first
+    (directory / "node.key").unlink()
+    assert not made.recheck()
+    (directory / "node.key").write_bytes(new_key)
+    assert made.recheck()
+    assert made.current().chain == pem
+
+
+@pytest.mark.parametrize(
+    ("file", "octets", "said"),
+    [
+        ("node.crt", b"no", "has no PEM certificate"),
+        ("node.key", b"no", "has no PEM private key"),
+        ("node.crt", None, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path, file, octets, said):
+    issue(tmp_path, "first")
+    if octets is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_bytes(octets)
+    with pytest.raises(CertificateUnusable, match=said):
+        load(tmp_path / "node.crt", tmp_path / "node.key", None)
+
+
+def test_key_of_another_certificate(tmp_path):
+    issue(tmp_path, "first")
+    (tmp_path / "other").mkdir()
+    issue(tmp_path / "other", "second")
+    with pytest.raises(CertificateUnusable, match="is not the key of"):
+        load(tmp_path / "node.crt", tmp_path / "other" / "node.key", None)
+
+
+def ask(port, root, **options):
+    credentials = grpc.ssl_channel_credentials(root, **options)
+    settings = [("grpc.ssl_target_name_override", "localhost"), ("grpc.use_local_subchannel_pool", 1)]
+    with grpc.secure_channel(f"127.0.0.1:{port}", credentials, settings) as channel:
+        call = channel.unary_unary("/t/T")
+        try:
+            return call(b"?", timeout=5)
+        except grpc.RpcError as error:
+            return error.code()
+
+
+class Echo(grpc.GenericRpcHandler):
+    def service(self, details):
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"!")
+
+
+def test_grpc_serves_the_renewed_certificate_without_a_restart(files):
+    made, _, directory = files
+    first = made.current().chain
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[Echo()])
+    port = server.add_secure_port("127.0.0.1:0", server_credentials(made))
+    server.start()
+    try:
+        assert ask(port, first) == b"!"
+        second, _ = issue(directory, "second")
+        made.recheck()
+        assert ask(port, second) == b"!"
+        assert ask(port, first) == grpc.StatusCode.UNAVAILABLE
+    finally:
+        server.stop(None).wait()
+
+
+def test_clients_need_a_certificate_of_the_authority(tmp_path):
+    root, _ = issue(tmp_path, "node")
+    for name in ("client", "stranger"):
+        (tmp_path / name).mkdir()
+    client, client_key = issue(tmp_path / "client", "client")
+    stranger, stranger_key = issue(tmp_path / "stranger", "stranger")
+    made = TlsFiles(
+        tmp_path / "node.crt", tmp_path / "node.key", tmp_path / "client" / "node.crt", poll_s=1.0, clock=FakeClock()
+    )
+    assert made.wants_client_certificate
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[Echo()])
+    port = server.add_secure_port("127.0.0.1:0", server_credentials(made))
+    server.start()
+    try:
+        assert ask(port, root, private_key=client_key, certificate_chain=client) == b"!"
+        assert ask(port, root, private_key=stranger_key, certificate_chain=stranger) == grpc.StatusCode.UNAVAILABLE
+        assert ask(port, root) == grpc.StatusCode.UNAVAILABLE
+    finally:
+        server.stop(None).wait()
+
+
+def shake_hands(server_side, root):
+    client = ssl.create_default_context(cadata=root.decode())
+    client.set_alpn_protocols(["h2", "http/1.1"])
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    one = server_side.wrap_bio(to_server, to_client, server_side=True)
+    two = client.wrap_bio(to_client, to_server, server_hostname="localhost")
+    for _ in range(4):
+        for side in (two, one):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+    return two.selected_alpn_protocol()
+
+
+def test_socket_context_offers_h2_and_follows_renewals(files):
+    made, _, directory = files
+    context = made.ssl_context()
+    assert shake_hands(context, made.current().chain) == "h2"
+    second, _ = issue(directory, "second")
+    made.recheck()
+    assert shake_hands(context, second) == "h2"
