@@ -1,7 +1,8 @@
 """Every table of the store, what its keys are, and how a row is sealed against silent damage.
 
-A stored row is ``flags (1 octet) · CRC-32C over key and body (4 octets, big-endian) · body``. The flags
-octet carries the format in its low nibble and table-defined marks in its high one. See FORMAT.md.
+A stored row is ``flags (1 octet) · check (4 octets, big-endian) · body``. The flags octet carries the
+format in its low nibble and table-defined marks in its high one; the check is the CRC-32C over key and
+body, XOR the marks, so that a flipped mark is damage too and costs nothing to find. See FORMAT.md.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ class Table(Enum):
 
 
 def seal(key: bytes, body: bytes, marks: int = 0) -> bytes:
-    """A row ready to store: flags, CRC-32C over key and body, body."""
-    crc: int = google_crc32c.extend(google_crc32c.value(key), body)
+    """A row ready to store: flags, check, body. ``marks`` are bits of 0xF0."""
+    crc: int = google_crc32c.extend(google_crc32c.value(key), body) ^ marks
     return b"%c%b%b" % (FORMAT_VERSION | marks, crc.to_bytes(4, "big"), body)
 
 
@@ -78,7 +79,8 @@ def unseal(table: Table, key: bytes, row: bytes) -> bytes:
     if (
         len(row) < SEAL_OCTETS
         or row[0] & 0x0F != FORMAT_VERSION
-        or google_crc32c.extend(google_crc32c.value(key), body) != int.from_bytes(row[1:SEAL_OCTETS], "big")
+        or google_crc32c.extend(google_crc32c.value(key), body) ^ (row[0] & 0xF0)
+        != int.from_bytes(row[1:SEAL_OCTETS], "big")
     ):
         raise RowCorrupt(table.name, key)
     return body

@@ -309,6 +309,7 @@ def test_a_damaged_row_is_never_given(engine):
         good[:-1] + bytes([good[-1] ^ 1]),
         good[:1] + bytes([good[1] ^ 0x80]) + good[2:],
         bytes([good[0] ^ 2]) + good[1:],
+        bytes([good[0] ^ MARK]) + good[1:],
         good[:4],
         b"",
         good + b"\0",
