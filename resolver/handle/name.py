@@ -69,10 +69,13 @@ def is_utf8(octets: bytes) -> bool:
 
 
 def looks_binary(octets: bytes) -> bool:
-    """Whether octets are better shown as hexadecimal than as text: not UTF-8, or with control characters."""
+    """Whether octets are better not shown as text: not UTF-8, or with control characters.
+
+    As in the reference implementation the controls 0x09 to 0x13 count as text, tab and line ends among them.
+    """
     if not is_utf8(octets):
         return True
-    return any((octet < 32 and octet not in b"\t\n\r") or octet == 127 for octet in octets)
+    return any((octet < 0x20 and not 0x09 <= octet <= 0x13) or octet == 0x7F for octet in octets)
 
 
 class Prefix(NamedTuple):
@@ -247,3 +250,58 @@ def has_type(actual: str, asked: str) -> bool:
     """Whether a value of type ``actual`` is of type ``asked`` or of one below it: URL.US is a URL."""
     actual, asked = fold(actual), fold(asked)
     return actual == asked or actual.startswith(asked + ".")
+
+
+def split(text: str) -> tuple[str, str]:
+    """Prefix and suffix of a name as the protocol splits it; either may be empty.
+
+    A name without ``/`` has the prefix ``0.NA`` and is its own suffix. ``Handle.from_text`` is stricter.
+    """
+    prefix, slash, suffix = text.partition("/")
+    return (prefix, suffix) if slash else (PREFIX_OF_PREFIXES, text)
+
+
+def prefix_handle_of(text: str) -> str:
+    """The prefix handle of any name: ``0.NA/88.300`` for ``88.300/x``, ``0.NA/0.NA`` for prefix handles."""
+    return f"{PREFIX_OF_PREFIXES}/{fold(split(text)[0])}"
+
+
+def whole_name(text: str) -> str:
+    """The name with its prefix written out: ``0.NA/NOSLASH`` for ``noslash``, any other as it is."""
+    return text if "/" in text else f"{PREFIX_OF_PREFIXES}/{fold(text)}"
+
+
+def is_prefix_handle(text: str) -> bool:
+    """Whether the name is a handle that describes a prefix."""
+    return fold(text).startswith(f"{PREFIX_OF_PREFIXES}/")
+
+
+def is_derived_prefix_handle(text: str) -> bool:
+    """Whether the name is the handle of a prefix with a parent: ``0.NA/88.300`` is, ``0.NA/88`` is not."""
+    return is_prefix_handle(text) and "." in split(text)[1]
+
+
+def parent_prefix_handle(text: str) -> str:
+    """The handle of the prefix that a prefix is derived from; ``0.NA/`` for one at the top."""
+    prefix, suffix = split(text)
+    return f"{prefix}/{suffix.rpartition('.')[0]}"
+
+
+def is_under_prefix_handle(text: str, prefix_handle: str) -> bool:
+    """Whether the handle belongs to the prefix that ``prefix_handle`` describes, not to one derived from it."""
+    return is_prefix_handle(prefix_handle) and prefix_handle_of(text) == fold(prefix_handle)
+
+
+def is_derived_from(prefix_handle: str, ancestor: str) -> bool:
+    """Whether a prefix handle is derived from another, by one step or many."""
+    return is_prefix_handle(ancestor) and fold(prefix_handle).startswith(fold(ancestor) + ".")
+
+
+def equal(first: str, second: str) -> bool:
+    """Whether two names name the same handle where case does not count."""
+    return fold(first) == fold(second)
+
+
+def equal_prefix_folded(first: str, second: str) -> bool:
+    """Whether two names name the same handle where case counts in suffixes only."""
+    return fold_prefix(first) == fold_prefix(second)

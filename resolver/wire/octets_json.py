@@ -1,0 +1,40 @@
+"""Octets in JSON: as text when they are, in base64 when not; hexadecimal is read as well."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from resolver.errors import InvalidValue
+from resolver.handle.name import looks_binary
+from resolver.wire.cursor import text_from_wire, text_to_wire
+from resolver.wire.json_members import member_text
+
+
+def octets_to_json(octets: bytes, *, as_text: bool = True) -> dict[str, Any]:
+    """An object with format and value; ``as_text`` allows text for octets that look like it."""
+    if as_text and not looks_binary(octets):
+        return {"format": "string", "value": text_from_wire(octets)}
+    return {"format": "base64", "value": base64.b64encode(octets).decode()}
+
+
+def octets_from_json(found: Any) -> bytes:
+    """The octets of a bare text or of an object with format string, base64 or hex. Raises InvalidValue."""
+    if isinstance(found, str):
+        return text_to_wire(found)
+    format_ = member_text(found, "format", "string")
+    text = member_text(found, "value")
+    try:
+        if format_ == "string":
+            return text_to_wire(text)
+        if format_ == "base64":
+            return base64.b64decode("".join(text.split()), validate=True)
+        if format_ == "hex":
+            return bytes.fromhex(text)
+    except (binascii.Error, ValueError):
+        raise InvalidValue(f"the data is not {format_}", field="data") from None
+    raise InvalidValue(
+        f"format {format_[:20]!r} of the data is unknown: string, base64, hex, admin, vlist, site and key are",
+        field="data",
+    )
