@@ -1,0 +1,65 @@
+"""What a check is: a function that takes a peer and raises AssertionError with a sentence when the peer is wrong."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conformance.grpc_client import Peer
+
+CHECKS: list[Check] = []
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule, where it is written, and the function that tries it."""
+
+    name: str
+    source: str
+    run: Callable[[Peer], None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a check; ``fault`` is empty when the peer keeps the rule."""
+
+    check: Check
+    fault: str
+    seconds: float
+
+
+def check(source: str) -> Callable[[Callable[[Peer], None]], Callable[[Peer], None]]:
+    """Add a function to the checks; ``source`` says where the rule is written."""
+
+    def add(function: Callable[[Peer], None]) -> Callable[[Peer], None]:
+        CHECKS.append(Check(function.__name__.replace("_", " "), source, function))
+        return function
+
+    return add
+
+
+def expect(condition: object, sentence: str) -> None:
+    """Raise AssertionError with the sentence unless the condition holds."""
+    if not condition:
+        raise AssertionError(sentence)
+
+
+def judge(peer: Peer) -> list[Verdict]:
+    """Run every check against a peer."""
+    verdicts = []
+    for item in CHECKS:
+        started = time.monotonic()
+        try:
+            item.run(peer)
+            fault = ""
+        except AssertionError as error:
+            fault = str(error)
+        except Exception:  # noqa: BLE001 - whatever a peer provokes is its verdict
+            fault = traceback.format_exc(limit=3)
+        verdicts.append(Verdict(item, fault, time.monotonic() - started))
+    return verdicts
