@@ -12,14 +12,17 @@ files cost more per call than the fast path may.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from bisect import bisect_left
 from collections import deque
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
@@ -60,6 +63,15 @@ COMMIT_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 
 GROUP_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
 """Bucket bounds of write jobs in one commit."""
+
+METRIC_KINDS = ("counter", "histogram")
+"""The kinds of metric a worker has: each is one file, and all of them can be summed."""
+
+PAST_OWNER = 0
+"""Owner of the files that hold the counts of workers that have gone; no process has this id."""
+
+METRICS_FILE_OCTETS = 512 << 10
+"""Octets of a metrics file: every method with every code and bucket takes about 200 KiB."""
 
 _DANGEROUS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -191,9 +203,20 @@ class Tally:
 
 
 class WorkerMetrics:
-    """What one worker counts. ``observe_call`` costs about half a microsecond; call ``flush`` every second."""
+    """What one worker counts. ``observe_call`` costs about half a microsecond; call ``flush`` every second.
 
-    def __init__(self) -> None:
+    Writing to a mapped file on a full disk ends a process (SIGBUS), so the files are given their blocks first. A
+    worker that starts when there is no room even for that counts nothing and serves.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Count into ``directory``, which METRICS_DIRECTORY_VARIABLE must name too."""
+        self._commits: deque[tuple[int, float]] = deque()
+        self._codes: dict[tuple[Called, int], int] = {}
+        self._times: dict[Called, Tally] = {}
+        self.on = _give_blocks(directory)
+        if not self.on:
+            return
         registry = CollectorRegistry()
         labels = ("grpc_service", "grpc_method")
         self._handled = Counter(
@@ -212,12 +235,11 @@ class WorkerMetrics:
         )
         self._group = Tally(group, GROUP_BUCKETS)
         self._commit = Tally(commit, COMMIT_BUCKETS_S)
-        self._commits: deque[tuple[int, float]] = deque()
-        self._codes: dict[tuple[Called, int], int] = {}
-        self._times: dict[Called, Tally] = {}
 
     def observe_call(self, method: Called, code: int, duration_s: float) -> None:
         """Count a finished call: its method, its canonical gRPC code, its time in seconds."""
+        if not self.on:
+            return
         key = (method, code)
         self._codes[key] = self._codes.get(key, 0) + 1
         times = self._times.get(method)
@@ -227,10 +249,13 @@ class WorkerMetrics:
 
     def observe_commit(self, jobs: int, duration_s: float) -> None:
         """Count a commit of the write lane: its jobs, its time in seconds. Safe to call from the lane's thread."""
-        self._commits.append((jobs, duration_s))
+        if self.on:
+            self._commits.append((jobs, duration_s))
 
     def flush(self) -> None:
         """Carry everything counted since the last time over to the metrics directory."""
+        if not self.on:
+            return
         codes, self._codes = self._codes, {}
         for (method, code), count in codes.items():
             name = CODE_NAMES[code] if 0 <= code < len(CODE_NAMES) else "UNKNOWN"
@@ -243,17 +268,72 @@ class WorkerMetrics:
             tally.flush()
 
 
-def clean_metrics(directory: Path) -> None:
-    """Make the metrics directory empty; call it before the first worker starts."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for file in directory.glob("*.db"):
-        file.unlink(missing_ok=True)
+def _give_blocks(directory: Path, owner: int | None = None) -> bool:
+    """Give the metrics files of a process (this one) their blocks on disk; False when there is no room."""
+    files = [_file_of(directory, kind, os.getpid() if owner is None else owner) for kind in METRIC_KINDS]
+    try:
+        for path in files:
+            with path.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, METRICS_FILE_OCTETS)
+    except OSError as error:
+        structlog.get_logger().warning("no room for metrics, this process counts nothing", why=error.strerror)
+        for path in files:
+            path.unlink(missing_ok=True)
+        return False
+    return True
 
 
-def collect(directory: Path, own: Iterable[Collector]) -> CollectorRegistry:
-    """A registry that sums the workers' files and asks the collectors of this process."""
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]
-    for collector in own:
-        registry.register(collector)
-    return registry
+def _file_of(directory: Path, kind: str, owner: int) -> Path:
+    """Where prometheus-client keeps one kind of metric of one process."""
+    return directory / f"{kind}_{owner}.db"
+
+
+class MetricsDirectory:
+    """The metrics files of all workers as the supervisor has them. Safe to call from any thread.
+
+    Counts outlive their worker: the files of one that has gone are added to those of owner 0 and removed, so
+    a year of restarts costs no more than one worker.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Make the directory empty; do this before the first worker starts."""
+        self._path = path
+        self._lock = Lock()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in path.glob("*.db"):
+            file.unlink(missing_ok=True)
+        self._keeps = _give_blocks(path, PAST_OWNER)
+
+    def absorb(self, owner: int) -> None:
+        """Keep the counts of a worker that has gone and remove its files."""
+        with self._lock:
+            for kind in METRIC_KINDS:
+                file = _file_of(self._path, kind, owner)
+                if not file.exists():
+                    continue
+                try:
+                    self._add_to_past(kind, file)
+                except Exception as error:  # noqa: BLE001 - a half-written file must not stop the next worker
+                    structlog.get_logger().warning("counts of a worker that has gone are lost", why=str(error))
+                file.unlink()
+
+    def _add_to_past(self, kind: str, file: Path) -> None:
+        """Add the values of one file to those of all workers that have gone."""
+        if not self._keeps:
+            return
+        values = list(MmapedDict.read_all_values_from_file(str(file)))  # type: ignore[no-untyped-call]
+        past: Any = MmapedDict(str(_file_of(self._path, kind, PAST_OWNER)))  # type: ignore[no-untyped-call]
+        try:
+            for key, value, _, _ in values:
+                past.write_value(key, past.read_value(key)[0] + value, 0)
+        finally:
+            past.close()
+
+    def exposition(self, own: Iterable[Collector]) -> bytes:
+        """Everything counted, in Prometheus' text format: the sum over workers and the collectors of this process."""
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(self._path))  # type: ignore[no-untyped-call]
+        for collector in own:
+            registry.register(collector)
+        with self._lock:
+            return generate_latest(registry)

@@ -52,6 +52,7 @@ class Crew:
         config: Callable[[], Config],
         clock: Clock,
         *,
+        on_gone: Callable[[int], None] = lambda _: None,
         now_s: float = NOW_S,
     ) -> None:
         self.slots = [Slot(index) for index in range(count)]
@@ -60,6 +61,7 @@ class Crew:
         self._spawn = spawn
         self._config = config
         self._clock = clock
+        self._on_gone = on_gone
         self._now_s = now_s
         self._children: set[Child] = set()
         self._keepers: list[asyncio.Task[None]] = []
@@ -224,7 +226,9 @@ class Crew:
     async def _gone(self, child: Child) -> int:
         """Wait for a worker's end; its exit code."""
         code = await child.wait()
-        self._children.discard(child)
+        if child in self._children:
+            self._children.remove(child)
+            self._on_gone(child.pid)
         return code
 
     async def _everyone_ready(self) -> None:

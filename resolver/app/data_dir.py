@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class DataDir:
                 raise StartRefused(
                     f"another node (process {owner}) runs on {self.root}: stop it first, or use another --data-dir"
                 ) from error
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+            with suppress(OSError):  # a full disk: the lock holds without a name on it
+                os.pwrite(descriptor, b"%-19d\n" % os.getpid(), 0)
             yield
         finally:
             os.close(descriptor)

@@ -35,15 +35,13 @@ from resolver.config.sources import ConfigInvalid
 from resolver.errors import ResolverError
 from resolver.registry.first_start import first_start
 from resolver.registry.prefixes import NODE_PREFIX_KEY
-from resolver.telemetry import clean_metrics, collect, configure_logging
+from resolver.telemetry import MetricsDirectory, configure_logging
 from storage.errors import StorageError
 from storage.lmdb_engine import LmdbEngine
 from storage.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-
-    from prometheus_client import CollectorRegistry
 
     from resolver.config.settings import Config
     from resolver.transport.admin_http import AdminDoor, Readiness
@@ -87,13 +85,13 @@ class Supervisor:
         with ExitStack() as held:
             held.enter_context(self._data.lock())
             self._data.remove_endpoints()
-            clean_metrics(self._data.metrics)
+            metrics = self._metrics = MetricsDirectory(self._data.metrics)
             engine = self._open_store()
             held.callback(engine.close)
             reservation = self._reserve()
             held.callback(reservation.close)
             count = self._config.workers.count or len(os.sched_getaffinity(0))
-            crew = self._crew = Crew(count, self._spawn, lambda: self._config, self._clock)
+            crew = self._crew = Crew(count, self._spawn, lambda: self._config, self._clock, on_gone=metrics.absorb)
             self._collector = NodeCollector(
                 engine, crew, version=__version__, prefix=self._config.node.prefix, backend=choice.name
             )
@@ -133,7 +131,10 @@ class Supervisor:
         """Every worker answers: open the admin door and tell the world."""
         self._endpoints = {"grpc": reservation.endpoint.reachable().to_text()}
         await self._open_admin()
-        self._data.write_endpoints(self._endpoints)
+        try:
+            self._data.write_endpoints(self._endpoints)
+        except OSError as error:
+            log.error("endpoints.json cannot be written, the node serves without it", why=error.strerror)  # noqa: TRY400 - the reason says it all
         notify("READY=1", f"STATUS=serving {self._endpoints['grpc']}")
         log.info("node ready", **self._endpoints)
         if self._say is not None:
@@ -218,9 +219,9 @@ class Supervisor:
         """For /version."""
         return {"version": __version__, "prefix": self._config.node.prefix}
 
-    def metrics(self) -> CollectorRegistry:
+    def metrics(self) -> bytes:
         """For /metrics."""
-        return collect(self._data.metrics, [self._collector])
+        return self._metrics.exposition([self._collector])
 
     def _watch_signals(self) -> None:
         """From now on signals are ours."""

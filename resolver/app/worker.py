@@ -52,7 +52,7 @@ class Worker:
         self._hurry = asyncio.Event()
         self._exit = WorkerExit.DRAINED
         self._state = "starting"
-        self._metrics = WorkerMetrics()
+        self._metrics = WorkerMetrics(DataDir(Path(assignment.config.node.data_dir)).metrics)
         self._tls: TlsFiles | None = None
         self._engine: LmdbEngine | None = None
         self._service: Service | None = None

@@ -54,9 +54,9 @@ def test_console_form_escapes_too():
 
 
 COUNTING = """
-from types import SimpleNamespace
-from resolver.telemetry import WorkerMetrics
-metrics = WorkerMetrics()
+import os, pathlib
+from resolver.telemetry import METRICS_DIRECTORY_VARIABLE, WorkerMetrics
+metrics = WorkerMetrics(pathlib.Path(os.environ[METRICS_DIRECTORY_VARIABLE]))
 method = type("M", (), {"service": "resolver.v1.S", "name": "Resolve"})()
 for _ in range(3):
     metrics.observe_call(method, 0, 0.0002)
@@ -69,17 +69,15 @@ metrics.flush()
 
 
 def test_counts_of_two_processes_are_summed(tmp_path):
-    from prometheus_client import generate_latest
+    from resolver.telemetry import METRICS_DIRECTORY_VARIABLE, MetricsDirectory
 
-    from resolver.telemetry import METRICS_DIRECTORY_VARIABLE, clean_metrics, collect
-
-    directory = tmp_path / "metrics"
-    clean_metrics(directory)
+    path = tmp_path / "metrics"
+    directory = MetricsDirectory(path)
     for _ in range(2):
         subprocess.run(
-            [sys.executable, "-c", COUNTING], env=os.environ | {METRICS_DIRECTORY_VARIABLE: str(directory)}, check=True
+            [sys.executable, "-c", COUNTING], env=os.environ | {METRICS_DIRECTORY_VARIABLE: str(path)}, check=True
         )
-    text = generate_latest(collect(directory, [])).decode()
+    text = directory.exposition([]).decode()
     call = 'grpc_method="Resolve",grpc_service="resolver.v1.S"'
     assert f'grpc_server_handled_total{{grpc_code="OK",{call}}} 8.0' in text
     assert f'grpc_server_handled_total{{grpc_code="NOT_FOUND",{call}}} 2.0' in text
@@ -90,5 +88,37 @@ def test_counts_of_two_processes_are_summed(tmp_path):
     assert "idis_lane_commit_seconds_count 2.0" in text
     assert 'idis_lane_group_jobs_bucket{le="50.0"} 2.0' in text
     assert 'idis_lane_group_jobs_bucket{le="20.0"} 0.0' in text
-    clean_metrics(directory)
-    assert not list(directory.iterdir())
+    owners = {int(file.stem.rpartition("_")[2]) for file in path.iterdir()} - {0}
+    assert len(owners) == 2
+    for owner in owners:
+        directory.absorb(owner)
+        directory.absorb(owner)
+    (path / "counter_77.db").write_bytes(b"\xff\x00\x00\x00half written")
+    directory.absorb(77)
+    assert sorted(file.name for file in path.iterdir()) == ["counter_0.db", "histogram_0.db"]
+    assert sorted(directory.exposition([]).decode().splitlines()) == sorted(text.splitlines())
+    assert b"grpc_server" not in MetricsDirectory(path).exposition([])
+
+
+def test_worker_without_room_for_metrics_serves_on(tmp_path):
+    from resolver.telemetry import WorkerMetrics
+
+    class Method:
+        service, name = "s", "m"
+
+    metrics = WorkerMetrics(tmp_path / "nowhere")
+    metrics.observe_call(Method(), 0, 0.1)
+    metrics.observe_commit(1, 0.1)
+    metrics.flush()
+    assert not metrics.on
+
+
+def test_metrics_files_have_their_blocks(tmp_path):
+    from resolver.telemetry import METRICS_DIRECTORY_VARIABLE, METRICS_FILE_OCTETS
+
+    environment = os.environ | {METRICS_DIRECTORY_VARIABLE: str(tmp_path)}
+    subprocess.run([sys.executable, "-c", COUNTING], env=environment, check=True)
+    files = list(tmp_path.glob("*.db"))
+    assert len(files) == 2
+    for file in files:
+        assert file.stat().st_blocks * 512 >= METRICS_FILE_OCTETS
