@@ -63,8 +63,13 @@ BY_FORMAT: dict[str, type[Predefined]] = {class_.FORMAT: class_ for class_ in _A
 
 
 def class_of(type_: str) -> type[Predefined] | None:
-    """The class of a type, None when it is not predefined."""
-    return CLASSES.get(fold(type_))
+    """The class of a type or of the nearest type above it (HS_SITE for HS_SITE.X), None when there is none."""
+    name = fold(type_)
+    while name not in CLASSES:
+        name, dot, _ = name.rpartition(".")
+        if not dot:
+            return None
+    return CLASSES[name]
 
 
 def decode(value: HandleValue) -> Predefined | None:
