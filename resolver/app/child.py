@@ -54,7 +54,8 @@ class Child:
         reading, writing = os.pipe2(os.O_CLOEXEC)
         root = str(Path(resolver.__file__).parent.parent)
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH", "")])]
-        environment = os.environ | {METRICS_DIRECTORY_VARIABLE: str(metrics), "PYTHONPATH": os.pathsep.join(paths)}
+        environment = {"GRPC_VERBOSITY": "ERROR"} | os.environ  # each failed handshake of a scanner is no news
+        environment |= {METRICS_DIRECTORY_VARIABLE: str(metrics), "PYTHONPATH": os.pathsep.join(paths)}
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,

@@ -80,6 +80,7 @@ class Supervisor:
     async def run(self) -> int:
         """Start, serve, stop. Raises StartRefused with a sentence when the node cannot start."""
         os.umask(0o077)
+        _require_usable(self._config)
         choice = backends.choose(self._config.grpc.backend)
         self._data.create()
         with ExitStack() as held:
@@ -243,8 +244,9 @@ class Supervisor:
         notify("RELOADING=1")
         try:
             after = self._read_again()
-        except ConfigInvalid as error:
-            log.warning("configuration not taken over, the old one stays", faults=error.faults)
+            _require_usable(after)
+        except (ConfigInvalid, StartRefused) as error:
+            log.warning("configuration not taken over, the old one stays", faults=str(error).split("\n"))
             notify("READY=1")
             return
         after = _settle(after, self._config.node.prefix)
@@ -291,6 +293,20 @@ class Supervisor:
                     self._engine.housekeep()
                 except (StorageError, OSError) as error:
                     log.warning("housekeeping failed", why=str(error))
+
+
+def _require_usable(config: Config) -> None:
+    """Raise StartRefused when the next worker could not start with the configuration."""
+    backends.choose(config.grpc.backend)
+    tls = config.tls
+    if not tls.certificate_file:
+        return
+    from resolver.transport.tls import CertificateUnusable, load  # noqa: PLC0415 - loads gRPC, needed with TLS only
+
+    try:
+        load(Path(tls.certificate_file), Path(tls.key_file), Path(tls.client_ca_file) if tls.client_ca_file else None)
+    except CertificateUnusable as error:
+        raise StartRefused(str(error)) from error
 
 
 def _settle(config: Config, prefix: str) -> Config:

@@ -275,9 +275,11 @@ def test_reload_says_what_changed_and_what_needs_a_restart(tmp_path):
         assert event["changed"] == ["log.level"]
         assert event["needs_rolling_restart"] == ["grpc.reflection"]
         assert event["needs_restart"] == ["storage.map_octets"]
-        file.write_text("[log]\nlevle = 1\n")
-        node.send(signal.SIGHUP)
-        wait_for(lambda: "configuration not taken over, the old one stays" in node.events())
+        refused = "configuration not taken over, the old one stays"
+        for number, text in enumerate(("[log]\nlevle = 1\n", '[tls]\ncertificate_file = "/no"\nkey_file = "/no"\n')):
+            file.write_text(text)
+            node.send(signal.SIGHUP)
+            wait_for(lambda wanted=number + 1: node.events().count(refused) == wanted)
         assert node.get("/readyz")[0] == 200
 
 
