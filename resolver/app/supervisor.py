@@ -31,6 +31,7 @@ from resolver.app.systemd import notify, watchdog_interval_s
 from resolver.clock import SystemClock
 from resolver.config.changes import Applied, changes, take_over
 from resolver.config.endpoint import Endpoint
+from resolver.config.settings import Admin
 from resolver.config.sources import ConfigInvalid
 from resolver.errors import ResolverError
 from resolver.registry.first_start import first_start
@@ -41,6 +42,7 @@ from storage.lmdb_engine import LmdbEngine
 from storage.tables import Table
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Coroutine
 
     from resolver.config.settings import Config
@@ -91,6 +93,9 @@ class Supervisor:
             held.callback(engine.close)
             reservation = self._reserve()
             held.callback(reservation.close)
+            admin = self._listen_admin()
+            if admin is not None:
+                held.callback(admin.close)
             count = self._config.workers.count or len(os.sched_getaffinity(0))
             crew = self._crew = Crew(count, self._spawn, lambda: self._config, self._clock, on_gone=metrics.absorb)
             self._collector = NodeCollector(
@@ -99,13 +104,15 @@ class Supervisor:
             self._watch_signals()
             log.info("node starting", version=__version__, workers=count, backend=choice.name, why=choice.why)
             try:
-                return await self._serve(crew, reservation)
+                return await self._serve(crew, reservation, admin)
             finally:
+                self._now.set()
+                await crew.stop(self._now)
                 self._data.remove_endpoints()
                 if self._admin is not None:
                     await self._admin.close()
 
-    async def _serve(self, crew: Crew, reservation: Reservation) -> int:
+    async def _serve(self, crew: Crew, reservation: Reservation, admin: socket.socket | None) -> int:
         """Start the crew, be there until told to stop, drain."""
         starting = asyncio.create_task(crew.start())
         stopping = asyncio.create_task(self._stop.wait())
@@ -113,10 +120,9 @@ class Supervisor:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         try:
             if starting.done() and not starting.result():
-                await crew.stop(self._now)
                 raise StartRefused(crew.failed.result())
             if not self._stop.is_set():
-                await self._open(reservation)
+                await self._open(reservation, admin)
                 await stopping
             notify("STOPPING=1", "STATUS=draining")
             log.info("node draining")
@@ -128,10 +134,11 @@ class Supervisor:
             for task in (starting, stopping, ticking, *self._jobs):
                 task.cancel()
 
-    async def _open(self, reservation: Reservation) -> None:
+    async def _open(self, reservation: Reservation, admin: socket.socket | None) -> None:
         """Every worker answers: open the admin door and tell the world."""
         self._endpoints = {"grpc": reservation.endpoint.reachable().to_text()}
-        await self._open_admin()
+        if admin is not None:
+            await self._open_admin(admin)
         try:
             self._data.write_endpoints(self._endpoints)
         except OSError as error:
@@ -181,21 +188,32 @@ class Supervisor:
         """Start a worker with the configuration of now."""
         return await Child.spawn(index, self._config, self._doors, self._data.metrics, self._clock)
 
-    async def _open_admin(self) -> None:
-        """Open the admin door when it is wanted and its libraries are there. Raises StartRefused."""
+    def _listen_admin(self) -> socket.socket | None:
+        """Take the port of the admin door. Raises StartRefused when a port that was asked for is taken."""
         wanted = self._config.admin.listen
         if not wanted:
-            return
+            return None
+        try:
+            return listen("admin", Endpoint.from_text(wanted))
+        except StartRefused as error:
+            if wanted != Admin().listen:
+                raise
+            # Nobody asked for this port; a second node on the machine should not need to know of it.
+            log.warning("the admin door stays closed", why=str(error))
+            return None
+
+    async def _open_admin(self, listening: socket.socket) -> None:
+        """Open the admin door when its libraries are there."""
         try:
             from resolver.transport.admin_http import AdminDoor  # noqa: PLC0415 - an extra, and slow to load
         except ImportError as error:
+            listening.close()
             log.warning("the admin door stays closed: install the extra idis-node[http]", missing=error.name)
             return
-        endpoint = Endpoint.from_text(wanted)
-        listening = listen("admin", endpoint)
         self._admin = AdminDoor(self)
         await self._admin.start(listening)
-        self._endpoints["admin"] = Endpoint(endpoint.host, listening.getsockname()[1]).reachable().to_text()
+        endpoint = Endpoint(Endpoint.from_text(self._config.admin.listen).host, listening.getsockname()[1])
+        self._endpoints["admin"] = endpoint.reachable().to_text()
 
     def readiness(self) -> Readiness:
         """For /readyz: ready while a worker answers, the store opens and nobody told us to leave."""

@@ -180,6 +180,10 @@ def test_second_node_on_the_port_is_refused(node, tmp_path):
     second = start(tmp_path / "other", "--grpc", node.endpoints["grpc"])
     assert second.wait(15) == 1
     assert "another process has it" in log_of(tmp_path / "other").read_text()
+    second = start(tmp_path / "third", "--admin", node.endpoints["admin"])
+    assert second.wait(15) == 1
+    assert "the admin door cannot listen" in log_of(tmp_path / "third").read_text()
+    assert node.get("/livez")[0] == 200
 
 
 def test_killed_worker_is_replaced(node):
