@@ -131,6 +131,8 @@ class Worker:
         drain = self._config.drain
         with suppress(TimeoutError):
             await asyncio.wait_for(self._hurry.wait(), drain.delay_s)
+        if self._service is not None:
+            self._service.begin_drain()
         hurry = asyncio.create_task(self._hurry.wait())
         leaving = asyncio.create_task(door.drain(0.0 if self._hurry.is_set() else drain.grace_s))
         await asyncio.wait({hurry, leaving}, return_when=asyncio.FIRST_COMPLETED)

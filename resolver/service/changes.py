@@ -41,6 +41,7 @@ class Changes:
         core.poll()
         serial = request.from_serial or core.serial + 1
         while True:
+            core.refuse_when_draining()
             core.identify_again(call)
             with core.reading() as reader:
                 self._authorize(reader, call.caller, wanted)

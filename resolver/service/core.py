@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from resolver.errors import RecordCorrupt, ResolverError, StorageFailed
+from resolver.errors import RecordCorrupt, ResolverError, ShuttingDown, StorageFailed
 from resolver.lanes import Commit, LaneOptions, WriteLane
 from resolver.node.authorize import ANONYMOUS, Action, Caller, require
 from resolver.node.ledger import last_serial
@@ -21,13 +21,15 @@ from resolver.service.counting import Counting
 from storage.errors import RowCorrupt, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from resolver.clock import Clock
     from resolver.service.call import Call, Credential
     from storage.engine import Engine, Reader
 
 _log = structlog.get_logger("service")
+
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Core:
         self.serial = 0
         """Newest serial this worker knows of; ``changed`` is set anew when it grows."""
         self._changed: asyncio.Event | None = None
+        self._draining: asyncio.Event | None = None
         self._observe_commit = on_commit
         self._registry_version = -1
         self._burst: Reader | None = None
@@ -91,12 +94,44 @@ class Core:
         """Start the lane and the timers; call it on the worker's loop."""
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
+        self._draining = asyncio.Event()
         self.poll()
         self.lane.start()
         self._tasks = [
             asyncio.create_task(self._every(self.options.watch_poll_s, self._poll_once)),
             asyncio.create_task(self._every(self.options.statistics_flush_s, self.flush_counts)),
         ]
+
+    def begin_drain(self) -> None:
+        """End long streams: their clients go on at another worker. Calls in flight are not touched."""
+        if self._draining is not None:
+            self._draining.set()
+        self._wake_watchers()
+
+    def refuse_when_draining(self) -> None:
+        """Raise ShuttingDown once the drain has begun: for the rounds of long streams."""
+        if self._draining is not None and self._draining.is_set():
+            raise ShuttingDown(
+                "this worker is shutting down: connect again and resume, another one answers", retry_after_s=0.05
+            )
+
+    async def until_drain(self, requests: AsyncIterator[M]) -> AsyncIterator[M]:
+        """The requests of a stream until it ends; ShuttingDown is raised when the drain begins first."""
+        draining = asyncio.ensure_future((self._draining or asyncio.Event()).wait())
+        iterator = aiter(requests)
+        try:
+            while True:
+                coming = asyncio.ensure_future(anext(iterator))
+                await asyncio.wait({coming, draining}, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    coming.cancel()
+                self.refuse_when_draining()
+                try:
+                    yield coming.result()
+                except StopAsyncIteration:
+                    return
+        finally:
+            draining.cancel()
 
     async def close(self) -> None:
         """Stop the timers, write the last counts, drain the lane."""

@@ -50,6 +50,10 @@ class Service:
         """Start the write lane and the timers."""
         await self.core.start()
 
+    def begin_drain(self) -> None:
+        """End long streams, before the doors are drained."""
+        self.core.begin_drain()
+
     async def close(self) -> None:
         """Write what is queued and stop."""
         await self.core.close()

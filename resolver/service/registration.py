@@ -195,7 +195,7 @@ class Registration:
         waiting: asyncio.Queue[asyncio.Task[bytes] | None],
     ) -> None:
         try:
-            async for request in requests:
+            async for request in self._core.until_drain(requests):
                 self._core.identify_again(call)
                 await waiting.put(asyncio.create_task(self._import_chunk(call, request)))
         finally:

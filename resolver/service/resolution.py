@@ -117,7 +117,7 @@ class Resolution:
     ) -> AsyncIterator[bytes]:
         """Answers to a stream of questions, one message for each."""
         self._core.require_resolution(call.caller)
-        async for request in requests:
+        async for request in self._core.until_drain(requests):
             self._core.identify_again(call)
             yield self.answer_stream(call, [request])
 
