@@ -1,0 +1,149 @@
+"""The root of the command line: options that say which node, and a table of commands that load when called.
+
+A command is named by module and attribute and imported when it is asked for, so that ``idis --help`` and a
+single resolution do not pay for what they do not use. Exit codes are those of ``output.EXITS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from resolver import __version__
+from resolver.cli.output import EXITS, speak_utf8
+from resolver.cli.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COMMANDS: dict[str, dict[str, str]] = {
+    "Identifiers": {
+        "resolve": "resolve:resolve",
+        "register": "register:register",
+        "update": "change:update",
+        "put": "change:put",
+        "remove-values": "change:remove_values",
+        "delete": "change:delete",
+    },
+    "Node": {
+        "serve": "serve:serve",
+        "config": "config_commands:config",
+        "doctor": "doctor:doctor",
+    },
+}
+"""Every command by heading and name: module of this package and attribute."""
+
+_PLACES = {name: place for section in COMMANDS.values() for name, place in section.items()}
+
+
+class Root(click.Group):
+    """The group that loads a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it so
+        """Names in the order of the table."""
+        return list(_PLACES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """The command of a name; None when there is none."""
+        place = _PLACES.get(cmd_name)
+        if place is None:
+            return None
+        module, _, attribute = place.partition(":")
+        command: click.Command = getattr(importlib.import_module(f"resolver.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Commands under their headings."""
+        for heading, section in COMMANDS.items():
+            loaded = ((name, self.get_command(ctx, name)) for name in section)
+            rows = [(name, command.get_short_help_str(90)) for name, command in loaded if command is not None]
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """The exit codes."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl(_lines(EXITS.items()))
+
+
+def _lines(exits: Iterable[tuple[int, str]]) -> list[tuple[str, str]]:
+    return [(str(code), textwrap.dedent(meaning)) for code, meaning in exits]
+
+
+@click.group("idis", cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="idis")
+@click.option("--target", metavar="HOST:PORT", envvar="IDIS_TARGET", help="gRPC door of the node.  [IDIS_TARGET]")
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    envvar="IDIS_TOKEN_FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with the API token.  [IDIS_TOKEN_FILE]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line; also after the command.")
+@click.option(
+    "--data-dir",
+    metavar="DIR",
+    envvar="IDIS_NODE__DATA_DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Data directory of a node on this machine, used without --target.  [./data, ./idis-data]",
+)
+@click.option(
+    "--tls-ca",
+    metavar="FILE",
+    envvar="IDIS_TLS_CA",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Authority that signed the node's certificate: speak TLS.",
+)
+@click.option(
+    "--tls-cert",
+    metavar="FILE",
+    envvar="IDIS_TLS_CERT",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Client certificate.",
+)
+@click.option(
+    "--tls-key",
+    metavar="FILE",
+    envvar="IDIS_TLS_KEY",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Key of the client certificate.",
+)
+@click.option("--tls-name", metavar="NAME", default="", help="Name in the node's certificate, if not the host dialled.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="For one call with all its attempts.",
+)
+@click.pass_context
+def root(
+    ctx: click.Context,
+    target: str | None,
+    token_file: Path | None,
+    as_json: bool,  # noqa: ARG001, FBT001 - output.wants_json reads it
+    data_dir: Path | None,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_name: str,
+    timeout_s: float,
+) -> None:
+    """Register and resolve identifiers, and run the node that keeps them.
+
+    Without --target the node that runs on the data directory is used, with the administrator's token beside it.
+    """
+    ctx.obj = Target(target, token_file, data_dir, tls_ca, tls_cert, tls_key, tls_name, timeout_s)
+
+
+def main(prog_name: str = "idis") -> None:
+    """Run the command line and exit."""
+    speak_utf8()
+    root(prog_name=prog_name)

@@ -1,0 +1,119 @@
+"""Which node a command talks to, and as whom.
+
+``--target`` and ``--token-file`` decide. Without ``--target`` the data directory is asked: a node that runs
+there tells its gRPC door in ``endpoints.json``, and the administrator's token of its first start lies beside,
+so that after ``idis serve`` a plain ``idis resolve NAME`` works on the same machine. Which node was found is
+said on standard error. No connection is opened before a command needs one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resolver.cli.output import DENIED, INVALID, UNREACHABLE, Failed, note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resolver.client import AsyncClient, Client, Options
+
+DATA_DIRS = (Path("data"), Path("idis-data"))
+"""Data directories looked into when none is named: that of ``make run``, and the default of ``idis serve``."""
+
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - read from a file, to be replaced
+"""Addresses a door listens on and nobody can dial, and what to dial on the same machine."""
+
+
+@dataclass
+class Target:
+    """The options of the root command that say where to go; see ``idis --help``."""
+
+    address: str | None = None
+    token_file: Path | None = None
+    data_dir: Path | None = None
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_name: str = ""
+    timeout_s: float = 10.0
+    say: Callable[[str], None] = note
+    described: str = field(default="the node", init=False)
+    """The node in words, once it was chosen."""
+
+    def client(self) -> Client:
+        """A blocking client. Raises Failed."""
+        from resolver.client import Client  # noqa: PLC0415 - loads gRPC
+
+        address, options = self._chosen()
+        try:
+            return Client(address, **options)
+        except (OSError, ValueError) as error:
+            raise self._unusable(error) from error
+
+    def async_client(self) -> AsyncClient:
+        """An asyncio client. Raises Failed."""
+        from resolver.client import AsyncClient  # noqa: PLC0415 - loads gRPC
+
+        address, options = self._chosen()
+        try:
+            return AsyncClient(address, **options)
+        except (OSError, ValueError) as error:
+            raise self._unusable(error) from error
+
+    def store_dir(self, data_dir: Path | None) -> Path:
+        """The data directory an offline command works on: its own option, that of the root, or the one found."""
+        chosen = data_dir or self.data_dir
+        if chosen is None:
+            chosen = next((root for root in DATA_DIRS if (root / "store").is_dir()), DATA_DIRS[0])
+            self.say(f"data directory: {chosen}")
+        if not (chosen / "store" / "data.mdb").exists():
+            raise Failed(f"{chosen} holds no store: name the data directory of a node with --data-dir", INVALID)
+        return chosen
+
+    def _chosen(self) -> tuple[str, Options]:
+        address, token_file = self.address, self.token_file
+        if address is None:
+            address, found = self._from_data_dir()
+            token_file = token_file or found
+        self.described = f"the node at {address}"
+        options: Options = {"token_file": token_file, "timeout_s": self.timeout_s}
+        if self.tls_ca or self.tls_cert:
+            from resolver.client import Tls  # noqa: PLC0415 - loads gRPC
+
+            try:
+                options["tls"] = Tls(self.tls_ca, self.tls_cert, self.tls_key, self.tls_name)
+            except ValueError as error:
+                raise Failed("--tls-cert and --tls-key belong together: give both", INVALID) from error
+        return address, options
+
+    def _from_data_dir(self) -> tuple[str, Path | None]:
+        """Address and token file of the node that runs on a data directory here."""
+        roots = (self.data_dir,) if self.data_dir else DATA_DIRS
+        root = next((root for root in roots if (root / "endpoints.json").exists()), None)
+        if root is None:
+            looked = " or ".join(str(each / "endpoints.json") for each in roots)
+            raise Failed(
+                f"no node was named and there is no {looked}: give --target HOST:PORT (or IDIS_TARGET), or start a "
+                "node with idis serve",
+                UNREACHABLE,
+            )
+        try:
+            endpoints = json.loads((root / "endpoints.json").read_text("utf-8"))
+            host, _, port = str(endpoints["grpc"]).rpartition(":")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Failed(f"{root / 'endpoints.json'} tells no gRPC door ({error!r}): give --target", INVALID) from error
+        address = f"{WILDCARDS.get(host, host)}:{port}"
+        token = root / "credentials" / "admin.token"
+        with_token = self.token_file is None and token.exists()
+        self.say(f"node: {address} from {root}" + (f", token {token}" if with_token else ""))
+        return address, token if with_token else None
+
+    def _unusable(self, error: Exception) -> Failed:
+        if isinstance(error, OSError):
+            return Failed(
+                f"{error.filename} cannot be read ({error.strerror}): check --token-file and the --tls options", DENIED
+            )
+        return Failed(str(error), DENIED)
