@@ -29,7 +29,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("target", nargs="?", help="grpc://HOST:PORT; without it a node is started")
     parser.add_argument("--token-file", type=Path, help="API token of an administrator of the node")
     parser.add_argument("--prefix", default="88.300.1", help="prefix under which handles may be made and deleted")
-    parser.add_argument("--backend", action="append", choices=["h2", "grpcio"], help="back ends of the started node")
+    parser.add_argument(
+        "--backend", action="append", choices=["auto", "h2", "grpcio"], help="back ends of the started node"
+    )
     parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
     return parser.parse_args()
 
@@ -47,7 +49,7 @@ def main() -> int:
             return 2
         runs[where] = _judge(where, arguments.token_file, arguments.prefix)
     else:
-        for backend in arguments.backend or ["grpcio", "h2"]:
+        for backend in arguments.backend or ["auto"]:
             with tempfile.TemporaryDirectory() as directory:
                 data_dir = Path(directory) / "node"
                 options = ("--workers", "2", "--grpc", "127.0.0.1:0", "--admin", "", "--grpc-backend", backend)

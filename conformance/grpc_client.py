@@ -89,7 +89,7 @@ class Peer:
         """Hang up."""
         self._channel.close()
 
-    def message(self, name: str, **fields: Any) -> Any:
+    def message(self, name: str, /, **fields: Any) -> Any:
         """A message of the contract."""
         return message_factory.GetMessageClass(self._pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))(**fields)
 
@@ -109,7 +109,7 @@ class Peer:
         token = self.token if token is None else token
         return (("authorization", f"Bearer {token}"),) if token else ()
 
-    def call(self, name: str, *, token: str | None = None, **fields: Any) -> Any:
+    def call(self, name: str, /, *, token: str | None = None, **fields: Any) -> Any:
         """One unary call; ``token=""`` sends no credential."""
         _, request, _ = self._method(name)
         return self.call_octets(name, request(**fields).SerializeToString(), token=token)
@@ -141,7 +141,7 @@ class Peer:
         except grpc.RpcError as error:
             raise Refusal(error) from None
 
-    def refused(self, name: str, *, token: str | None = None, **fields: Any) -> Refusal:
+    def refused(self, name: str, /, *, token: str | None = None, **fields: Any) -> Refusal:
         """The refusal of a call that must be refused."""
         try:
             answer = self.call(name, token=token, **fields)
