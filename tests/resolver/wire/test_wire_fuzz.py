@@ -22,6 +22,7 @@ from resolver.wire.predefined import catalog
 from resolver.wire.predefined.hs_namespace import HsNamespace
 from resolver.wire.predefined.hs_site import HsSite
 from resolver.wire.predefined.loc_10320 import Loc10320
+from resolver.wire.signatures import verify
 from resolver.wire.stream import FrameStream
 from resolver.wire.value_json import value_from_json
 from resolver.wire.values import value_from_wire, values_from_wire
@@ -35,6 +36,10 @@ VALUES = [octets(vector["hex"]) for vector in load("handle_values")]
 DATA = [octets(vector["decoded"]["data_hex"]) for vector in load("handle_values")]
 KEYS = [octets(vector["public_key_hex"]) for vector in load("keys_and_sessions") if "public_key_hex" in vector]
 PRIVATE = [octets(vector["private_key_hex"]) for vector in load("keys_and_sessions") if "private_key_hex" in vector]
+DH = [octets(vector["client_public_hex"]) for vector in load("keys_and_sessions") if "client_public_hex" in vector]
+SPKI = [octets(vector["spki_der_hex"]) for vector in load("keys_and_sessions") if "spki_der_hex" in vector]
+PKCS8 = [octets(vector["pkcs8_der_hex"]) for vector in load("keys_and_sessions") if "pkcs8_der_hex" in vector]
+CREDENTIALS = [octets(vector["credential_hex"])[4:] for vector in load("messages_responses")]
 FILES = [octets(vector["file_hex"]) for vector in load("keys_and_sessions") if "file_hex" in vector]
 JWS = [vector["jws_compact"].encode() for vector in load("signatures_jws") if "jws_compact" in vector]
 JWS += [vector["jws_json"].encode() for vector in load("signatures_jws") if "jws_json" in vector]
@@ -73,6 +78,11 @@ def survives(decode, octets_):
         decode(octets_)
 
 
+def shared_secret(some):
+    key = keys.public_key_from_wire(some)
+    return sessions.shared_secret(5, key) if isinstance(key, keys.DhPublicKey) else b""
+
+
 DECODERS = {
     "message": (Message.from_wire, MESSAGES),
     "resolution": (parse_resolution, MESSAGES),
@@ -83,17 +93,20 @@ DECODERS = {
     "datagram": (lambda some: Reassembler().receive(some, "peer", "net", 0.0), MESSAGES),
     "value": (lambda some: value_from_wire(Cursor(some)), VALUES),
     "values": (lambda some: values_from_wire(Cursor(some)), [b"\0\0\0\1" + value for value in VALUES]),
-    "credential": (Credential.from_wire, [whole[-60:] for whole in MESSAGES]),
+    "credential": (Credential.from_wire, [whole for whole in CREDENTIALS if whole]),
     "digest": (lambda some: digests.RequestDigest.from_wire(Cursor(some)), ANSWERS),
     "secret answer": (SecretAnswer.from_wire, ANSWERS),
     "key pair answer": (KeyPairAnswer.from_wire, ANSWERS),
     "public key": (keys.public_key_from_wire, KEYS),
-    "public key DER": (keys.public_key_from_der, [b"\x30\x59" + key for key in KEYS]),
+    "public key DER": (keys.public_key_from_der, SPKI),
     "private key": (private_keys.private_key_from_wire, PRIVATE),
-    "private key DER": (private_keys.private_key_from_der, PRIVATE),
+    "private key DER": (private_keys.private_key_from_der, PKCS8),
+    "usable public key": (lambda some: verify(keys.public_key_from_wire(some), b"SHA1", some[-40:], b""), KEYS + SPKI),
+    "usable private key": (lambda some: private_keys.private_key_from_wire(some).to_der(), PRIVATE),
+    "shared secret": (shared_secret, DH),
     "key file": (key_files.open_key_file, FILES),
     "session key": (sessions.SessionKey.from_wire, KEYS),
-    "exchange data": (lambda some: sessions.exchange_data_from_wire(some, OWN), [b"\0\0\0\3" + key for key in KEYS]),
+    "exchange data": (lambda some: sessions.exchange_data_from_wire(some, OWN), [b"\0\0\0\3" + key for key in DH]),
     "web signature": (lambda some: jws.Jws.from_wire(some).payload, JWS),
     "claims": (claims.Claims.from_payload, PAYLOADS),
     "locations": (lambda some: Loc10320.from_wire(some).locations, DATA),
