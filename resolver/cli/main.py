@@ -28,6 +28,17 @@ COMMANDS: dict[str, dict[str, str]] = {
         "put": "change:put",
         "remove-values": "change:remove_values",
         "delete": "change:delete",
+        "list": "listing:list_",
+        "export": "exporting:export",
+        "watch": "watch:watch",
+        "stats": "stats:stats",
+    },
+    "Registry": {
+        "enterprise": "enterprise:enterprise",
+        "prefix": "prefix:prefix",
+        "principal": "principal:principal",
+        "key": "key:key",
+        "template": "template:template",
     },
     "Node": {
         "serve": "serve:serve",

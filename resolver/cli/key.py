@@ -1,0 +1,148 @@
+"""``idis key``: the credentials of principals. A token is shown once, or written to a file nobody else may read."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from resolver import methods
+from resolver.cli import pages, safely
+from resolver.cli.output import FAILED, INVALID, Failed, Family, note, to_json, to_octets, wants_json, words_of
+from resolver.cli.shown import moment
+from resolver.v1 import registry_pb2 as pb
+
+if TYPE_CHECKING:
+    from resolver.cli.target import Target
+
+
+@click.group("key", cls=Family)
+def key() -> None:
+    """Credentials: create, list, revoke."""
+
+
+@key.command("create")
+@click.argument("principal_id", metavar="PRINCIPAL")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the token to a new file with mode 0600 instead of printing it.",
+)
+@click.option(
+    "--certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Accept this client certificate (PEM) instead of making a token.",
+)
+@click.option(
+    "--expires",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%SZ"]),
+    metavar="DATE",
+    help="Refuse it from then on, such as 2030-01-31 (UTC).",
+)
+@click.option("--description", default="", metavar="TEXT", help="What it is for.")
+@safely.options
+@click.pass_context
+def create(
+    ctx: click.Context,
+    principal_id: str,
+    out: Path | None,
+    certificate: Path | None,
+    expires: datetime | None,
+    description: str,
+    request_id: str,
+    *,
+    validate_only: bool,
+) -> None:
+    """Give a principal a credential: a new API token, shown this once only, or a client certificate."""
+    target: Target = ctx.obj
+    request = pb.CreateKeyRequest(
+        principal_id=principal_id,
+        kind=pb.KEY_KIND_CERTIFICATE if certificate else pb.KEY_KIND_API_TOKEN,
+        description=description,
+        expire_time_us=_to_us(expires),
+        certificate_pem=certificate.read_text("ascii", "replace") if certificate else "",
+        request_id=request_id,
+        validate_only=validate_only,
+    )
+    # The file is made before the token: a token that cannot be kept would be lost.
+    descriptor = None if out is None or certificate or validate_only else _new_file(out)
+    try:
+        with target.client() as client:
+            answer = client.call(methods.CREATE_KEY, request)
+        if descriptor is not None:
+            os.write(descriptor, answer.token.encode("ascii") + b"\n")
+            os.fsync(descriptor)
+    except BaseException:
+        if out is not None and descriptor is not None:
+            out.unlink(missing_ok=True)
+        raise
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+    shown = to_json(answer.key)
+    if wants_json(ctx):
+        shown |= {"token_file": str(out)} if descriptor is not None else {"token": answer.token} if answer.token else {}
+        click.echo(to_octets(shown))
+        return
+    note(f"credential {answer.key.key_id} of {answer.key.principal_id}")
+    if descriptor is not None:
+        note(f"the token is in {out}, mode 0600: use it with --token-file")
+    elif answer.token:
+        note("the token is shown this once only:")
+        click.echo(answer.token)
+    elif not certificate and not validate_only:
+        raise Failed("the node made this credential before and never shows a token twice: create another", FAILED)
+
+
+def _to_us(moment_: datetime | None) -> int:
+    if moment_ is None:
+        return 0
+    return int((moment_ if moment_.tzinfo else moment_.replace(tzinfo=UTC)).timestamp()) * 1_000_000
+
+
+def _new_file(out: Path) -> int:
+    try:
+        return os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise Failed(f"{out} exists already: name a new file", INVALID) from error
+    except OSError as error:
+        raise Failed(f"{out} cannot be written ({error.strerror}): name another file", INVALID) from error
+
+
+@key.command("list")
+@click.argument("principal_id", default="", metavar="[PRINCIPAL]")
+@click.pass_context
+def list_(ctx: click.Context, principal_id: str) -> None:
+    """List credentials of a principal, newest first: id, kind, state, expiry, description."""
+    target: Target = ctx.obj
+    kinds = ("", *words_of(pb.KeyKind.DESCRIPTOR))
+    with target.client() as client:
+        found = client.call(methods.LIST_KEYS, pb.ListKeysRequest(principal_id=principal_id)).keys
+    pages.emit_rows(
+        ctx,
+        iter(found),
+        lambda row: (
+            row.key_id,
+            kinds[row.kind],
+            "revoked" if row.revoked else "valid",
+            moment(row.expire_time_us),
+            row.description,
+        ),
+    )
+
+
+@key.command("revoke")
+@click.argument("key_id", metavar="KEY_ID")
+@safely.options
+@click.pass_context
+def revoke(ctx: click.Context, key_id: str, request_id: str, *, validate_only: bool) -> None:
+    """Revoke a credential; the node refuses it within a second."""
+    target: Target = ctx.obj
+    request = pb.RevokeKeyRequest(key_id=key_id, request_id=request_id, validate_only=validate_only)
+    with target.client() as client:
+        pages.emit_row(ctx, client.call(methods.REVOKE_KEY, request).key)

@@ -1,0 +1,55 @@
+"""Lists of the registry, page after page, so that a list of any length needs the memory of one page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from resolver.cli.output import one_line, table, to_json, to_octets, wants_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from resolver.client import Client
+    from resolver.methods import Method
+
+PAGE_ROWS = 1_000
+"""Rows of a page: the most the node gives."""
+
+
+def rows(client: Client, method: Method[Any, Any], field: str, **request: Any) -> Iterator[Any]:
+    """Every row of a list: ``field`` of each answer until there is no next page."""
+    asked = method.request(page_size=PAGE_ROWS, **request)
+    while True:
+        answer = client.call(method, asked)
+        yield from getattr(answer, field)
+        if not answer.next_page_token:
+            return
+        asked.page_token = answer.next_page_token
+
+
+def emit_rows(ctx: click.Context, found: Iterator[Any], columns: Callable[[Any], tuple[Any, ...]]) -> None:
+    """Print rows as they come: JSON objects, or tab-separated lines of the columns."""
+    for row in found:
+        if wants_json(ctx):
+            click.echo(to_octets(to_json(row)))
+        else:
+            click.echo("\t".join(one_line(str(cell)) for cell in columns(row)).rstrip("\t"))
+
+
+def emit_row(ctx: click.Context, row: Any) -> None:
+    """Print one row: a JSON object, or its fields below each other, empty ones left out."""
+    shown = to_json(row)
+    if wants_json(ctx):
+        click.echo(to_octets(shown))
+    else:
+        click.echo(table((key, _cell(content)) for key, content in shown.items() if content or content is False))
+
+
+def _cell(content: Any) -> str:
+    if isinstance(content, list):
+        return ", ".join(_cell(item) for item in content)
+    if isinstance(content, dict):
+        return " ".join(f"{key}={_cell(item)}" for key, item in content.items() if item)
+    return str(content).lower() if isinstance(content, bool) else str(content)

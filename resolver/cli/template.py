@@ -1,0 +1,148 @@
+"""``idis template``: metadata templates (元数据模版), written as TOML.
+
+template_id = "bearing-1"
+prefix = "88.300.1"
+label = "1.0"
+industry_codes = ["C", "34"]
+
+[[items]]
+index = 2000
+type = "PRODUCT_NAME"
+name = "产品名称"
+required = true
+kind = "text"
+maximum = 64
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from resolver import methods
+from resolver.cli import pages, safely
+from resolver.cli.output import INVALID, Failed, Family, number_of, words_of
+from resolver.v1 import registry_pb2 as pb
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from resolver.cli.target import Target
+
+SET_BY_NODE = frozenset({"version", "create_time_us"})
+"""Fields that a file cannot set."""
+
+
+@click.group("template", cls=Family)
+def template() -> None:
+    """Metadata templates: create, update, get, list."""
+
+
+_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.toml")
+
+
+@template.command("create")
+@_FILE
+@safely.options
+@click.pass_context
+def create(ctx: click.Context, file: Path, request_id: str, *, validate_only: bool) -> None:
+    """Create a template from a TOML file."""
+    target: Target = ctx.obj
+    request = pb.CreateTemplateRequest(
+        template=template_from_toml(file), request_id=request_id, validate_only=validate_only
+    )
+    with target.client() as client:
+        pages.emit_row(ctx, client.call(methods.CREATE_TEMPLATE, request).template)
+
+
+@template.command("update")
+@_FILE
+@click.option("--if-version", type=click.IntRange(min=1), metavar="N", help="Only if the template has version N.")
+@safely.options
+@click.pass_context
+def update(ctx: click.Context, file: Path, if_version: int | None, request_id: str, *, validate_only: bool) -> None:
+    """Change a template: items are added or disabled, never removed."""
+    target: Target = ctx.obj
+    request = pb.UpdateTemplateRequest(
+        template=template_from_toml(file), if_version=if_version, request_id=request_id, validate_only=validate_only
+    )
+    with target.client() as client:
+        pages.emit_row(ctx, client.call(methods.UPDATE_TEMPLATE, request).template)
+
+
+@template.command("get")
+@click.argument("template_id", metavar="ID")
+@click.pass_context
+def get(ctx: click.Context, template_id: str) -> None:
+    """Show a template."""
+    target: Target = ctx.obj
+    with target.client() as client:
+        request = pb.GetTemplateRequest(template_id=template_id)
+        pages.emit_row(ctx, client.call(methods.GET_TEMPLATE, request).template)
+
+
+@template.command("list")
+@click.pass_context
+def list_(ctx: click.Context) -> None:
+    """List templates: id, prefix, label, items, state, description."""
+    target: Target = ctx.obj
+    with target.client() as client:
+        pages.emit_rows(
+            ctx,
+            pages.rows(client, methods.LIST_TEMPLATES, "templates"),
+            lambda row: (
+                row.template_id,
+                row.prefix or "-",
+                row.label or "-",
+                len(row.items),
+                "withdrawn" if row.withdrawn else "in use",
+                row.description,
+            ),
+        )
+
+
+def template_from_toml(file: Path) -> pb.Template:
+    """The template of a TOML file. Raises Failed, naming the nearest key for an unknown one."""
+    try:
+        found = tomllib.loads(file.read_text("utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise Failed(f"{file} is no TOML file: {error}", INVALID) from error
+    if isinstance(nested := found.get("template"), dict):
+        found = nested
+    row = pb.Template()
+    _fill(row, found, str(file))
+    return row
+
+
+def _fill(row: Message, found: dict[str, Any], where: str) -> None:
+    known = [field.name for field in row.DESCRIPTOR.fields if field.name not in SET_BY_NODE]
+    for key, content in found.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; the nearest known is {near[0]!r}" if near else f"; known are {', '.join(known)}"
+            raise Failed(f"{where}: unknown key {key!r}{hint}", INVALID)
+        field = row.DESCRIPTOR.fields_by_name[key]
+        try:
+            if field.message_type is not None:
+                for position, item in enumerate(content):
+                    _fill(getattr(row, key).add(), item, f"{where}: {key}[{position}]")
+            elif field.enum_type is not None:
+                setattr(row, key, _number(field.enum_type, content))
+            elif field.is_repeated:
+                getattr(row, key).extend(content)
+            else:
+                setattr(row, key, content)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise Failed(f"{where}: {key} = {content!r} does not fit: {error}", INVALID) from error
+
+
+def _number(enum: Any, word: str) -> Any:
+    """The number of a word of an enumeration. Raises ValueError, which names the words."""
+    words = words_of(enum)
+    if word not in words:
+        raise ValueError(f"give one of {', '.join(words)}")
+    return number_of(enum, word)
