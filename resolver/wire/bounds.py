@@ -51,6 +51,9 @@ INTERFACES_MAX = 64
 ATTRIBUTES_MAX = 256
 """Attributes of one HS_SITE."""
 
+REFERENCES_MAX = 2_048
+"""References of one value that are read; what is stored here has fewer, see ``resolver.limits``."""
+
 ADMINISTRATORS_MAX = 4_096
 """References of one HS_VLIST."""
 

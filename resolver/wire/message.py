@@ -164,6 +164,7 @@ _START_OCTETS = _START.size  # 48: envelope, header and the length of the handle
 _ENVELOPE_HEADER_OCTETS = ENVELOPE_OCTETS + headers.OCTETS
 _NO_FILTER = bytes(8)
 _COUNTED_OCTETS = 4
+_RESOLUTION = int(OpCode.RESOLUTION)
 
 
 class ResolutionRequest(NamedTuple):
@@ -212,7 +213,7 @@ def parse_resolution(octets: bytes) -> ResolutionRequest | None:
         name_octets,
     ) = _START.unpack_from(octets)
     if (
-        op_code != OpCode.RESOLUTION
+        op_code != _RESOLUTION
         or response_code
         or flags & ENCRYPTED
         or sequence
@@ -225,7 +226,7 @@ def parse_resolution(octets: bytes) -> ResolutionRequest | None:
             f"the header says a body of {body_octets} octets and {size - _ENVELOPE_HEADER_OCTETS} follow",
             field="header",
         )
-    if octets[end:] not in {b"", _NO_CREDENTIAL}:
+    if end != size and octets[end:] != _NO_CREDENTIAL:
         return None
     name_end = _START_OCTETS + name_octets
     if name_octets > limits.NAME_OCTETS_MAX or name_end > end:
@@ -248,7 +249,9 @@ def parse_resolution(octets: bytes) -> ResolutionRequest | None:
         indexes,
         types,
         op_flags,
-        answer_version(Version(major, minor), Version(flags & 0x1F, suggested_minor)),
+        OWN
+        if suggested_minor == OWN.minor and flags & 0x1F == OWN.major
+        else answer_version(Version(major, minor), Version(flags & 0x1F, suggested_minor)),
         session_id,
         request_id,
         recursion_count,
@@ -281,7 +284,7 @@ def resolution_answer(
                 request.request_id,
                 0,
                 headers.OCTETS + body_octets + 4,
-                OpCode.RESOLUTION,
+                _RESOLUTION,
                 1,
                 flags,
                 site_serial,

@@ -264,7 +264,7 @@ def body_from_wire(header: Header, cursor: Cursor, version: Version) -> tuple[Re
     digest: RequestDigest | None = None
     has_prefix = bool(header.flags & OpFlag.REQUEST_DIGEST.value)
     if class_ is Challenge:
-        if not has_prefix and version < versions.REQUEST_DIGEST:
+        if version < versions.REQUEST_DIGEST:
             body = Challenge.from_wire(cursor)
             return (RequestDigest.from_wire(cursor) if cursor.remaining else None), body
         has_prefix = True

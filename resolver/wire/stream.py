@@ -10,9 +10,13 @@ from __future__ import annotations
 
 from resolver.errors import MalformedMessage, MessageTooLarge
 from resolver.wire import bounds
+from resolver.wire.cursor import U32
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.envelope import Envelope
 from resolver.wire.message import Frame
+
+_LENGTH_AT = 16
+_read_length = U32.unpack_from
 
 
 class FrameStream:
@@ -22,10 +26,10 @@ class FrameStream:
     ``bounds.MESSAGE_OCTETS_MAX``, a client ``bounds.ANSWER_OCTETS_MAX``.
     """
 
-    __slots__ = ("_buffer", "_envelope", "_is_dead", "_message_octets_max")
+    __slots__ = ("_buffer", "_envelope", "_is_dead", "_whole_octets_max")
 
     def __init__(self, message_octets_max: int = bounds.MESSAGE_OCTETS_MAX) -> None:
-        self._message_octets_max = message_octets_max
+        self._whole_octets_max = ENVELOPE_OCTETS + message_octets_max
         self._buffer = bytearray()
         self._envelope: Envelope | None = None
         self._is_dead = False
@@ -36,36 +40,40 @@ class FrameStream:
         Raises MessageTooLarge when an envelope promises too much; ``pending_envelope`` is that envelope, so that the
         door can answer it before it closes. Frames complete before it are handed out first: the call after raises.
         """
+        return [Frame(Envelope.from_wire(whole), whole[ENVELOPE_OCTETS:]) for whole in self.receive_octets(octets)]
+
+    def receive_octets(self, octets: bytes) -> list[bytes]:
+        """The same as ``receive_data`` with each message as its octets, for ``parse_resolution``."""
+        buffer = self._buffer
+        if not buffer and self._envelope is None and len(octets) >= ENVELOPE_OCTETS:
+            whole_octets = ENVELOPE_OCTETS + _read_length(octets, _LENGTH_AT)[0]
+            if whole_octets == len(octets) and whole_octets <= self._whole_octets_max:
+                return [octets]  # What came is one message: nothing to copy.
         if self._is_dead:
             raise MalformedMessage("an earlier message of this connection was refused: close it", field="envelope")
-        buffer = self._buffer
         buffer += octets
-        frames: list[Frame] = []
-        while True:
-            envelope = self._envelope
-            if envelope is None:
-                if len(buffer) < ENVELOPE_OCTETS:
-                    return frames
-                envelope = Envelope.from_wire(bytes(buffer[:ENVELOPE_OCTETS]))
-                self._envelope = envelope
-                if envelope.message_octets > self._message_octets_max:
-                    if frames:
-                        return frames
-                    self._refuse(envelope)
-            elif envelope.message_octets > self._message_octets_max:
-                self._refuse(envelope)
-            end = ENVELOPE_OCTETS + envelope.message_octets
-            if len(buffer) < end:
-                return frames
-            frames.append(Frame(envelope, bytes(buffer[ENVELOPE_OCTETS:end])))
-            del buffer[:end]
+        messages: list[bytes] = []
+        start = 0
+        held = len(buffer)
+        while held - start >= ENVELOPE_OCTETS:
+            whole_octets = ENVELOPE_OCTETS + _read_length(buffer, start + _LENGTH_AT)[0]
+            if whole_octets > self._whole_octets_max or held - start < whole_octets:
+                self._envelope = Envelope.from_wire(bytes(buffer[start : start + ENVELOPE_OCTETS]))
+                if whole_octets > self._whole_octets_max and not messages:
+                    self._refuse(self._envelope)
+                break
+            messages.append(bytes(buffer[start : start + whole_octets]))
+            start += whole_octets
             self._envelope = None
+        del buffer[:start]
+        return messages
 
     def _refuse(self, envelope: Envelope) -> None:
         self._is_dead = True
         self._buffer.clear()
         raise MessageTooLarge(
-            f"the envelope says {envelope.message_octets} octets; a message has at most {self._message_octets_max}",
+            f"the envelope says {envelope.message_octets} octets; a message has at most "
+            f"{self._whole_octets_max - ENVELOPE_OCTETS}",
             field="envelope",
         )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from resolver import limits
 from resolver.errors import InvalidValue
 from resolver.handle.value import HandleValue, Permission, Ttl
+from resolver.wire import bounds
 from resolver.wire.cursor import counted, pack_u32, reference_to_wire, text_to_wire
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def value_from_wire(cursor: Cursor) -> HandleValue:
         Ttl(ttl, absolute=ttl_type == 1),
         _PERMISSIONS[permissions & _PERMISSIONS_MASK],
         timestamp,
-        cursor.take_references("value references", limits.REFERENCES_MAX),
+        cursor.take_references("value references", bounds.REFERENCES_MAX),
     )
 
 

@@ -34,7 +34,13 @@ class HsPubkey:
         return cls(public_key_from_jwk(value))
 
     def to_json(self) -> dict[str, str]:
-        """The JSON web key. Raises InvalidValue for Diffie-Hellman keys, which have none."""
+        """The JSON web key.
+
+        Raises InvalidValue for Diffie-Hellman keys, which have none, and for keys stored as PEM or DER: their octets
+        are shown instead, since a web key would come back as other octets.
+        """
         if isinstance(self.key, DhPublicKey):
             raise InvalidValue("a Diffie-Hellman key has no JSON form", field="data")
+        if self.stored is not None and not self.stored.startswith(b"\0"):
+            raise InvalidValue("a key stored as PEM or DER is shown as it is stored", field="data")
         return self.key.to_jwk()

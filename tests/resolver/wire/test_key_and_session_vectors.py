@@ -14,7 +14,7 @@ from resolver.wire.private_keys import private_key_from_der, private_key_from_jw
 from resolver.wire.sessions import SessionKey
 from resolver.wire.versions import Version
 from tests.resolver.wire.test_handle_value_vectors import key_fields
-from tests.resolver.wire.vectors import each, load, octets
+from tests.resolver.wire.vectors import each, load, octets, recorded
 
 
 @each("keys_and_sessions", starting="keypair-")
@@ -58,7 +58,7 @@ def test_key_file_opens_and_is_written_back(vector):
 
 @pytest.mark.parametrize("scheme", list(KeyFileScheme))
 def test_key_file_of_every_scheme_reads_back(scheme):
-    clear = octets(load("keys_and_sessions")[0].get("private_key_hex", "")) or b"clear"
+    clear = octets(recorded("keys_and_sessions")[0]["private_key_hex"])
     iv = bytes(16 if scheme is KeyFileScheme.PBKDF2_AES else 8)
     file = write_key_file(clear, scheme, "pass-ü".encode(), salt=bytes(16), iv=iv)
     assert open_key_file(file, "pass-ü".encode()) == clear

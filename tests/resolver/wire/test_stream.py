@@ -10,7 +10,7 @@ from resolver.wire.envelope import Envelope
 from resolver.wire.message import Frame
 from resolver.wire.stream import FrameStream
 from resolver.wire.versions import OWN
-from tests.resolver.wire.vectors import load, octets
+from tests.resolver.wire.vectors import octets, recorded
 
 
 def frame(payload: bytes, request_id: int = 1) -> Frame:
@@ -30,6 +30,24 @@ def test_pieces_of_any_size_give_the_same_messages(step):
     assert received == MESSAGES
     assert stream.pending_octets == 0
     stream.end()
+
+
+@pytest.mark.parametrize("step", [1, 19, 50, len(WHOLE)])
+def test_messages_as_octets_are_the_same(step):
+    stream = FrameStream()
+    received = [
+        message
+        for start in range(0, len(WHOLE), step)
+        for message in stream.receive_octets(WHOLE[start : start + step])
+    ]
+    assert received == [message.to_wire() for message in MESSAGES]
+
+
+def test_one_message_at_a_time_is_not_copied():
+    stream = FrameStream()
+    whole = MESSAGES[2].to_wire()
+    assert stream.receive_octets(whole)[0] is whole
+    assert stream.pending_octets == 0
 
 
 def test_octets_behind_a_message_wait_for_the_next():
@@ -73,7 +91,7 @@ def test_the_largest_message_is_taken():
 
 
 def test_recorded_requests_in_one_stream():
-    whole = [octets(vector["hex"]) for vector in load("messages_requests")]
+    whole = [octets(vector["hex"]) for vector in recorded("messages_requests")]
     stream = FrameStream()
     received = stream.receive_data(b"".join(whole))
     assert [message.to_wire() for message in received] == whole

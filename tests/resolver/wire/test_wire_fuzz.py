@@ -27,24 +27,24 @@ from resolver.wire.stream import FrameStream
 from resolver.wire.value_json import value_from_json
 from resolver.wire.values import value_from_wire, values_from_wire
 from resolver.wire.versions import OWN, Version
-from tests.resolver.wire.vectors import load, octets
+from tests.resolver.wire.vectors import octets, recorded
 
 SOME = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
-MESSAGES = [octets(vector["hex"]) for file in ("messages_requests", "messages_responses") for vector in load(file)]
-VALUES = [octets(vector["hex"]) for vector in load("handle_values")]
-DATA = [octets(vector["decoded"]["data_hex"]) for vector in load("handle_values")]
-KEYS = [octets(vector["public_key_hex"]) for vector in load("keys_and_sessions") if "public_key_hex" in vector]
-PRIVATE = [octets(vector["private_key_hex"]) for vector in load("keys_and_sessions") if "private_key_hex" in vector]
-DH = [octets(vector["client_public_hex"]) for vector in load("keys_and_sessions") if "client_public_hex" in vector]
-SPKI = [octets(vector["spki_der_hex"]) for vector in load("keys_and_sessions") if "spki_der_hex" in vector]
-PKCS8 = [octets(vector["pkcs8_der_hex"]) for vector in load("keys_and_sessions") if "pkcs8_der_hex" in vector]
-CREDENTIALS = [octets(vector["credential_hex"])[4:] for vector in load("messages_responses")]
-FILES = [octets(vector["file_hex"]) for vector in load("keys_and_sessions") if "file_hex" in vector]
-JWS = [vector["jws_compact"].encode() for vector in load("signatures_jws") if "jws_compact" in vector]
-JWS += [vector["jws_json"].encode() for vector in load("signatures_jws") if "jws_json" in vector]
-PAYLOADS = [vector["payload"].encode() for vector in load("signatures_jws") if "payload" in vector]
-ANSWERS = [octets(vector["response_hex"]) for vector in load("challenges") if "response_hex" in vector]
+MESSAGES = [octets(vector["hex"]) for file in ("messages_requests", "messages_responses") for vector in recorded(file)]
+VALUES = [octets(vector["hex"]) for vector in recorded("handle_values")]
+DATA = [octets(vector["decoded"]["data_hex"]) for vector in recorded("handle_values")]
+KEYS = [octets(vector["public_key_hex"]) for vector in recorded("keys_and_sessions") if "public_key_hex" in vector]
+PRIVATE = [octets(vector["private_key_hex"]) for vector in recorded("keys_and_sessions") if "private_key_hex" in vector]
+DH = [octets(vector["client_public_hex"]) for vector in recorded("keys_and_sessions") if "client_public_hex" in vector]
+SPKI = [octets(vector["spki_der_hex"]) for vector in recorded("keys_and_sessions") if "spki_der_hex" in vector]
+PKCS8 = [octets(vector["pkcs8_der_hex"]) for vector in recorded("keys_and_sessions") if "pkcs8_der_hex" in vector]
+CREDENTIALS = [octets(vector["credential_hex"])[4:] for vector in recorded("messages_responses")]
+FILES = [octets(vector["file_hex"]) for vector in recorded("keys_and_sessions") if "file_hex" in vector]
+JWS = [vector["jws_compact"].encode() for vector in recorded("signatures_jws") if "jws_compact" in vector]
+JWS += [vector["jws_json"].encode() for vector in recorded("signatures_jws") if "jws_json" in vector]
+PAYLOADS = [vector["payload"].encode() for vector in recorded("signatures_jws") if "payload" in vector]
+ANSWERS = [octets(vector["response_hex"]) for vector in recorded("challenges") if "response_hex" in vector]
 
 
 @st.composite

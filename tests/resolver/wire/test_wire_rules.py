@@ -21,7 +21,7 @@ from resolver.wire.digests import HashCode, RequestDigest, digest_by_code, diges
 from resolver.wire.envelope import Envelope
 from resolver.wire.header import Header
 from resolver.wire.jws import Jws, sign_payload
-from resolver.wire.keys import DhPublicKey, public_key_from_wire
+from resolver.wire.keys import DhPublicKey, pem_of, public_key_from_wire
 from resolver.wire.message import Message, request_message, response_message
 from resolver.wire.predefined import catalog
 from resolver.wire.predefined.hs_admin import ALL, AdminPermission, HsAdmin
@@ -35,7 +35,7 @@ from resolver.wire.responses import Challenge, Done, Failure, Referral
 from resolver.wire.signatures import hash_name, is_legacy, is_signed_by, preferred_hash, signed_credential
 from resolver.wire.value_json import value_from_json, value_to_json
 from resolver.wire.versions import OWN, Version, answer_version, response_code_for
-from tests.resolver.wire.vectors import load, octets
+from tests.resolver.wire.vectors import octets, recorded
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_mac_of_a_message_at_every_version(minor):
 
 
 def rsa_key() -> RsaPrivateKey:
-    vector = next(v for v in load("keys_and_sessions") if v["id"].startswith("keypair-rsa"))
+    vector = next(v for v in recorded("keys_and_sessions") if v["id"].startswith("keypair-rsa"))
     return private_key_from_wire(octets(vector["private_key_hex"]))
 
 
 def dsa_key():
-    vector = next(v for v in load("keys_and_sessions") if v["id"].startswith("keypair-dsa"))
+    vector = next(v for v in recorded("keys_and_sessions") if v["id"].startswith("keypair-dsa"))
     return private_key_from_wire(octets(vector["private_key_hex"]))
 
 
@@ -422,6 +422,15 @@ def test_json_shows_octets_when_a_predefined_type_does_not_decode():
     value = HandleValue(1, "HS_ADMIN", b"\1\2")
     assert value_to_json(value)["data"]["format"] == "base64"
     assert value_from_json(value_to_json(value), timestamp_s=0) == value
+
+
+def test_json_shows_a_bare_key_as_it_is_stored():
+    key = rsa_key().public
+    for stored, format_ in ((pem_of("PUBLIC KEY", key.to_der()).encode(), "string"), (key.to_der(), "base64")):
+        value = HandleValue(300, "HS_PUBKEY", stored)
+        assert catalog.decode(value).key == key
+        assert value_to_json(value)["data"]["format"] == format_
+        assert value_from_json(value_to_json(value), timestamp_s=0) == value
 
 
 def test_json_times():

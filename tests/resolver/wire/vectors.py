@@ -14,13 +14,20 @@ from typing import Any
 
 import pytest
 
-DIRECTORY = Path(os.environ.get("IDIS_VECTORS") or Path(__file__).parents[3] / "conformance" / "vectors")
+RECORDED = Path(__file__).parents[3] / "conformance" / "vectors"
+DIRECTORY = Path(os.environ.get("IDIS_VECTORS") or RECORDED)
 
 
 @cache
-def load(file: str) -> tuple[dict[str, Any], ...]:
-    path = DIRECTORY / f"{file}.json"
+def load(file: str, directory: Path = DIRECTORY) -> tuple[dict[str, Any], ...]:
+    """The vectors of a file under test."""
+    path = directory / f"{file}.json"
     return tuple(json.loads(path.read_text())["vectors"]) if path.exists() else ()
+
+
+def recorded(file: str) -> tuple[dict[str, Any], ...]:
+    """The vectors of a file of this repository, as material for tests that need some key or message."""
+    return load(file, RECORDED)
 
 
 def each(file: str, *, having: str = "", starting: str = ""):

@@ -1,0 +1,113 @@
+"""Answers made from requests, against those of the running reference server in every octet but its signature."""
+
+from __future__ import annotations
+
+import pytest
+
+from resolver.handle.codes import ResponseCode
+from resolver.wire.answers import answer, refusal
+from resolver.wire.envelope import Envelope
+from resolver.wire.header import Header, OpFlag
+from resolver.wire.message import Message, request_message
+from resolver.wire.requests import Resolution
+from resolver.wire.responses import Challenge, Failure
+from resolver.wire.versions import OWN, Version
+from tests.resolver.wire.test_captured_frames import MALFORMED, frames
+from tests.resolver.wire.vectors import each
+
+OTHER_FLAGS = OpFlag.CONTINUOUS | OpFlag.OVERWRITE | OpFlag.MINT_SUFFIX
+REFUSED_BY_THEM_AS_UNREADABLE = {
+    "udp-long-request-no-truncated-flag",
+    "udp-big-single-datagram",
+    "udp-create",
+    "tcp-op-0",
+    "tcp-unknown-op",
+}
+
+
+def check(request, theirs, op_code=None):
+    ours = answer(
+        request,
+        theirs.header.response_code,
+        theirs.body,
+        site_serial=theirs.header.site_serial,
+        expiration_s=theirs.header.expiration_s,
+        is_primary=theirs.header.has(OpFlag.AUTHORITATIVE),
+        session_id=theirs.envelope.session_id,
+        op_code=op_code,
+        more_flags=theirs.header.flags & OTHER_FLAGS,
+    )
+    assert ours.header == theirs.header
+    assert ours.request_digest == theirs.request_digest
+    assert ours.header_and_body == theirs.header_and_body
+    assert ours.envelope._replace(message_octets=0) == theirs.envelope._replace(message_octets=0)
+
+
+@each("live_exchanges", having="responses")
+def test_answer_is_laid_out_as_recorded(vector):
+    if vector["id"] in MALFORMED | REFUSED_BY_THEM_AS_UNREADABLE:
+        return
+    (request,) = frames(vector["request_hex"], vector["transport"])
+    for frame in frames([given["hex"] for given in vector["responses"]], vector["transport"]):
+        check(Message.from_frame(request), Message.from_frame(frame))
+
+
+@each("live_exchanges", having="exchange")
+def test_answers_of_an_exchange_are_laid_out_as_recorded(vector):
+    op_code = None
+    for step in vector["exchange"]:
+        for frame in frames(step["hex"], vector["transport"]):
+            message = Message.from_frame(frame)
+            if step["dir"] == "request":
+                asked = message
+                if message.header.op_code != 200:
+                    op_code = message.header.op_code
+            else:
+                check(asked, message, op_code)
+
+
+def request(minor: int, flags: int = 0) -> Message:
+    version = Version(2, minor)
+    return request_message(
+        Envelope(version, version, 0, 0, 7, 0, 0), Header(1, 0, flags, 1, 3, 0, 0), Resolution("88.300/a")
+    )
+
+
+@pytest.mark.parametrize("minor", [0, 1, 4, 5, 7, 11])
+@pytest.mark.parametrize("flags", [0, OpFlag.REQUEST_DIGEST])
+def test_challenges_always_carry_the_digest(minor, flags):
+    made = answer(
+        request(minor, flags),
+        ResponseCode.AUTHENTICATION_NEEDED,
+        Challenge(bytes(16)),
+        site_serial=1,
+        expiration_s=9,
+        session_id=5,
+    )
+    read = Message.from_wire(made.to_wire())
+    assert read == made
+    assert read.request_digest is not None
+    assert read.envelope.session_id == 5
+    assert read.header.recursion_count == 3
+
+
+def test_old_clients_are_told_other_codes():
+    made = answer(request(4), ResponseCode.SERVER_BACKUP, Failure("x"), site_serial=1, expiration_s=9)
+    assert made.header.response_code == 303
+    assert Message.from_wire(made.to_wire()).body == Failure("x")
+
+
+def test_only_a_primary_is_authoritative():
+    options = {"site_serial": 1, "expiration_s": 9}
+    assert answer(request(11), 1, Failure(), **options).header.has(OpFlag.AUTHORITATIVE)
+    assert not answer(request(11), 1, Failure(), is_primary=False, **options).header.has(OpFlag.AUTHORITATIVE)
+
+
+def test_what_cannot_be_read_is_refused_with_what_is_known():
+    unknown = refusal(None, 4, "no", site_serial=1, expiration_s=9)
+    assert unknown.envelope[:2] == (Version(2, 3), OWN)
+    assert unknown.envelope.request_id == 2**32 - 1
+    assert (unknown.header.op_code, unknown.header.response_code) == (0, 4)
+    known = refusal(request(5).envelope, 4, "no", site_serial=1, expiration_s=9)
+    assert (known.envelope.version, known.envelope.request_id) == (Version(2, 5), 7)
+    assert Message.from_wire(known.to_wire()) == known
