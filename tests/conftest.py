@@ -1,0 +1,43 @@
+"""Fixtures of the whole tree: a clock, randomness, stores, and a prepared node."""
+
+import pytest
+
+from storage.lmdb_engine import LmdbEngine
+from storage.memory_engine import MemoryEngine
+from tests.support.clock import FakeClock, seeded_randomness
+from tests.support.node import World
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def randomness():
+    return seeded_randomness()
+
+
+@pytest.fixture
+def lmdb_engine(tmp_path):
+    engine = LmdbEngine(tmp_path / "store", map_octets=1 << 28)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(params=["lmdb", "memory"])
+def engine(request):
+    """A new store, once on disk and once in memory."""
+    return request.getfixturevalue("lmdb_engine") if request.param == "lmdb" else MemoryEngine()
+
+
+@pytest.fixture
+def world(lmdb_engine, clock, randomness):
+    """A prepared node on disk: see ``tests.support.node``."""
+    return World(lmdb_engine, clock, randomness)
+
+
+@pytest.fixture
+def memory_world(clock, randomness):
+    """A prepared node in memory, for tests that make many of them."""
+    return World(MemoryEngine(), clock, randomness)
