@@ -121,6 +121,7 @@ def content(value: pb.HandleValue) -> tuple[object, ...]:
         value.index,
         value.type,
         value.data,
+        value.WhichOneof("ttl"),
         value.ttl_s,
         value.ttl_until_s,
         value.permissions,
