@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.clock import day_of
+from resolver.errors import RecordCorrupt
 from resolver.node import record_octets
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
+from storage.errors import RowCorrupt
 from storage.tables import MARK, Table
 
 if TYPE_CHECKING:
@@ -112,13 +114,18 @@ class Ledger:
         return 0 if body is None else int(changes.Change.FromString(body).time_us)
 
     def find(self, key: bytes) -> StoredRecord | None:
-        """The record under a key, as this transaction sees it."""
+        """The record under a key, as this transaction sees it. Raises RecordCorrupt, and only its own job fails."""
         if key in self._records:
             return self._records[key]
-        public = self.writer.get(Table.RECORDS, key)
-        if public is None:
-            return None
-        return StoredRecord(public, self.writer.get(Table.RESTRICTED, key) or b"")
+        try:
+            public = self.writer.get(Table.RECORDS, key)
+            if public is None:
+                return None
+            return StoredRecord(public, self.writer.get(Table.RESTRICTED, key) or b"")
+        except RowCorrupt as error:
+            raise RecordCorrupt(
+                f"{error}; the handle cannot be changed: the operator can restore it from a backup or a mirror"
+            ) from error
 
     def create(self, change: Change) -> Entry:
         """Store a new record; the version of a deleted handle goes on counting."""
