@@ -13,6 +13,7 @@ from resolver import limits
 from resolver.errors import (
     CredentialInvalid,
     CredentialMissing,
+    ImportOutOfSequence,
     InvalidField,
     PermissionDenied,
     Refused,
@@ -84,8 +85,12 @@ def remember(
 def remember_refusal(
     writer: Writer, principal_id: str, request_id: str, request_fingerprint: bytes, refusal: Refused, now_us: int
 ) -> None:
-    """Store that a request was refused; refusals of the policy are not stored, they may change at any time."""
-    if isinstance(refusal, (PermissionDenied, CredentialMissing, CredentialInvalid)):
+    """Store that a request was refused.
+
+    Not stored are refusals of the policy, which may change at any time, and chunks of an import that came too early:
+    the same chunk is good once the one before it is there.
+    """
+    if isinstance(refusal, (PermissionDenied, CredentialMissing, CredentialInvalid, ImportOutOfSequence)):
         return
     outcome = stored.StoredOutcome(
         fingerprint=request_fingerprint,
