@@ -75,9 +75,9 @@ def prepare(name: str, given: Sequence[pb.HandleValue], template_id: str, now_s:
     handle = Handle.from_text(name)
     if not handle.text.isprintable():
         handle.check_registrable()
-    if len(template_id) > TEMPLATE_ID_OCTETS_MAX:
+    if len(template_id.encode()) > TEMPLATE_ID_OCTETS_MAX:
         raise InvalidField(
-            f"the template id has more than {TEMPLATE_ID_OCTETS_MAX} characters: check it", field="template_id"
+            f"the template id has more than {TEMPLATE_ID_OCTETS_MAX} octets: check it", field="template_id"
         )
     return _draft(handle, values.complete(given, now_s), template_id, record_octets_max)
 
