@@ -12,7 +12,7 @@ from resolver.handle.codes import OpCode, ResponseCode
 from resolver.wire import versions
 from resolver.wire.digests import digest_of
 from resolver.wire.envelope import Envelope
-from resolver.wire.header import Header, OpFlag, answer_flags
+from resolver.wire.header import CLIENT_FLAGS, SERIAL_UNKNOWN, Header, OpFlag, answer_flags
 from resolver.wire.message import Message, response_message
 from resolver.wire.responses import Failure
 from resolver.wire.versions import OWN, UNKNOWN_PEER, response_code_for
@@ -65,11 +65,12 @@ def answer(
     )
 
 
-def refusal(
-    envelope: Envelope | None, response_code: int, message: str, *, site_serial: int, expiration_s: int
-) -> Message:
-    """The answer to octets that are no request: operation 0, and the request id when the envelope could be read."""
-    version = UNKNOWN_PEER if envelope is None else envelope.answered_in()
+def refusal(envelope: Envelope | None, response_code: int, message: str, *, expiration_s: int) -> Message:
+    """The answer to octets that are no request.
+
+    Operation 0, version 2.3, default flags and no serial, as the reference server sends it. It also sends -1 as the
+    id of the request; here the id is repeated when the envelope could be read, so that the client recognises it.
+    """
     request_id = _NO_REQUEST_ID if envelope is None else envelope.request_id
-    header = Header(OpCode.RESERVED, response_code, OpFlag.RECURSIVE.value, site_serial, 0, expiration_s, 0)
-    return response_message(Envelope(version, OWN, 0, 0, request_id, 0, 0), header, Failure(message))
+    header = Header(OpCode.RESERVED, response_code, CLIENT_FLAGS.value, SERIAL_UNKNOWN, 0, expiration_s, 0)
+    return response_message(Envelope(UNKNOWN_PEER, OWN, 0, 0, request_id, 0, 0), header, Failure(message))

@@ -11,9 +11,9 @@ from resolver.wire.header import Header, OpFlag
 from resolver.wire.message import Message, request_message
 from resolver.wire.requests import Resolution
 from resolver.wire.responses import Challenge, Failure
-from resolver.wire.versions import OWN, Version
+from resolver.wire.versions import Version
 from tests.resolver.wire.test_captured_frames import MALFORMED, frames
-from tests.resolver.wire.vectors import each
+from tests.resolver.wire.vectors import each, octets
 
 OTHER_FLAGS = OpFlag.CONTINUOUS | OpFlag.OVERWRITE | OpFlag.MINT_SUFFIX
 REFUSED_BY_THEM_AS_UNREADABLE = {
@@ -103,11 +103,22 @@ def test_only_a_primary_is_authoritative():
     assert not answer(request(11), 1, Failure(), is_primary=False, **options).header.has(OpFlag.AUTHORITATIVE)
 
 
-def test_what_cannot_be_read_is_refused_with_what_is_known():
-    unknown = refusal(None, 4, "no", site_serial=1, expiration_s=9)
-    assert unknown.envelope[:2] == (Version(2, 3), OWN)
-    assert unknown.envelope.request_id == 2**32 - 1
-    assert (unknown.header.op_code, unknown.header.response_code) == (0, 4)
-    known = refusal(request(5).envelope, 4, "no", site_serial=1, expiration_s=9)
-    assert (known.envelope.version, known.envelope.request_id) == (Version(2, 5), 7)
-    assert Message.from_wire(known.to_wire()) == known
+@each("live_exchanges", starting="tcp-")
+def test_refusal_is_laid_out_as_recorded(vector):
+    if vector["id"] not in MALFORMED:
+        return
+    for given in vector["responses"]:
+        theirs = Message.from_wire(octets(given["hex"]))
+        ours = refusal(
+            None,
+            theirs.header.response_code,
+            theirs.body.message,
+            expiration_s=theirs.header.expiration_s,
+        )
+        assert ours.to_wire() == octets(given["hex"])
+
+
+def test_refusal_repeats_the_id_when_the_envelope_could_be_read():
+    made = refusal(request(5).envelope, ResponseCode.PROTOCOL_ERROR, "no", expiration_s=9)
+    assert (made.envelope.version, made.envelope.request_id) == (Version(2, 3), 7)
+    assert Message.from_wire(made.to_wire()) == made
