@@ -28,6 +28,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "put": "change:put",
         "remove-values": "change:remove_values",
         "delete": "change:delete",
+        "import": "importing:import_",
         "list": "listing:list_",
         "export": "exporting:export",
         "watch": "watch:watch",
@@ -42,8 +43,10 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "Node": {
         "serve": "serve:serve",
+        "demo": "demo:demo",
         "config": "config_commands:config",
         "doctor": "doctor:doctor",
+        "demo": "demo:demo",
     },
 }
 """Every command by heading and name: module of this package and attribute."""
