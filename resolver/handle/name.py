@@ -11,6 +11,7 @@ This file does not know which prefixes exist.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import NamedTuple, Self
 
 from resolver import limits
@@ -55,16 +56,24 @@ def key_of_octets(octets: bytes) -> bytes:
     return folded[: limits.KEY_WHOLE_OCTETS_MAX] + hashlib.sha256(folded).digest()
 
 
+_REFERENCE_UTF8 = re.compile(
+    rb"(?:[\x00-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xef][\x80-\xbf]{2}"
+    rb"|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf7][\x80-\xbf]{3}|\xf8[\x88-\xbf][\x80-\xbf]{3}"
+    rb"|[\xf9-\xfb][\x80-\xbf]{4}|\xfc[\x84-\xbf][\x80-\xbf]{4}|\xfd[\x80-\xbf]{5})*+"
+)
+
+
 def is_utf8(octets: bytes) -> bool:
     """Whether the octets are UTF-8 in the sense of the reference implementation.
 
-    Overlong and truncated forms are not; encoded surrogates are, although RFC 3629 forbids them.
-    Names registered here must satisfy RFC 3629 as well, see ``Handle.from_octets``.
+    Overlong and truncated forms are not. Encoded surrogates are, and so are the forms of five and six octets of
+    RFC 2279, although RFC 3629 forbids both. Names registered here must satisfy RFC 3629, see
+    ``Handle.from_octets``.
     """
     try:
-        octets.decode("utf-8", "surrogatepass")
+        octets.decode()
     except UnicodeDecodeError:
-        return False
+        return _REFERENCE_UTF8.fullmatch(octets) is not None
     return True
 
 

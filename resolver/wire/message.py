@@ -171,7 +171,7 @@ class ResolutionRequest(NamedTuple):
     """A resolution request as far as a plain answer needs it.
 
     ``name`` are the octets of the handle as sent. ``version`` is the one to answer in. ``indexes`` and ``types``
-    are both empty when all values are asked for.
+    are both empty when all values are asked for. ``identity`` is what an IDIS SDK appends, see ``requests.Resolution``.
     """
 
     name: bytes
@@ -182,13 +182,14 @@ class ResolutionRequest(NamedTuple):
     session_id: int
     request_id: int
     recursion_count: int
+    identity: bytes = b""
 
 
 def parse_resolution(octets: bytes) -> ResolutionRequest | None:
     """The resolution request in the octets of one whole message, None when they are anything else.
 
-    None also for an encrypted or fragmented message, for one with a credential or with octets behind its filter;
-    decode those with ``Message.from_wire``. Raises MalformedMessage.
+    None also for an encrypted or fragmented message and for one with a credential; decode those with
+    ``Message.from_wire``. Raises MalformedMessage.
     """
     size = len(octets)
     if size < _START_OCTETS:
@@ -237,13 +238,13 @@ def parse_resolution(octets: bytes) -> ResolutionRequest | None:
         )
     indexes: tuple[int, ...] = ()
     types: tuple[str, ...] = ()
+    identity = b""
     if octets[name_end:end] != _NO_FILTER:
         cursor = Cursor(octets, name_end, end)
         indexes = cursor.take_indexes()
         count = cursor.take_count("types", _COUNTED_OCTETS, limits.VALUES_MAX)
         types = tuple([cursor.take_text("type", limits.NAME_OCTETS_MAX) for _ in range(count)])
-        if cursor.remaining:
-            return None
+        identity = cursor.take_rest()
     return ResolutionRequest(
         octets[_START_OCTETS:name_end],
         indexes,
@@ -255,6 +256,7 @@ def parse_resolution(octets: bytes) -> ResolutionRequest | None:
         session_id,
         request_id,
         recursion_count,
+        identity,
     )
 
 

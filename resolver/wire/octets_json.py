@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 from typing import Any
 
 from resolver.errors import InvalidValue
 from resolver.handle.name import looks_binary
-from resolver.wire.cursor import text_from_wire, text_to_wire
+from resolver.wire.cursor import text_to_wire
 from resolver.wire.json_members import member_text
 
 
 def octets_to_json(octets: bytes, *, as_text: bool = True) -> dict[str, Any]:
     """An object with format and value; ``as_text`` allows text for octets that look like it."""
     if as_text and not looks_binary(octets):
-        return {"format": "string", "value": text_from_wire(octets)}
+        with contextlib.suppress(UnicodeDecodeError):  # Old forms of UTF-8 are text to some and no JSON.
+            return {"format": "string", "value": octets.decode()}
     return {"format": "base64", "value": base64.b64encode(octets).decode()}
 
 

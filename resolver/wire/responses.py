@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
+from resolver.errors import MalformedMessage
 from resolver.handle.codes import OpCode, ResponseCode
 from resolver.wire import bounds, versions
-from resolver.wire.cursor import counted, pack_u16, pack_u32, sized, sized_text
+from resolver.wire.cursor import counted, pack_u16, pack_u32, pack_u64, sized, sized_text
 from resolver.wire.digests import RequestDigest
 from resolver.wire.header import OpFlag
 from resolver.wire.predefined.hs_site import HsSite
@@ -86,17 +87,34 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Success with nothing more to say."""
+    """Success with nothing more to say; ``octets`` are what a newer server says all the same."""
+
+    octets: bytes = b""
 
     @classmethod
     def from_wire(cls, cursor: Cursor) -> Self:
-        """The body; octets that a newer server may add are ignored."""
-        cursor.take_rest()
-        return cls()
+        """The body, whatever it holds."""
+        return cls(cursor.take_rest())
 
     def to_wire(self) -> bytes:
-        """No octets."""
-        return b""
+        """The octets of the body."""
+        return self.octets
+
+
+@dataclass(frozen=True, slots=True)
+class NextTransaction:
+    """The id that the next change will have."""
+
+    transaction_id: int
+
+    @classmethod
+    def from_wire(cls, cursor: Cursor) -> Self:
+        """The body at the cursor. Raises MalformedMessage."""
+        return cls(cursor.take_u64("transaction id"))
+
+    def to_wire(self) -> bytes:
+        """Eight octets."""
+        return pack_u64(self.transaction_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +236,10 @@ class Failure:
     def from_wire(cls, cursor: Cursor) -> Self:
         """The body at the cursor; a body without a message and foreign octets behind it are forgiven."""
         message = cursor.take_text("message") if cursor.remaining >= 4 else ""
-        return cls(message, cursor.take_indexes("value indexes") if cursor.remaining >= 4 else ())
+        try:
+            return cls(message, cursor.take_indexes("value indexes"))
+        except MalformedMessage:
+            return cls(message)
 
     def to_wire(self) -> bytes:
         """The octets of the body."""
@@ -235,6 +256,7 @@ SUCCESS_BODIES: dict[int, type[ResponseBody]] = {
     OpCode.LIST_HOMED_PREFIXES: Handles,
     OpCode.VERIFY_RESPONSE: Verified,
     OpCode.SESSION_SETUP: SessionAccepted,
+    OpCode.GET_NEXT_TRANSACTION_ID: NextTransaction,
     OpCode.RETRIEVE_TRANSACTION_LOG: StreamFollows,
     OpCode.LOGIN_PASSWORD: Resolved,
 }

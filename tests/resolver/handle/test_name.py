@@ -17,6 +17,7 @@ from resolver.handle.name import (
     fold,
     fold_octets,
     is_derived_prefix_handle,
+    is_utf8,
     key_of_octets,
     looks_binary,
     prefix_handle_of,
@@ -110,3 +111,25 @@ def test_split_loses_nothing(prefix, suffix):
 def test_only_prefix_handles_are_derived():
     assert not is_derived_prefix_handle("88.300/a.b")
     assert is_derived_prefix_handle("0.na/88.300")
+
+
+@pytest.mark.parametrize(
+    ("octets", "valid"),
+    [
+        (b"\xf8\x88\x80\x80\x80", True),
+        (b"\xf8\x87\xbf\xbf\xbf", False),
+        (b"\xfd\xbf\xbf\xbf\xbf\xbf", True),
+        (b"\xfc\x83\xbf\xbf\xbf\xbf", False),
+        (b"\xf4\x90\x80\x80", True),
+        (b"\xf0\x8f\xbf\xbf", False),
+        (b"\xed\xb0\x80", True),
+        (b"\xfe", False),
+        (b"a\x80", False),
+    ],
+)
+def test_utf8_as_the_reference_implementation_reads_it(octets, valid):
+    assert is_utf8(octets) is valid
+
+
+def test_long_octets_that_are_no_utf8_are_judged_at_once():
+    assert not is_utf8(b"\xed\xa0\x80" * 100_000 + b"\xff")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from resolver.errors import WireError
 from resolver.wire.cursor import Cursor
 from resolver.wire.value_json import value_from_json, value_to_json
 from resolver.wire.values import value_from_wire, value_to_wire
@@ -39,5 +40,9 @@ def test_values_of_the_answer(vector):
 @each("rest_exchanges")
 def test_values_of_the_request(vector):
     for document in documents(vector["request"].get("body")):
-        value = value_from_json(document, timestamp_s=1_700_000_000)
+        try:
+            value = value_from_json(document, timestamp_s=1_700_000_000)
+        except WireError:
+            assert vector["response"]["status"] >= 400
+            continue
         assert value_from_json(value_to_json(value), timestamp_s=0) == value

@@ -261,6 +261,7 @@ def test_failures_are_read_with_and_without_their_parts():
     assert answer(2, b"") == Failure()
     assert answer(2, bytes(4)) == Failure("")
     assert answer(202, bytes(4) + b"\0\0\0\1\0\0\0\7") == Failure("", (7,))
+    assert answer(202, b"\0\0\0\1xmore") == Failure("x")
     assert Failure("", (7,)).to_wire() == bytes(4) + b"\0\0\0\1\0\0\0\7"
     assert Failure().to_wire() == bytes(4)
 
@@ -431,6 +432,10 @@ def test_json_shows_a_bare_key_as_it_is_stored():
         assert catalog.decode(value).key == key
         assert value_to_json(value)["data"]["format"] == format_
         assert value_from_json(value_to_json(value), timestamp_s=0) == value
+
+
+def test_json_shows_old_forms_of_utf8_in_base64():
+    assert value_to_json(HandleValue(1, "X", b"\xed\xa0\x80"))["data"]["format"] == "base64"
 
 
 def test_json_times():
