@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from resolver.handle.codes import ResponseCode
+from resolver.wire import sessions
 from resolver.wire.answers import answer, refusal
+from resolver.wire.ciphers import CipherCode
+from resolver.wire.credential import mac_credential
 from resolver.wire.envelope import Envelope
 from resolver.wire.header import Header, OpFlag
 from resolver.wire.message import Message, request_message
 from resolver.wire.requests import Resolution
-from resolver.wire.responses import Challenge, Failure
+from resolver.wire.responses import Challenge, Done, Failure
+from resolver.wire.stream import FrameStream
 from resolver.wire.versions import Version
 from tests.resolver.wire.test_captured_frames import MALFORMED, frames, refused_as_unreadable
 from tests.resolver.wire.vectors import each, octets
@@ -115,3 +121,14 @@ def test_refusal_repeats_the_id_when_the_envelope_could_be_read():
     made = refusal(request(5).envelope, ResponseCode.PROTOCOL_ERROR, "no", expiration_s=9)
     assert (made.envelope.version, made.envelope.request_id) == (Version(2, 3), 7)
     assert Message.from_wire(made.to_wire()) == made
+
+
+def test_a_signed_answer_in_a_session_reads_back_on_the_other_side():
+    key = sessions.derive(bytes(range(1, 129)), CipherCode.AES)
+    made = answer(request(11), 1, Done(), site_serial=1, expiration_s=9, session_id=5, op_code=101)
+    credential = mac_credential(made.envelope, made.header_and_body, key.octets, 1)
+    frame = sessions.encrypt(replace(made, credential=credential).to_frame(), key, bytes(range(16)))
+    (received,) = FrameStream().receive_data(frame.to_wire())
+    read = Message.from_frame(sessions.decrypt(received, key))
+    assert read.credential.is_mac_of(read.envelope, read.header_and_body, key.octets)
+    assert (read.body, read.envelope.session_id, read.header.op_code) == (Done(), 5, 101)
