@@ -43,9 +43,13 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "Node": {
         "serve": "serve:serve",
-        "demo": "demo:demo",
         "config": "config_commands:config",
         "doctor": "doctor:doctor",
+        "backup": "store:backup",
+        "verify": "store:verify",
+        "restore": "store:restore",
+        "check": "store:check",
+        "dump": "store:dump",
         "demo": "demo:demo",
     },
 }

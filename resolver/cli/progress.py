@@ -32,7 +32,7 @@ class Progress:
         stream: TextIO | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._total = total
+        self.total = total
         self._unit = unit
         self._stream = stream or sys.stderr
         self._shows = self._stream.isatty()
@@ -71,11 +71,11 @@ class Progress:
         first = self._first_done or 0
         rate = (count - self._first_count) / elapsed_s if elapsed_s > 0 else 0.0
         parts = [f"{count:,} {self._unit}", f"{rate:,.0f}/s"]
-        if self._total:
-            share = min(1.0, done / self._total)
+        if self.total:
+            share = min(1.0, done / self.total)
             parts.insert(0, f"{share:4.0%}")
             if done > first:
-                left_s = elapsed_s * max(0, self._total - done) / (done - first)
+                left_s = elapsed_s * max(0, self.total - done) / (done - first)
                 parts.append(f"{int(left_s) // 60}:{int(left_s) % 60:02d} left")
         return "  ".join(parts)
 
