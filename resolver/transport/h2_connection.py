@@ -1,0 +1,260 @@
+"""One HTTP/2 connection of the gRPC door: the transport, the one write of each burst, the floods, the leaving.
+
+nghttp2 keeps the state of the protocol, ``Calls`` what is asked and answered. Here stands when octets are read and
+written, and when the connection ends: because its peer is silent, floods, takes nothing, has been idle, or because
+this side has to go (GOAWAY twice, as RFC 9113 section 6.8 has it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import ngh2
+
+from resolver import limits
+from resolver.errors import ShuttingDown
+from resolver.transport import h2_bounds as bounds
+from resolver.transport.h2_calls import Calls
+from resolver.transport.h2_guard import Guard
+from resolver.transport.h2_shared import certificate_of, source_of, speaks_h2
+
+if TYPE_CHECKING:
+    from resolver.transport.h2_shared import Shared
+
+_CONFIGURATION = ngh2.Configuration(
+    auto_window_update=False,
+    max_continuations=bounds.CONTINUATIONS_MAX,
+    max_inbound_header_list_size=bounds.HEADER_LIST_OCTETS_MAX,
+    max_inbound_header_count=bounds.HEADER_FIELDS_MAX,
+    # Guard counts resets first, so that the peer hears the right reason; this is the net below it.
+    stream_reset_rate_limit=(2 * bounds.RESETS_RATE[0], 2 * int(bounds.RESETS_RATE[1])),
+)
+_SETTINGS = {
+    ngh2.Setting.MAX_CONCURRENT_STREAMS: limits.STREAMS_MAX,
+    ngh2.Setting.INITIAL_WINDOW_SIZE: bounds.STREAM_WINDOW_OCTETS,
+    ngh2.Setting.MAX_HEADER_LIST_SIZE: 2 * limits.METADATA_OCTETS_MAX,
+}
+_AGE_SPREAD = 0.1
+"""Connections made together must not leave together: ages differ by up to this share of the age."""
+
+_GOLDEN = 0.618_034
+
+
+class H2Connection(asyncio.Protocol):
+    """One peer."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._session = ngh2.Connection(ngh2.Role.SERVER, _CONFIGURATION)
+        self._calls = Calls(shared, self._session, self.flush, self.flush_soon, self._control)
+        self._made_s = shared.monotonic_s()
+        self._guard = Guard(self._made_s)
+        self._age_s = limits.CONNECTION_AGE_S * (1 - _AGE_SPREAD * (shared.made * _GOLDEN % 1.0))
+        self._transport: Any = None
+        self._greeted = False
+        self._flush_due = False
+        self._paused = False
+        self._stuck: tuple[int, float] | None = None
+        """Octets that the socket has not taken, and since when."""
+        self._leaving_s: float | None = None
+        self._last_stream_told = False
+        self._closed_s: float | None = None
+
+    # The transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet the peer, unless there are too many or it wants another protocol."""
+        self._transport = transport
+        if not speaks_h2(transport) or not self._shared.admit(self):
+            self._abort()
+            return
+        self._transport.set_write_buffer_limits(high=bounds.WRITE_OCTETS_HIGH, low=bounds.WRITE_OCTETS_LOW)
+        self._calls.identify(source_of(transport), certificate_of(transport))
+        self._session.initiate_connection(_SETTINGS)
+        self._session.set_local_window_size(bounds.CONNECTION_WINDOW_OCTETS)
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer has gone."""
+        del exc
+        self._mark_closed()
+        self._shared.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        """The socket takes no more for now; what the peer asks meanwhile waits in the kernel."""
+        self._paused = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The socket takes octets again."""
+        self._paused = False
+        self._stuck = None
+        if self._closed_s is None:
+            self._transport.resume_reading()
+            self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """One read burst."""
+        if self._closed_s is not None:
+            return
+        try:
+            self._session.receive_data(data)
+        except ngh2.NGH2Error as error:
+            self._give_up(error)
+            return
+        self._flush_due = True  # nobody below needs to ask for the write that comes anyway
+        if self._calls.take(self._session.events(), self._shared.monotonic_s()):
+            self._guard.on_answer()
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what may be written, in one piece."""
+        self._flush_due = False
+        if self._closed_s is not None or self._paused:
+            return
+        session = self._session
+        try:
+            octets = session.data_to_send(bounds.WRITE_OCTETS)
+            while octets:
+                self._transport.write(octets)
+                if self._paused or len(octets) < bounds.WRITE_OCTETS:
+                    break
+                octets = session.data_to_send(bounds.WRITE_OCTETS)
+            if self._calls.must_settle:
+                self._calls.settle()
+            if not session.want_read and not session.want_write:
+                self._close()
+        except ngh2.NGH2Error as error:
+            self._give_up(error)
+
+    def flush_soon(self) -> None:
+        """Write at the end of this turn of the loop: one write for all that the turn has answered."""
+        if not self._flush_due:
+            self._flush_due = True
+            self._shared.loop.call_soon(self.flush)
+
+    # The connection
+
+    def _control(self, kind: type, event: Any, now_s: float) -> None:
+        """Take in a frame that is about the connection."""
+        reason = None
+        if kind is ngh2.StreamReset:
+            reason = self._guard.on_reset(now_s)
+        elif kind is ngh2.PingReceived:
+            reason = self._guard.on_ping(now_s)
+        elif kind is ngh2.SettingsReceived:
+            self._greeted = True
+            reason = self._guard.on_settings(now_s)
+        elif kind is ngh2.PingAcknowledged and self._leaving_s is not None:
+            self._tell_last_stream()
+        if reason is not None and self._closed_s is None:
+            self._punish(reason)
+        del event
+
+    def _punish(self, reason: bytes) -> None:
+        """End the connection of a peer that asks for too much."""
+        self._session.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=reason)
+        self.flush()
+        self._close()
+
+    def _give_up(self, error: ngh2.NGH2Error) -> None:
+        """End a connection whose state is lost; nghttp2 writes nothing any more, so the GOAWAY is made here."""
+        code = ngh2.ErrorCode.PROTOCOL_ERROR
+        if isinstance(error, ngh2.DenialOfServiceError):
+            code = ngh2.ErrorCode.ENHANCE_YOUR_CALM
+        if self._closed_s is None:
+            self._transport.write(goaway(self._calls.last_stream_id, code))
+            self._close()
+
+    def _close(self) -> None:
+        """Close after what is written has gone out."""
+        if self._closed_s is None:
+            self._mark_closed()
+            self._transport.close()
+
+    def _abort(self) -> None:
+        """Close at once."""
+        self._mark_closed()
+        self._transport.abort()
+
+    def _mark_closed(self) -> None:
+        """Nothing is read or answered any more."""
+        if self._closed_s is None:
+            self._closed_s = self._shared.monotonic_s()
+            self._calls.drop()
+
+    # Leaving
+
+    def drain(self) -> None:
+        """Leave because the worker does: resolution streams have no end of their own."""
+        self._calls.answer((), self._calls.questions(), self._shared.monotonic_s())
+        self.leave()
+
+    def leave(self) -> None:
+        """Ask the peer to go: calls in flight go on, new ones belong on another connection."""
+        if self._leaving_s is not None or self._closed_s is not None:
+            return
+        self._leaving_s = self._shared.monotonic_s()
+        self._session.send_shutdown_notice()
+        self._session.ping(b"leaving.")
+        self.flush()
+
+    def _tell_last_stream(self) -> None:
+        """Take no stream after this one; nghttp2 wants no more once the last of them is closed."""
+        if not self._last_stream_told:
+            self._last_stream_told = True
+            self._session.send_goaway(ngh2.ErrorCode.NO_ERROR, last_stream_id=self._calls.last_stream_id)
+            self.flush_soon()
+
+    def end(self) -> None:
+        """End every call and the connection now."""
+        if self._closed_s is not None:
+            self._transport.abort()
+            return
+        self._calls.end_all(ShuttingDown("the worker is leaving: try again", retry_after_s=1.0))
+        self.flush()
+        if self._closed_s is None:
+            self._session.terminate_connection(ngh2.ErrorCode.NO_ERROR)
+            self.flush()
+            self._close()
+
+    def tick(self, now_s: float) -> None:
+        """Now and then: end what is silent, stuck, idle or old."""
+        if self._closed_s is not None:
+            if now_s - self._closed_s >= limits.HANDSHAKE_TIMEOUT_S:
+                self._transport.abort()
+        elif self._is_silent(now_s) or self._is_stuck(now_s):
+            self._abort()
+        else:
+            self._calls.tick(now_s)
+            self._tick_leaving(now_s)
+
+    def _is_silent(self, now_s: float) -> bool:
+        """Whether the peer has not even greeted."""
+        return not self._greeted and now_s - self._made_s >= limits.HANDSHAKE_TIMEOUT_S
+
+    def _is_stuck(self, now_s: float) -> bool:
+        """Whether the socket has taken nothing for too long."""
+        if not self._paused:
+            return False
+        left = self._transport.get_write_buffer_size()
+        if self._stuck is None or left < self._stuck[0]:
+            self._stuck = (left, now_s)
+        return now_s - self._stuck[1] >= self._shared.write_timeout_s
+
+    def _tick_leaving(self, now_s: float) -> None:
+        """Go on with leaving, or begin it when the connection is old or idle."""
+        if self._leaving_s is None:
+            idle = not self._calls.streams and now_s - self._calls.active_s >= limits.CONNECTION_IDLE_S
+            if idle or now_s - self._made_s >= self._age_s:
+                self.leave()
+        elif now_s - self._leaving_s >= limits.CONNECTION_AGE_GRACE_S and not self._shared.draining:
+            self.end()
+        elif now_s - self._leaving_s >= bounds.SHUTDOWN_NOTICE_S:
+            self._tell_last_stream()
+
+
+def goaway(last_stream_id: int, code: int) -> bytes:
+    """A GOAWAY frame (RFC 9113 section 6.8)."""
+    return b"\0\0\x08\x07\0\0\0\0\0" + last_stream_id.to_bytes(4, "big") + code.to_bytes(4, "big")

@@ -1,0 +1,114 @@
+"""How the calls of the HTTP/2 door are run that do not end in the burst they came with, and how failures are told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from resolver import limits
+from resolver.errors import Overloaded
+from resolver.service.core import stored_rows_checked
+from resolver.transport import h2_bounds as bounds
+from resolver.transport.grpc_frames import FrameError
+from resolver.transport.h2_mounts import Lane
+from resolver.transport.outcome import Failure, failure_of
+from resolver.transport.requests import parse
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator, Sequence
+
+    from resolver.service import Call
+    from resolver.service.resolution import Resolution
+    from resolver.transport.h2_calls import Calls
+    from resolver.transport.h2_exchange import Exchange
+    from resolver.v1 import resolution_pb2 as pb
+
+_SPLIT_OCTETS = limits.ANSWER_OCTETS_MAX - limits.RECORD_OCTETS_MAX - (64 << 10)
+"""An answer below this cannot have left out a record for want of room."""
+
+
+def failure_in_words(error: BaseException, where: str) -> Failure:
+    """The failure to send for an exception, those of the store and of framing included."""
+    if isinstance(error, FrameError):
+        return Failure(error.code, error.message, b"")
+    if isinstance(error, StorageError):  # inside a burst nobody else translates them
+        try:
+            with stored_rows_checked():
+                raise error  # noqa: TRY301 - the block that translates has to see it
+        except Exception as translated:  # noqa: BLE001 - it is the translation
+            error = translated
+    return failure_of(error, where)
+
+
+def start(calls: Calls, exchange: Exchange, message: bytes | None) -> None:
+    """Start the handler of a call; ``message`` is None when it is a dialogue."""
+    mount = exchange.ticket.mount
+    try:
+        if len(calls.tasks) >= bounds.TASKS_MAX:
+            raise Overloaded(  # noqa: TRY301 - a failure of the call like those below
+                "handlers of cancelled calls are still running for this connection: try again later", retry_after_s=1.0
+            )
+        exchange.call = call = calls.call_of(exchange.ticket)
+        if mount.lane is Lane.QUESTIONS:
+            calls.shared.core.require_resolution(call.caller)
+        elif mount.lane is Lane.DIALOGUE:
+            _spawn(calls, exchange, exchange.run_stream(mount.handler(call, exchange.requests())))
+        else:
+            answer = mount.handler(call, parse(mount.method, message or b""))
+            run = exchange.run_unary if mount.lane is Lane.TASK else exchange.run_stream
+            _spawn(calls, exchange, run(answer))
+    except Exception as error:  # noqa: BLE001 - every failure becomes a status
+        calls.fail(exchange, error)
+
+
+def _spawn(calls: Calls, exchange: Exchange, run: Coroutine[None, None, None]) -> None:
+    """Run a handler as a task that the connection keeps alive."""
+    task = exchange.task = calls.loop.create_task(run)
+    calls.tasks.add(task)
+    task.add_done_callback(calls.tasks.discard)
+
+
+def answer_questions(calls: Calls, exchange: Exchange) -> None:
+    """Answer the questions of a resolution stream that are here, as far as its peer takes answers."""
+    call, method = exchange.call, exchange.ticket.mount.method
+    assert call is not None  # noqa: S101 - start() came first or failed the exchange
+    resolution = calls.shared.service.resolution
+    fault: BaseException | None = None
+    try:
+        calls.shared.core.refuse_when_draining()
+        while exchange.inbox and fault is None:
+            if exchange.must_wait():
+                calls.flush()
+                if exchange.must_wait():
+                    calls.block(exchange)
+                    return
+            calls.shared.core.identify_again(call)
+            requests: list[pb.StreamResolveRequest] = []
+            try:
+                while exchange.inbox and len(requests) < bounds.QUESTIONS_MAX:
+                    requests.append(parse(method, exchange.take()))  # type: ignore[arg-type]
+            except Exception as error:  # noqa: BLE001 - told after the answers to the questions before
+                fault = error
+            for answer in _answers(resolution, call, requests):
+                exchange.queue(answer)
+        if fault is None and not exchange.inbox:
+            fault = exchange.fault
+    except Exception as error:  # noqa: BLE001 - every failure becomes a status
+        fault = error
+    if fault is not None:
+        calls.fail(exchange, fault)
+    elif exchange.ended and not exchange.inbox:
+        calls.finish(exchange)
+
+
+def _answers(resolution: Resolution, call: Call, requests: Sequence[pb.StreamResolveRequest]) -> Iterator[bytes]:
+    """The answers to some questions, in as few messages as can hold every record."""
+    if not requests:
+        return
+    answer = resolution.answer_stream(call, requests)
+    if len(answer) < _SPLIT_OCTETS or len(requests) == 1:
+        yield answer
+        return
+    half = len(requests) // 2
+    yield from _answers(resolution, call, requests[:half])
+    yield from _answers(resolution, call, requests[half:])
