@@ -18,19 +18,19 @@ help: ## list the targets
 $(VENV)/.run: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy python3-venv; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[all]'
 	@touch $@
 
 # ... and what its developers need.
 $(VENV)/.dev: $(VENV)/.run
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	@touch $@
 
 run: $(VENV)/.run ## start a node in ./data with a ready prefix and administrator's key
 	@$(BIN)/idis serve --data-dir $(DATA) --banner
 
 demo: $(VENV)/.run $(HWDATA)/usb.ids ## register every USB and PCI product known to Debian, and resolve some
-	@$(BIN)/python demo.py
+	@$(BIN)/idis demo
 
 $(HWDATA)/usb.ids:
 	@$(SUDO) apt-get update -q && $(SUDO) apt-get install -qy hwdata
