@@ -6,6 +6,7 @@ it catches. Buffers are never asked for, so keys and rows are ``bytes``, and the
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 import lmdb
@@ -137,10 +138,19 @@ class LmdbWriter(LmdbReader):
         self.put_rows(table, [(key, seal(key, body, marks)) for key, body, marks in rows])
 
     def put_rows(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Store many rows as they are, seals included: for copies of a store. Raises StoreFull, ValueError."""
+        """Store many rows as they are, seals included. Raises StoreFull, ValueError.
+
+        Ascending rows above the last of the table are appended: pages are filled whole instead of split in half,
+        which makes a table loaded in key order a third smaller.
+        """
+        rows = list(rows)
+        if not rows:
+            return
         try:
             with self.txn.cursor(self._dbs[table]) as cursor:
-                cursor.putmulti(rows)
+                above = not cursor.last() or cursor.key() < rows[0][0]
+                ascending = above and all(row[0] < following[0] for row, following in pairwise(rows))
+                cursor.putmulti(rows, append=ascending)
         except lmdb.Error as error:
             self.fail(error)
 
