@@ -25,7 +25,7 @@ _DATE_FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
 
 def template_row(reader: Reader, template_id: str) -> registry.Template:
     """The template with an id. Raises NotFound."""
-    body = reader.get(Table.TEMPLATES, template_id.encode())
+    body = reader.get(Table.TEMPLATES, template_id.encode()) if template_id else None
     if body is None:
         raise NotFound(
             f"template {template_id[:128]!r} does not exist: create it, or leave the template out",

@@ -13,6 +13,7 @@ from resolver import limits
 from resolver.errors import InvalidField, InvalidPrefix, InvalidTransition, NotFound, QuotaExhausted
 from resolver.handle.name import Prefix
 from resolver.node.authorize import Action, Caller, Role, permits, require
+from resolver.node.prefixes import prefix_row
 from resolver.registry import rows
 from resolver.v1 import registry_pb2 as pb
 from storage.tables import Table
@@ -67,6 +68,8 @@ def _check(reader: Reader, row: pb.Prefix) -> Prefix:
 
 
 def _check_rest(row: pb.Prefix) -> None:
+    rows.check_enum(pb.PrefixStatus, row.status, "prefix.status")
+    rows.check_enum(pb.Hosting, row.hosting, "prefix.hosting")
     rows.check_text(row.description, limits.DESCRIPTION_OCTETS_MAX, "prefix.description")
     if len(row.routes) > _ROUTES_MAX:
         raise InvalidField(f"more than {_ROUTES_MAX} routes: name the main ones", field="prefix.routes")
@@ -97,6 +100,7 @@ def create(writer: Writer, caller: Caller, row: pb.Prefix, now_us: int) -> pb.Pr
     if caller.role is Role.NODE_ADMINISTRATOR:
         row.status = row.status or _ENABLED
     else:
+        _check_ancestors(writer, caller, prefix)
         row.status = _APPLIED
         _check_applications(writer, caller.enterprise_id)
     row.hosting = row.hosting or pb.HOSTING_HERE
@@ -104,6 +108,16 @@ def create(writer: Writer, caller: Caller, row: pb.Prefix, now_us: int) -> pb.Pr
     rows.insert(writer, Table.PREFIXES, prefix.key, row, now_us, f"prefix {prefix.text!r}")
     writer.put(Table.OWNED, _owned_key(row, prefix.key), b"")
     return row
+
+
+def _check_ancestors(reader: Reader, caller: Caller, prefix: Prefix) -> None:
+    """Refuse an application under a prefix of another owner: what is derived from it is the owner's to ask for."""
+    own, above = node_prefix(reader), prefix.parent
+    while above is not None and above.is_derived_from(own):
+        row = prefix_row(reader, above.folded)
+        if row is not None:
+            require(caller, Action.APPLY_PREFIX, row.enterprise_id or None, f"prefix {above.text!r}")
+        above = above.parent
 
 
 def _check_applications(reader: Reader, enterprise_id: str) -> None:
@@ -159,6 +173,7 @@ def update(writer: Writer, caller: Caller, request: pb.UpdatePrefixRequest) -> p
     rows.check_version(before, request.if_version if request.HasField("if_version") else None, thing)
     row = pb.Prefix()
     row.CopyFrom(before)
+    rows.check_enum(pb.PrefixStatus, request.status, "status")
     if request.status and request.status != before.status:
         if request.status not in TRANSITIONS[before.status]:
             raise InvalidTransition(

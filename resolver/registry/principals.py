@@ -57,11 +57,14 @@ def load(reader: Reader, principal_id: str) -> pb.Principal:
 
 
 def get(reader: Reader, caller: Caller, principal_id: str) -> pb.Principal:
-    """A principal; without an id, the caller itself."""
-    if not principal_id or principal_id == caller.principal_id:
-        require(caller, Action.READ_REGISTRY, caller.enterprise_id or None, "principals")
-        return load(reader, caller.principal_id)
-    require(caller, Action.ADMINISTER, "", f"principal {principal_id[:64]!r}")
+    """A principal of the caller's enterprise; without an id, the caller itself.
+
+    One that does not exist is refused like one of another owner, so that ids cannot be probed.
+    """
+    principal_id = principal_id or caller.principal_id
+    body = reader.get(Table.PRINCIPALS, principal_id.encode()) if principal_id else None
+    owner = None if body is None else pb.Principal.FromString(body).enterprise_id
+    require(caller, Action.READ_REGISTRY, owner, f"principal {principal_id[:64]!r}")
     return load(reader, principal_id)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from resolver.errors import AlreadyExists, InvalidField, NotFound, VersionMismatch
 from resolver.node.listing import page_size, start_of, token_for
@@ -11,6 +11,8 @@ from storage.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper as EnumTypeWrapper
 
     from storage.engine import Reader, Writer
 
@@ -67,6 +69,12 @@ def check_text(text: str, octets_max: int, field: str, *, required: bool = False
             raise InvalidField(f"{field} holds the control character U+{ord(letter):04X}: remove it", field=field)
 
 
+def check_enum(kind: EnumTypeWrapper[Any], number: int, field: str) -> None:
+    """Raise InvalidField for a number the enum has not: proto3 lets any through."""
+    if number not in kind.values():
+        raise InvalidField(f"{field} is {number}: give one of {', '.join(kind.keys())}", field=field)
+
+
 def check_version(row: Row, if_version: int | None, thing: str) -> None:
     """Raise VersionMismatch unless the row has the version expected."""
     if if_version is not None and row.version != if_version:
@@ -112,16 +120,17 @@ def page(
 ) -> tuple[list[R], str]:
     """One page of a table: the rows wanted, and the token of the next page or "".
 
-    A page looks at no more than ten times its size of rows; it may then hold fewer, with a token.
+    The token holds the key of the last row of the page and never that of a row the caller may not see.
     """
     size = page_size(asked)
     rows: list[R] = []
     last = b""
-    for looked_at, (key, body) in enumerate(reader.scan(table, start_of(listing, token, b""))):
-        if len(rows) == size or looked_at == size * 10:
-            return rows, token_for(listing, last)
+    for key, body in reader.scan(table, start_of(listing, token, b"")):
         row = parse(body)
-        if wanted(row):
-            rows.append(row)
+        if not wanted(row):
+            continue
+        if len(rows) == size:
+            return rows, token_for(listing, last)
+        rows.append(row)
         last = key
     return rows, ""

@@ -50,6 +50,7 @@ def _check(row: pb.Template) -> None:
         if item.index in seen:
             raise InvalidField(f"{field} repeats index {item.index}", field=field)
         seen.add(item.index)
+        rows.check_enum(pb.ItemKind, item.kind, f"{field}.kind")
         rows.check_text(item.type, 128, f"{field}.type", required=True)
         rows.check_text(item.name, 255, f"{field}.name")
         if item.maximum and item.minimum > item.maximum:
@@ -72,7 +73,7 @@ def create(
 def get(reader: Reader, caller: Caller, template_id: str) -> pb.Template:
     """A template; whoever may see the registry may see all templates, they describe public values."""
     _require_reader(caller)
-    return template_row(reader, template_id[:128] or "-")
+    return template_row(reader, template_id)
 
 
 def _require_reader(caller: Caller) -> None:
@@ -88,7 +89,8 @@ def page(reader: Reader, caller: Caller, size: int, token: str) -> tuple[list[pb
 
 def update(writer: Writer, caller: Caller, given: pb.Template, if_version: int | None) -> pb.Template:
     """Change a template: items match by index and type, new ones are added, others stay."""
-    before = template_row(writer, given.template_id[:128] or "-")
+    require(caller, Action.REGISTER, caller.enterprise_id or None, "templates")
+    before = template_row(writer, given.template_id)
     _authorize(writer, caller, before.prefix)
     thing = f"template {given.template_id!r}"
     rows.check_version(before, if_version, thing)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from resolver import limits
 from resolver.clock import day_of
-from resolver.errors import InvalidField
-from resolver.handle.name import Prefix
+from resolver.errors import AnswerTooLarge, InvalidField
+from resolver.handle.name import PREFIX_OF_PREFIXES, Prefix
 from resolver.node import listing, statistics
 from resolver.node.authorize import Action, permits, require
 from resolver.node.ledger import last_serial
@@ -52,6 +52,8 @@ class Node:
 
     async def get_statistics(self, call: Call, request: pb.GetStatisticsRequest) -> pb.GetStatisticsResponse:
         """Totals and daily counts; summed in a thread, because a node may have very many prefixes."""
+        caller = call.caller
+        require(caller, Action.READ_STATISTICS, caller.enterprise_id or None, "prefixes")
         await self._core.flush_counts()
         return await asyncio.to_thread(self._statistics, call, request)
 
@@ -63,10 +65,11 @@ class Node:
                 prefix = Prefix.from_text(request.prefix)
                 row = prefix_row(reader, prefix.folded)
                 owner = caller.enterprise_id if row is None else row.enterprise_id
+                if prefix.folded == PREFIX_OF_PREFIXES:
+                    owner = ""  # handles that describe prefixes are the node's
                 require(caller, Action.READ_STATISTICS, owner, f"prefix {prefix.text!r}")
                 names = [prefix.folded]
             else:
-                require(caller, Action.READ_STATISTICS, caller.enterprise_id, "prefixes")
                 names, response.next_page_token = self._page(reader, call, request)
                 if permits(caller, Action.READ_STATISTICS, ""):
                     response.node.CopyFrom(statistics.node_totals(reader))
@@ -78,9 +81,16 @@ class Node:
                     raise InvalidField("the days asked span more than four years: ask for less", field="from_day")
                 if permits(caller, Action.READ_STATISTICS, "") and not request.prefix:
                     names.append("")
-                response.days.extend(
-                    statistics.days(reader, request.from_day, to_day, names, sources=request.include_sources)
-                )
+                octets = 0
+                for counts in statistics.days(reader, request.from_day, to_day, names, sources=request.include_sources):
+                    octets += counts.ByteSize() + 4
+                    if octets > limits.ANSWER_OCTETS_MAX // 2:
+                        raise AnswerTooLarge(
+                            f"the daily counts up to {counts.day} fill {octets} octets: ask for fewer days, a smaller "
+                            "page, or leave the sources out",
+                            field="from_day",
+                        )
+                    response.days.append(counts)
         return response
 
     @staticmethod
@@ -91,9 +101,10 @@ class Node:
         names: list[str] = []
         last = b""
         for key, body in reader.scan(Table.PREFIXES, start):
+            if not permits(call.caller, Action.READ_STATISTICS, registry.Prefix.FromString(body).enterprise_id):
+                continue
             if len(names) == size:
                 return names, listing.token_for("statistics", last)
             last = key
-            if permits(call.caller, Action.READ_STATISTICS, registry.Prefix.FromString(body).enterprise_id):
-                names.append(key.decode())
+            names.append(key.decode())
         return names, ""

@@ -6,9 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from resolver import limits, methods
-from resolver.errors import InvalidField, ResolverError, TooManyItems
+from resolver.errors import InvalidField, InvalidName, ResolverError, TooManyItems
 from resolver.node import administer, imports, values
 from resolver.node.administer import Draft, Outcome, Target
+from resolver.node.authorize import Action, require
+from resolver.registry.rows import check_enum
 from resolver.service.jobs import RequestJob, validate
 from resolver.v1 import registration_pb2 as pb
 
@@ -54,6 +56,7 @@ class Registration:
     ) -> bytes:
         """Answer one request about one handle: by a job, or by validation only."""
         caller = call.caller
+        _require_registrar(call)
 
         def answer(ledger: Ledger) -> Resp:
             response = method.response()
@@ -84,6 +87,11 @@ class Registration:
 
         def check() -> None:
             nonlocal draft
+            check_enum(pb.OnExisting, request.on_existing, "on_existing")
+            if request.mint_suffix and "/" not in request.name:
+                raise InvalidName(
+                    f"{request.name[:80]!r} has no '/': to have a suffix minted give the prefix and '/'", field="name"
+                )
             draft = self._draft(name, request.values, request.template_id)
 
         def decide(ledger: Ledger) -> Outcome:
@@ -113,6 +121,7 @@ class Registration:
         def check() -> None:
             nonlocal target, complete
             target = Target.of(request.name, _version(request))
+            check_enum(pb.PutMode, request.mode, "mode")
             complete = values.complete(request.values, self._now_s())
 
         def decide(ledger: Ledger) -> Outcome:
@@ -152,6 +161,8 @@ class Registration:
 
     async def batch_create_handles(self, call: Call, request: pb.BatchCreateHandlesRequest) -> bytes:
         """Register many handles, a result for each."""
+        _require_registrar(call)
+        check_enum(pb.OnExisting, request.on_existing, "on_existing")
         batch = _Batch(self, call, request.handles, request.on_existing)
 
         def decide(ledger: Ledger) -> pb.BatchCreateHandlesResponse:
@@ -176,34 +187,45 @@ class Registration:
     ) -> AsyncIterator[bytes]:
         """Acknowledge each chunk of a stream once it is durable, in order, with a few in flight."""
         waiting: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(CHUNKS_IN_FLIGHT)
-        reader = asyncio.create_task(self._read_chunks(call, requests, waiting))
+        chunks: set[asyncio.Task[bytes]] = set()
+        reader = asyncio.create_task(self._read_chunks(call, requests, waiting, chunks))
         try:
             while (task := await waiting.get()) is not None:
                 yield await task
+                chunks.discard(task)
             await reader
         finally:
-            reader.cancel()
-            while not waiting.empty():
-                left = waiting.get_nowait()
-                if left is not None:
-                    left.cancel()
+            unfinished = (reader, *chunks)
+            for left in unfinished:
+                left.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
 
     async def _read_chunks(
         self,
         call: Call,
         requests: AsyncIterator[pb.ImportHandlesRequest],
         waiting: asyncio.Queue[asyncio.Task[bytes] | None],
+        chunks: set[asyncio.Task[bytes]],
     ) -> None:
+        """Start each chunk in turn; ``chunks`` has all of them, so that none is left behind."""
         try:
             async for request in self._core.until_drain(requests):
                 self._core.identify_again(call)
-                await waiting.put(asyncio.create_task(self._import_chunk(call, request)))
-        finally:
+                chunk = asyncio.create_task(self._import_chunk(call, request))
+                chunks.add(chunk)
+                await waiting.put(chunk)
+        except asyncio.CancelledError:
+            raise  # nobody waits any more
+        except BaseException:
             await waiting.put(None)
+            raise
+        await waiting.put(None)
 
     async def _import_chunk(self, call: Call, request: pb.ImportHandlesRequest) -> bytes:
         core, principal_id = self._core, call.caller.principal_id
+        _require_registrar(call)
         imports.check_import_id(request.import_id)
+        check_enum(pb.OnExisting, request.on_existing, "on_existing")
         if not request.handles:
             with core.reading() as reader:
                 durable = imports.durable_sequence(reader, principal_id, request.import_id)
@@ -237,7 +259,10 @@ class Registration:
         octets = await core.lane.submit(job, patient=True)
         if first_time:
             return octets
-        return octets + pb.ImportHandlesResponse(repeated_chunk=True).SerializeToString()
+        with core.reading() as reader:
+            durable = imports.durable_sequence(reader, principal_id, request.import_id)
+        # Fields set again after a message replace those in it.
+        return octets + pb.ImportHandlesResponse(repeated_chunk=True, durable_sequence=durable).SerializeToString()
 
 
 class _Batch:
@@ -285,6 +310,11 @@ class _Batch:
             last = outcome.serial or last
             results.append(pb.RowResult(row=row, reason=outcome.reason, version=outcome.version, serial=outcome.serial))
         return results, last
+
+
+def _require_registrar(call: Call) -> None:
+    """Refuse callers that may register nowhere before they cost a place in the lane or a row in the store."""
+    require(call.caller, Action.REGISTER, call.caller.enterprise_id or None, "any prefix")
 
 
 def _version(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from resolver import methods
+from resolver.node.authorize import Action, Role, require
 from resolver.registry import enterprises, keys, prefixes, principals, templates
 from resolver.service.jobs import RequestJob, validate
 from resolver.v1 import registry_pb2 as pb
@@ -35,7 +36,11 @@ class Registry:
         request: Message,
         decide: Callable[[Ledger], Resp],
         stored_form: Callable[[Resp], Message] | None = None,
+        *,
+        frees_space: bool = False,
     ) -> bytes:
+        if call.caller.role is Role.ANONYMOUS:
+            require(call.caller, Action.ADMINISTER, None, "the registry")
         job = RequestJob(
             caller=call.caller,
             method=method,
@@ -43,9 +48,11 @@ class Registry:
             decide=decide,
             request_id=request.request_id,  # type: ignore[attr-defined]  # every write request has one
             stored_form=stored_form,
+            frees_space=frees_space,
         )
         if request.validate_only:  # type: ignore[attr-defined]  # every write request has one
-            return (await validate(self._core, job)).SerializeToString()
+            response = await validate(self._core, job)
+            return (stored_form(response) if stored_form else response).SerializeToString()
         octets = await self._core.lane.submit(job)
         self._core.poll()
         return octets
@@ -171,7 +178,7 @@ class Registry:
         def decide(ledger: Ledger) -> pb.RevokeKeyResponse:
             return pb.RevokeKeyResponse(key=keys.revoke(ledger.writer, call.caller, request.key_id))
 
-        return await self._write(call, methods.REVOKE_KEY, request, decide)
+        return await self._write(call, methods.REVOKE_KEY, request, decide, frees_space=True)
 
     async def create_template(self, call: Call, request: pb.CreateTemplateRequest) -> bytes:
         """Create a template."""
