@@ -49,7 +49,7 @@ def main() -> int:
             return 2
         runs[where] = _judge(where, arguments.token_file, arguments.prefix)
     else:
-        for backend in arguments.backend or ["auto"]:
+        for backend in arguments.backend or ["grpcio", "h2"]:
             with tempfile.TemporaryDirectory() as directory:
                 data_dir = Path(directory) / "node"
                 options = ("--workers", "2", "--grpc", "127.0.0.1:0", "--admin", "", "--grpc-backend", backend)

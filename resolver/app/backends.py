@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from resolver.app.data_dir import StartRefused
@@ -39,18 +40,37 @@ class Choice(NamedTuple):
     why: str
 
 
-BACKENDS = ("grpcio",)
+BACKENDS = ("h2", "grpcio")
 """Back ends of this version, the fastest first."""
+
+NGH2_TESTED = ("0.3.",)
+"""Starts of the versions of the ngh2 wheel that the h2 back end was held to its tests with."""
+
+
+def why_not_h2() -> str:
+    """Why the h2 back end cannot be used here; empty when it can."""
+    try:
+        version = importlib.metadata.version("ngh2")
+    except importlib.metadata.PackageNotFoundError:
+        return "ngh2 is not installed: pip install 'idis-node[fast]'"
+    if not version.startswith(NGH2_TESTED):
+        return f"ngh2 {version} is not a tested version: pip install 'ngh2=={NGH2_TESTED[0]}*'"
+    return ""
 
 
 def choose(wish: str) -> Choice:
-    """The back end for ``grpc.backend``. Raises StartRefused for one this version has not."""
+    """The back end for ``grpc.backend``. Raises StartRefused for one this version has not or cannot use here."""
+    hindrance = why_not_h2()
     if wish == "auto":
-        return Choice(BACKENDS[0], "the fastest back end of this version")
+        if hindrance:
+            return Choice("grpcio", hindrance)
+        return Choice("h2", "the fastest back end, in a tested version")
     if wish not in BACKENDS:
         raise StartRefused(
             f"this version has no gRPC back end {wish}: use --grpc-backend auto or {' or '.join(BACKENDS)}"
         )
+    if wish == "h2" and hindrance:
+        raise StartRefused(f"the gRPC back end h2 cannot be used: {hindrance}, or use --grpc-backend auto")
     return Choice(wish, "asked for by grpc.backend")
 
 
@@ -58,7 +78,10 @@ def make_door(
     name: str, service: Service, observe: Observe, clock: Clock, *, reflection: bool, write_timeout_s: float
 ) -> GrpcDoor:
     """The door of a back end that ``choose`` named."""
-    from resolver.transport.grpc_server import GrpcioDoor  # noqa: PLC0415 - only workers load gRPC
+    if name == "h2":
+        from resolver.transport.grpc_h2 import H2Door  # noqa: PLC0415 - its wheel may be missing
 
-    assert name in BACKENDS, name  # noqa: S101 - choose() named it
+        return H2Door(service, observe=observe, clock=clock, reflection=reflection, write_timeout_s=write_timeout_s)
+    from resolver.transport.grpc_server import GrpcioDoor  # noqa: PLC0415 - only its workers load grpcio's server
+
     return GrpcioDoor(service, observe=observe, clock=clock, reflection=reflection, write_timeout_s=write_timeout_s)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from resolver.app.backends import why_not_h2
 from resolver.cli.config_commands import wants_json
 from resolver.config.endpoint import Endpoint
 from resolver.config.settings import GIB, Config
@@ -28,9 +29,6 @@ from resolver.config.sources import ConfigInvalid, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-NGH2_TESTED = ("0.3.",)
-"""Versions of the ngh2 wheel this release was tested with."""
 
 FILES_WANTED = 8_192
 """Open files for some thousand connections in each worker."""
@@ -249,13 +247,11 @@ def _protobuf(_patient: Patient) -> Finding:
 
 def _fast_door(_patient: Patient) -> Finding:
     """The HTTP/2 wheel and its version."""
-    try:
-        version = importlib.metadata.version("ngh2")
-    except importlib.metadata.PackageNotFoundError:
-        return Finding("warn", "ngh2 is not installed: gRPC is served by grpcio", "pip install 'idis-node[fast]'")
-    if not version.startswith(NGH2_TESTED):
-        return Finding("warn", f"ngh2 {version} is not a tested version", f"pip install 'ngh2=={NGH2_TESTED[0]}*'")
-    return Finding("ok", f"ngh2 {version}")
+    hindrance = why_not_h2()
+    if hindrance:
+        what, _, remedy = hindrance.partition(": ")
+        return Finding("warn", f"{what}, so gRPC is served by grpcio", remedy)
+    return Finding("ok", f"ngh2 {importlib.metadata.version('ngh2')}")
 
 
 def _entropy(_patient: Patient) -> Finding:

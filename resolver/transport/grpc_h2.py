@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from resolver.transport.h2_shared import Observe
     from resolver.transport.tls import TlsFiles
 
-TESTED_VERSIONS = ("0.3.",)
-"""Starts of the versions of ``ngh2`` that this door was held to its tests with."""
-
 _TICK_S = 1.0
 _DRAIN_LOOK_S = 0.02
 
@@ -95,8 +92,8 @@ class H2Door:
         shared.draining = True
         for connection in list(shared.connections):
             connection.drain()
-        deadline_s = self._clock.monotonic_s() + grace_s
-        while shared.connections and self._clock.monotonic_s() < deadline_s:  # noqa: ASYNC110 - a second call hurries
+        deadline_s = shared.loop.time() + grace_s
+        while shared.connections and shared.loop.time() < deadline_s:  # noqa: ASYNC110 - a second call hurries
             await asyncio.sleep(_DRAIN_LOOK_S)
         for connection in list(shared.connections):
             connection.end()
