@@ -5,7 +5,7 @@ belongs to one worker; the lanes of several workers take turns by the store's ow
 themselves before the lock is taken, so that one worker checks while another one writes.
 
 A job decides first and changes last: when it raises a ``ResolverError`` it has changed nothing, and the group
-goes on without it. Any other exception undoes the group, whose jobs are then tried one by one, so that one defect
+goes on without it. A defect or a damaged row undoes the group, whose jobs are then tried one by one, so that one
 cannot fail its neighbours.
 """
 
@@ -100,6 +100,7 @@ class WriteLane:
         self._wake = threading.Condition()
         self._closing = False
         self._room: asyncio.Event
+        self._patience: asyncio.Lock
         self._loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(target=self._run, name="write-lane", daemon=True)
 
@@ -108,6 +109,7 @@ class WriteLane:
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
         self._room.set()
+        self._patience = asyncio.Lock()
         self._thread.start()
 
     async def close(self) -> None:
@@ -127,16 +129,29 @@ class WriteLane:
         """Write a job and return its result once it is durable.
 
         Raises what the job raises; StorageFull, StorageFailed; Overloaded when the queue is full, unless ``patient``:
-        then it waits for room.
+        then it waits for room. Patient jobs are queued in the order of their calls, however large each is.
         """
-        while self._queued_rows and self._queued_rows + job.cost > self._options.queue_rows_max:
-            if not patient:
-                raise Overloaded(
-                    f"{self._queued_rows} rows wait to be written: slow down and try again",
-                    retry_after_s=_RETRY_BUSY_S,
-                )
-            self._room.clear()
-            await self._room.wait()
+        if patient:
+            async with self._patience:
+                while self._is_full_for(job):
+                    self._room.clear()
+                    await self._room.wait()
+                queued = self._enqueue(job)
+        elif self._is_full_for(job):
+            raise Overloaded(
+                f"{self._queued_rows} rows wait to be written: slow down and try again", retry_after_s=_RETRY_BUSY_S
+            )
+        else:
+            queued = self._enqueue(job)
+        result: T = await queued.future
+        return result
+
+    def _is_full_for(self, job: Job[Any]) -> bool:
+        """Whether the job must wait; one that is larger than the queue is taken when nothing else waits."""
+        return self._queued_rows > 0 and self._queued_rows + job.cost > self._options.queue_rows_max
+
+    def _enqueue(self, job: Job[Any]) -> _Queued[Any]:
+        """Queue a job. Raises ShuttingDown."""
         queued: _Queued[Any] = _Queued(job, self._loop.create_future())
         with self._wake:
             if self._closing:
@@ -144,8 +159,7 @@ class WriteLane:
             self._queue.append(queued)
             self._queued_rows += job.cost
             self._wake.notify()
-        result: T = await queued.future
-        return result
+        return queued
 
     def _run(self) -> None:
         while True:
@@ -188,17 +202,15 @@ class WriteLane:
         try:
             self._refuse_without_room(group)
             self._commit([queued for queued in group if queued.error is None])
-        except StorageError as error:
-            failure = self._storage_failure(error)
+        except Exception as error:  # noqa: BLE001 - a defect in one job must not stop the lane
+            if len(group) > 1 and (isinstance(error, RowCorrupt) or not isinstance(error, StorageError)):
+                for queued in group:
+                    queued.error = None
+                    self._commit_group([queued])
+                return
+            failure = self._storage_failure(error) if isinstance(error, StorageError) else _defect(error)
             for queued in group:
                 queued.error = queued.error or failure
-        except Exception as error:  # noqa: BLE001 - a defect in one job must not stop the lane
-            if len(group) == 1:
-                group[0].error = _defect(error)
-                return
-            for queued in group:
-                queued.error = None
-                self._commit_group([queued])
 
     def _refuse_without_room(self, group: list[_Queued[Any]]) -> None:
         space = self._engine.space()
@@ -223,7 +235,11 @@ class WriteLane:
             if self._options.acknowledge_early:
                 self._deliver(group)
         rows = sum(queued.job.cost for queued in group)
-        self._options.on_commit(Commit(len(group), rows, time.perf_counter() - started, ledger.serial))
+        commit = Commit(len(group), rows, time.perf_counter() - started, ledger.serial)
+        try:
+            self._options.on_commit(commit)
+        except Exception as error:  # noqa: BLE001 - the group is durable: whoever watches cannot make it fail
+            _log.error("defect in the observer of commits", exc_info=error)
 
     def _storage_failure(self, error: StorageError) -> ResolverError:
         if isinstance(error, StoreFull):

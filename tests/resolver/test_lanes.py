@@ -1,0 +1,250 @@
+"""The write lane: acknowledged after the commit, neighbours of a bad job unharmed, overload said or waited out."""
+
+import asyncio
+import threading
+
+import pytest
+
+from resolver.errors import HandleNotFound, InternalError, Overloaded, RecordCorrupt, ShuttingDown, StorageFull
+from resolver.lanes import LaneOptions, WriteLane
+from storage.errors import RowCorrupt
+from storage.memory_engine import MemoryEngine
+from storage.tables import Table
+from tests.support.clock import FakeClock
+
+
+class Put:
+    """Stores its name; may fail in a way, may hold the lane until told."""
+
+    frees_space = False
+
+    def __init__(self, name, *, cost=1, fails=None, gate=None, order=None):
+        self.name, self.cost, self.fails, self.gate = name.encode(), cost, fails, gate
+        self.order = [] if order is None else order
+        self.began = threading.Event()
+
+    def prepare(self):
+        if isinstance(self.fails, str):
+            raise HandleNotFound(self.fails)
+
+    def apply(self, ledger):
+        self.began.set()
+        if self.gate is not None:
+            self.gate.wait(10)
+        if isinstance(self.fails, Exception):
+            raise self.fails
+        self.order.append(self.name.decode())
+        ledger.writer.put(Table.META, self.name, b"")
+        return self.name.decode()
+
+
+class Delete(Put):
+    frees_space = True
+
+
+class Watched(MemoryEngine):
+    """Remembers what was stored at the time of each commit."""
+
+    def stored(self):
+        with self.read() as reader:
+            return {key.decode() for key, _ in reader.scan(Table.META)} - {"format"}
+
+
+def run(main, **changes):
+    """Run a test on a started lane."""
+    engine = Watched(octets_max=changes.pop("octets_max", 1 << 20))
+
+    async def body():
+        lane = WriteLane(engine, FakeClock(), LaneOptions(**({"group_rows_max": 100, "queue_rows_max": 10} | changes)))
+        lane.start()
+        try:
+            return await main(lane, engine)
+        finally:
+            await lane.close()
+
+    return asyncio.run(body())
+
+
+async def held(lane):
+    """Let the lane work on a job until the gate opens; the queue behind it fills."""
+    gate = threading.Event()
+    job = Put("held", gate=gate)
+    task = asyncio.create_task(lane.submit(job))
+    await asyncio.to_thread(job.began.wait, 10)
+    return task, gate
+
+
+def test_durable_before_it_is_told():
+    async def main(lane, engine):
+        assert await lane.submit(Put("x")) == "x"
+        assert "x" in engine.stored()
+
+    run(main)
+
+
+def test_planted_fault_tells_before_it_is_durable():
+    """The canary of the test above: with ``acknowledge_early`` the answer comes while the commit is still open."""
+
+    async def main(lane, engine):
+        commit, gate = engine.commit, threading.Event()
+
+        def slow_commit(writer):
+            gate.wait(10)
+            commit(writer)
+
+        engine.commit = slow_commit
+        assert await lane.submit(Put("x")) == "x"
+        early = "x" not in engine.stored()
+        gate.set()
+        return early
+
+    assert run(main, acknowledge_early=True)
+
+
+def test_waiting_jobs_share_a_commit():
+    commits = []
+
+    async def main(lane, engine):
+        first, gate = await held(lane)
+        others = [asyncio.create_task(lane.submit(Put(f"{number}"))) for number in range(10)]
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(first, *others)
+
+    run(main, on_commit=commits.append)
+    assert [commit.jobs for commit in commits] == [1, 10]
+
+
+def test_groups_are_bounded_in_rows():
+    commits = []
+
+    async def main(lane, engine):
+        first, gate = await held(lane)
+        others = [asyncio.create_task(lane.submit(Put(f"{number}", cost=3))) for number in range(3)]
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(first, *others)
+
+    run(main, group_rows_max=6, on_commit=commits.append)
+    assert [commit.rows for commit in commits] == [1, 6, 3]
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        ("no such handle", HandleNotFound),
+        (HandleNotFound("in the transaction"), HandleNotFound),
+        (ZeroDivisionError("a defect"), InternalError),
+        (RowCorrupt("RECORDS", b"x"), RecordCorrupt),
+    ],
+)
+def test_neighbours_of_a_bad_job_are_written(failure, told):
+    async def main(lane, engine):
+        first, gate = await held(lane)
+        tasks = [asyncio.create_task(lane.submit(job)) for job in (Put("a"), Put("bad", fails=failure), Put("c"))]
+        await asyncio.sleep(0)
+        gate.set()
+        results = await asyncio.gather(first, *tasks, return_exceptions=True)
+        assert [results[1], results[3]] == ["a", "c"]
+        assert isinstance(results[2], told)
+        assert engine.stored() == {"held", "a", "c"}
+        assert await lane.submit(Put("later")) == "later", "the lane is gone"
+
+    run(main)
+
+
+def test_who_watches_commits_cannot_make_them_fail():
+    def broken(commit):
+        raise OSError("the metrics file is gone")
+
+    async def main(lane, engine):
+        assert await lane.submit(Put("x")) == "x"
+        assert await lane.submit(Put("y")) == "y"
+
+    run(main, on_commit=broken)
+
+
+def test_overload_is_said_with_a_time_to_retry():
+    async def main(lane, engine):
+        first, gate = await held(lane)
+        waiting = [asyncio.create_task(lane.submit(Put(f"{number}"))) for number in range(10)]
+        await asyncio.sleep(0)
+        assert lane.queued_rows == 10
+        with pytest.raises(Overloaded) as refusal:
+            await lane.submit(Put("one too many"))
+        assert refusal.value.retry_after_s > 0
+        gate.set()
+        await asyncio.gather(first, *waiting)
+        assert "one too many" not in engine.stored()
+
+    run(main)
+
+
+def test_patient_jobs_wait_and_keep_their_order():
+    """A small job must not overtake a large one: chunks of an import depend on those before them."""
+
+    async def main(lane, engine):
+        order = []
+        first, gate = await held(lane)
+        costs = [8, 9, 1, 10, 2, 25, 1]
+        jobs = [Put(f"{number}", cost=cost, order=order) for number, cost in enumerate(costs)]
+        tasks = [asyncio.create_task(lane.submit(job, patient=True)) for job in jobs]
+        await asyncio.sleep(0.01)
+        assert lane.queued_rows == 8
+        gate.set()
+        await asyncio.gather(first, *tasks)
+        assert order == [f"{number}" for number in range(len(costs))]
+
+    run(main)
+
+
+def test_a_job_larger_than_the_queue_is_taken_alone():
+    async def main(lane, engine):
+        assert await lane.submit(Put("huge", cost=1_000)) == "huge"
+
+    run(main)
+
+
+def test_close_writes_what_is_queued_and_refuses_the_rest():
+    async def main(lane, engine):
+        first, gate = await held(lane)
+        queued = asyncio.create_task(lane.submit(Put("queued")))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(lane.close())
+        await asyncio.sleep(0)
+        with pytest.raises(ShuttingDown):
+            await lane.submit(Put("late"))
+        gate.set()
+        assert await asyncio.gather(first, queued) == ["held", "queued"]
+        await closing
+        assert engine.stored() == {"held", "queued"}
+
+    run(main)
+
+
+def test_a_caller_that_has_left_costs_nothing():
+    async def main(lane, engine):
+        first, gate = await held(lane)
+        left = asyncio.create_task(lane.submit(Put("left")))
+        await asyncio.sleep(0)
+        left.cancel()
+        await asyncio.sleep(0)
+        gate.set()
+        await first
+        await lane.submit(Put("next"))
+        assert engine.stored() == {"held", "next"}
+
+    run(main)
+
+
+def test_full_store_takes_deletions_only():
+    async def main(lane, engine):
+        with engine.write() as writer:
+            writer.put(Table.META, b"big", b"x" * 990_000)
+        with pytest.raises(StorageFull) as refusal:
+            await lane.submit(Put("x"))
+        assert refusal.value.retry_after_s
+        assert "free space" in refusal.value.message
+        assert await lane.submit(Delete("y")) == "y"
+
+    run(main, octets_max=1_000_000)
