@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from resolver import limits
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from storage.engine import Reader
 
 _TOKEN_OCTETS_MAX = 1_024
+_FRAME_OCTETS = 5
 
 
 def after(prefix: bytes) -> bytes | None:
@@ -52,10 +54,10 @@ def start_of(listing: str, token: str, first: bytes) -> bytes:
     """Where a page starts: at ``first``, or after the key of the token. Raises InvalidPageToken."""
     if not token:
         return first
-    try:
-        octets = base64.urlsafe_b64decode(token[:_TOKEN_OCTETS_MAX] + "=" * (-len(token) % 4))
-    except (ValueError, binascii.Error):
-        octets = b""
+    octets = b""
+    if len(token) <= _TOKEN_OCTETS_MAX:
+        with suppress(ValueError, binascii.Error):
+            octets = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     name, nul, key = octets.partition(b"\0")
     if not nul or name != listing.encode() or key < first:
         raise InvalidPageToken(
@@ -73,18 +75,22 @@ def handles(
     With ``include_restricted`` a record also has the values its owner may read.
     """
     suffix = fold_octets(suffix_start.encode("utf-8", "surrogatepass"))
-    first = (prefix.handle_key_start + suffix)[: limits.KEY_WHOLE_OCTETS_MAX]
+    whole = prefix.handle_key_start + suffix
+    first = whole[: limits.KEY_WHOLE_OCTETS_MAX]
     start = start_of(f"handles {prefix.folded}", token, first)
-    octets = 0
+    octets = count = 0
     try:
-        for count, (key, body) in enumerate(reader.scan(Table.RECORDS, start, after(first))):
+        for key, body in reader.scan(Table.RECORDS, start, after(first)):
             record = record_octets.parse(body)
+            if len(whole) > len(first) and not fold_octets(record.name.encode()).startswith(whole):
+                continue  # the keys of long handles end in a digest: their order says nothing of their ends
             if include_restricted:
                 _add_restricted(reader, key, record)
-            octets += len(body)
+            octets += record.ByteSize() + _FRAME_OCTETS
             if count == size or (count and octets > limits.ANSWER_OCTETS_MAX):
                 return
             yield key, record
+            count += 1
     except RowCorrupt as error:
         raise RecordCorrupt(
             f"the list meets a record that is damaged on disk, after {start!r}: the operator can restore it from a "

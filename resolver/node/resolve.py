@@ -57,6 +57,16 @@ def resolve(reader: Reader, served: ServedPrefixes, caller: Caller, name: str, w
     Raises InvalidName, HandleNotFound, ValuesNotFound, a prefix refusal, PermissionDenied or RecordCorrupt.
     """
     handle = Handle.from_text(name)
+    try:
+        return _resolve(reader, served, caller, handle, wanted)
+    except RowCorrupt as error:
+        raise RecordCorrupt(
+            f"the record of {handle.text[:200]!r} is damaged on disk and is not served: the operator can restore it "
+            "from a backup or a mirror"
+        ) from error
+
+
+def _resolve(reader: Reader, served: ServedPrefixes, caller: Caller, handle: Handle, wanted: Filter | None) -> bytes:
     key = key_of_octets(handle.text.encode())
     row = reader.get_row(Table.RECORDS, key)
     prefix = fold(handle.prefix)
@@ -65,13 +75,7 @@ def resolve(reader: Reader, served: ServedPrefixes, caller: Caller, name: str, w
     refusal = served.refusal(reader, prefix)
     if refusal is not None:
         raise refusal.with_traceback(None)
-    try:
-        body = unseal(Table.RECORDS, key, row)
-    except RowCorrupt as error:
-        raise RecordCorrupt(
-            f"the record of {handle.text[:200]!r} is damaged on disk and is not served: the operator can restore it "
-            "from a backup or a mirror"
-        ) from error
+    body = unseal(Table.RECORDS, key, row)
     if len(key) > limits.KEY_WHOLE_OCTETS_MAX and fold(record_octets.parse(body).name) != fold(handle.text):
         raise served.absent(reader, prefix, handle.text)
     if wanted is None and not marks_of(row) & MARK:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver import limits
-from resolver.errors import TooManyItems
+from resolver.errors import InvalidField, TooManyItems
 from resolver.handle.name import Prefix
 from resolver.node import changes
 from resolver.node.authorize import Action, Caller, permits, require
@@ -39,7 +39,15 @@ class Changes:
             raise TooManyItems(f"more than {_PREFIXES_MAX} prefixes are named: watch all instead", field="prefixes")
         wanted = {Prefix.from_text(text).folded for text in request.prefixes}
         core.poll()
+        with core.reading() as reader:
+            self._authorize(reader, call.caller, wanted)
         serial = request.from_serial or core.serial + 1
+        if serial > core.serial + 1:
+            raise InvalidField(
+                f"from_serial is {serial} and the journal ends at {core.serial}: resume with {core.serial + 1}; if you "
+                "have seen later changes, the node was restored from an older backup and you must read it anew",
+                field="from_serial",
+            )
         while True:
             core.refuse_when_draining()
             core.identify_again(call)

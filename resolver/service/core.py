@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -78,6 +78,7 @@ class Core:
         self._burst: Reader | None = None
         self._loop: asyncio.AbstractEventLoop
         self._tasks: list[asyncio.Task[None]] = []
+        self._closing = asyncio.Event()
         self.lane = WriteLane(
             engine,
             clock,
@@ -134,18 +135,20 @@ class Core:
             draining.cancel()
 
     async def close(self) -> None:
-        """Stop the timers, write the last counts, drain the lane."""
-        for task in self._tasks:
-            task.cancel()
+        """Stop the timers where they wait, write the last counts, drain the lane."""
+        self._closing.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.flush_counts()
         await self.lane.close()
         self._wake_watchers()
 
-    @staticmethod
-    async def _every(seconds: float, action: Callable[[], object]) -> None:
+    async def _every(self, seconds: float, action: Callable[[], object]) -> None:
+        """Act every so often; a timer is never cut off in the middle, or counts in flight would be lost."""
         while True:
-            await asyncio.sleep(seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), seconds)
+            if self._closing.is_set():
+                return
             try:
                 result = action()
                 if asyncio.iscoroutine(result):
@@ -164,6 +167,7 @@ class Core:
         if version != self._registry_version:
             self._registry_version = version
             self.refresh()
+            self._wake_watchers()  # a watcher may have lost its credential
         if serial > self.serial:
             self.serial = serial
             self._wake_watchers()
@@ -176,7 +180,13 @@ class Core:
     def _committed(self, commit: Commit) -> None:
         """In the lane's thread, after each commit."""
         self._observe_commit(commit)
-        self._loop.call_soon_threadsafe(self.poll)
+        self._loop.call_soon_threadsafe(self._poll_after_commit)
+
+    def _poll_after_commit(self) -> None:
+        try:
+            self.poll()
+        except StorageError as error:
+            _log.warning("the store cannot be read after a commit, the timer will try again", error=str(error))
 
     def _wake_watchers(self) -> None:
         if self._changed is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from resolver.errors import Refused
 from resolver.node import outcomes
 from resolver.node.ledger import Ledger
+from resolver.service.core import stored_rows_checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,9 +83,9 @@ async def validate(core: Core, job: RequestJob[Resp]) -> Resp:
 
 
 def _validate(core: Core, job: RequestJob[Resp]) -> Resp:
-    job.check()
+    job.prepare()
     try:
-        with core.engine.write() as writer:
+        with stored_rows_checked(), core.engine.write() as writer:
             raise _UndoneError(  # noqa: TRY301 - leaving the block by an exception is what undoes it
                 job.decide(Ledger(writer, core.clock.now_us()))
             )

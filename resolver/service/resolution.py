@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver import limits
-from resolver.errors import AnswerTooLarge, PrefixNotServed, ResolverError, TooManyItems
-from resolver.handle.name import Prefix, fold
+from resolver.errors import AnswerTooLarge, PrefixNotServed, ResolverError, TooManyItems, WireError
+from resolver.handle.name import PREFIX_OF_PREFIXES, Prefix, fold
 from resolver.node import listing
 from resolver.node.authorize import Action, require
 from resolver.node.resolve import Filter, resolve
@@ -42,11 +42,8 @@ class Resolution:
         return body
 
     def _count(self, name: str, source: str, asked: int, found: int, error: ResolverError | None = None) -> None:
-        """Count a resolution under its prefix; under "" when the prefix is not served."""
-        prefix = "" if isinstance(error, PrefixNotServed) or "/" not in name else fold(name.partition("/")[0])
-        if len(prefix) > limits.PREFIX_OCTETS_MAX:
-            prefix = ""
-        self._core.counting.resolved(prefix, source, asked, found)
+        """Count a resolution under its prefix."""
+        self._core.counting.resolved(_counted_prefix(name, error), source, asked, found)
 
     def batch_resolve(self, call: Call, request: pb.BatchResolveRequest) -> bytes:
         """Records and misses as BatchResolveResponse octets."""
@@ -87,15 +84,14 @@ class Resolution:
                     )
             except ResolverError as error:
                 misses.append(_miss(position, error))
-                prefix = "" if isinstance(error, PrefixNotServed) else fold(name.partition("/")[0])
-                counts.setdefault(prefix[: limits.PREFIX_OCTETS_MAX // 4], [0, 0])[0] += 1
+                counts.setdefault(_counted_prefix(name, error), [0, 0])[0] += 1
                 continue
             found.append((position, body))
-            prefix_counts = counts.setdefault(name.partition("/")[0], [0, 0])
+            prefix_counts = counts.setdefault(_counted_prefix(name, None), [0, 0])
             prefix_counts[0] += 1
             prefix_counts[1] += 1
         for prefix, (asked, answered) in counts.items():
-            core.counting.resolved(fold(prefix), call.source, asked, answered)
+            core.counting.resolved(prefix, call.source, asked, answered)
         return found, misses
 
     def answer_stream(self, call: Call, requests: Sequence[pb.StreamResolveRequest]) -> bytes:
@@ -141,7 +137,7 @@ class Resolution:
                     request.suffix_start,
                     request.page_token,
                     size=size + 1,
-                    include_restricted=request.include_restricted,
+                    include_restricted=request.include_restricted and request.include_records,
                 )
             )
         response = pb.ListHandlesResponse()
@@ -153,6 +149,14 @@ class Resolution:
         else:
             response.names.extend(record.name for _, record in rows)
         return response
+
+
+def _counted_prefix(name: str, error: ResolverError | None) -> str:
+    """The folded prefix a resolution counts for; "" when it is none of this node, which whoever asks could invent."""
+    if isinstance(error, (WireError, PrefixNotServed)):
+        return ""
+    prefix, slash, _ = name.partition("/")
+    return fold(prefix) if slash else PREFIX_OF_PREFIXES
 
 
 def _miss(position: int, error: ResolverError) -> pb.ResolveMiss:
