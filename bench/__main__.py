@@ -1,0 +1,96 @@
+"""The command: list the operations, run one or all, write a JSON for each and print its table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from bench import plot, table
+from bench.report import say
+from bench.settings import QUICK, Settings
+
+OPERATIONS = {
+    "storage": "storage",
+    "codec": "codec",
+    "resolve": "resolve",
+    "grpc-unary": "grpc_unary",
+    "grpc-batch": "grpc_batch",
+    "grpc-stream": "grpc_stream",
+    "register": "register",
+    "batch-register": "batch_register",
+    "import": "importing",
+    "lanes": "lanes",
+    "client": "client",
+    "cold": "cold",
+}
+"""Operation and the module that measures it, in the order of ``all``."""
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def _listing() -> str:
+    lines = ["", "Operations:", ""]
+    for name, module in OPERATIONS.items():
+        what = (import_module(f"bench.operations.{module}").run.__doc__ or "").partition("\n")[0]
+        lines.append(f"  {name:15s} {what}")
+    lines += [
+        "  all             every operation, quick profile",
+        "  table           print the tables of the results again",
+    ]
+    lines += ["  plot            draw the results as SVG"]
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("operations", nargs=-1)
+@click.option("--records", type=click.IntRange(1_000), help="Records in the store; 1,000,000, with all 100,000.")
+@click.option("--seconds", type=click.FloatRange(0.05), help="Seconds of one measurement; 2, with all 1.")
+@click.option("--rounds", type=click.IntRange(1), help="Rounds; 3.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes of the contenders with N workers; 2.")
+@click.option("--seed", type=int, help="Seed of names and orders; 1.")
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, help="Directory of the results.")
+def main(operations: tuple[str, ...], out: Path, **given: float | None) -> None:
+    """Measure the node beside its peers and its limits; without an operation, list them."""
+    if not operations:
+        click.echo(click.get_current_context().get_help() + "\n" + _listing())
+        return
+    unknown = [name for name in operations if name not in {*OPERATIONS, "all", "table", "plot"}]
+    if unknown:
+        raise click.UsageError(f"there is no operation {', '.join(unknown)}: python -m bench lists them")
+    settings = replace(
+        QUICK if "all" in operations else Settings(),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    chosen = list(OPERATIONS) if "all" in operations else [name for name in operations if name in OPERATIONS]
+    failed = [name for name in chosen if not _measure(name, settings, out)]
+    if "table" in operations:
+        for path in sorted(out.glob("*.json")):
+            click.echo(table.to_markdown(json.loads(path.read_text(encoding="utf-8"))))
+    if "plot" in operations or "all" in operations:
+        for path in plot.draw_all(out):
+            say(f"wrote {path.name}")
+    if failed:
+        say(f"failed: {', '.join(failed)}")
+        sys.exit(1)
+
+
+def _measure(name: str, settings: Settings, out: Path) -> bool:
+    """Run one operation; whether it came to a result."""
+    say(f"{name}: {settings.records:,} records, {settings.rounds} rounds of {settings.seconds:g} s")
+    try:
+        report = import_module(f"bench.operations.{OPERATIONS[name]}").run(settings)
+        path = report.write(out)
+    except Exception as error:  # noqa: BLE001 - one failed operation must not cost the others
+        say(f"{name} failed: {type(error).__name__}: {error}")
+        return False
+    click.echo(table.to_markdown(json.loads(path.read_text(encoding="utf-8"))))
+    return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Our own contenders: data directories filled in process, node processes on loopback, and one checked call.
+
+A store is filled once, in order, with the ledger that a node itself writes with, and copied for each contender, so
+all of them hold the same octets. Every contender is called by the official client before it is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+
+from bench.machine import ROOT
+from bench.processes import NotStarted, Process
+from bench.report import say
+from bench.workload import name_of, values_of
+from resolver.app.data_dir import DataDir
+from resolver.handle.name import Handle
+from resolver.node import record_octets
+from resolver.node.ledger import Change, Ledger
+from resolver.registry.first_start import first_start
+from resolver.v1 import resolution_pb2, resolution_pb2_grpc
+from storage.lmdb_engine import LmdbEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+GROUP = 20_000
+"""Records of one commit while filling."""
+BACKENDS = ("h2", "grpcio")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A running node."""
+
+    name: str
+    process: Process
+    port: int
+    token: str
+    data_dir: Path
+
+
+def fill(data_dir: Path, records: int) -> float:
+    """Make a data directory with so many records; seconds it took."""
+    started = time.perf_counter()
+    data = DataDir(data_dir)
+    data.create()
+    engine = LmdbEngine(data.store)
+    token = first_start(engine, "88.300", time.time_ns() // 1000, secrets.token_bytes)
+    assert token is not None  # noqa: S101 - the store is new
+    data.write_admin_token(token)
+    fill_store(engine, records)
+    engine.close()
+    return time.perf_counter() - started
+
+
+def fill_store(engine: LmdbEngine, records: int) -> None:
+    """Register records 0, 1, 2, … as a node would, a large group at a time."""
+    for start in range(0, records, GROUP):
+        with engine.write() as writer:
+            ledger = Ledger(writer, time.time_ns() // 1000)
+            for number in range(start, min(start + GROUP, records)):
+                ledger.create(change_of(number))
+            ledger.close()
+
+
+def change_of(number: int) -> Change:
+    """What the ledger is told of a record."""
+    name = name_of(number)
+    handle = Handle.from_text(name)
+    head = record_octets.head(name, values_of(number))
+    return Change(handle.key, handle.prefix_folded.encode(), name, head, b"", "", "administrator")
+
+
+@contextmanager
+def node(
+    name: str, data_dir: Path, *, workers: int, backend: str, log: Path, environment: dict[str, str] | None = None
+) -> Iterator[Node]:
+    """A node process on a port of its choice, ready and checked. Raises NotStarted."""
+    (data_dir / "endpoints.json").unlink(missing_ok=True)
+    command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(data_dir), "--workers", str(workers)]
+    command += ["--grpc", "127.0.0.1:0", "--admin", "", "--no-banner", "--grpc-backend", backend]
+    quick = {"IDIS_DRAIN__DELAY_S": "0.05", "IDIS_DRAIN__GRACE_S": "0.5", **(environment or {})}
+    with Process(command, log, cwd=ROOT, env=quick) as process:
+        process.wait_until((data_dir / "endpoints.json").exists, 60)
+        port = int(json.loads((data_dir / "endpoints.json").read_text())["grpc"].rpartition(":")[2])
+        token = (data_dir / "credentials" / "admin.token").read_text().strip()
+        yield Node(name, process, port, token, data_dir)
+
+
+def check(node: Node, number: int) -> None:
+    """Resolve one record with the official client and compare its content. Raises AssertionError."""
+    with grpc.insecure_channel(f"127.0.0.1:{node.port}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        stub = resolution_pb2_grpc.ResolutionServiceStub(channel)
+        request = resolution_pb2.ResolveRequest(name=name_of(number))
+        record = stub.Resolve(request, timeout=20, wait_for_ready=True).record
+        found = [(value.type, value.data) for value in record.values]
+        if record.name != name_of(number) or found != [(value.type, value.data) for value in values_of(number)]:
+            raise AssertionError(f"{node.name} answered something else for {name_of(number)}")
+        several = resolution_pb2.BatchResolveRequest(names=[name_of(number), name_of(0)])
+        if [one.name for one in stub.BatchResolve(several, timeout=20).records] != [name_of(number), name_of(0)]:
+            raise AssertionError(f"{node.name} answered a batch wrongly")
+
+
+@contextmanager
+def contenders(
+    directory: Path, records: int, workers: int, *, wanted: tuple[tuple[str, int], ...] | None = None
+) -> Iterator[tuple[list[Node], list[str]]]:
+    """Nodes of every back end with one worker and with N, each on its copy of one store; and why some are missing."""
+    origin = directory / "origin"
+    took_s = fill(origin, records)
+    say(f"  filled a store with {records:,} records in {took_s:.1f} s")
+    running: list[Node] = []
+    missing: list[str] = []
+    with ExitStack() as stack:
+        for backend, count in wanted or tuple((name, n) for name in BACKENDS for n in sorted({1, workers})):
+            name = label(backend, count)
+            copy = directory / f"{backend}-{count}"
+            shutil.copytree(origin, copy)
+            try:
+                one = stack.enter_context(
+                    node(name, copy, workers=count, backend=backend, log=directory / f"{backend}-{count}.log")
+                )
+                check(one, records // 2)
+            except NotStarted as error:
+                shutil.rmtree(copy)
+                missing.append(f"{name} is not measured: {error}")
+                continue
+            running.append(one)
+        yield running, missing
+
+
+def fastest(directory: Path) -> str:
+    """The back end that a node chooses by itself here: h2 where it runs, else grpcio."""
+    probe = directory / "probe"
+    fill(probe, 0)
+    try:
+        with node("probe", probe, workers=1, backend="h2", log=directory / "probe.log"):
+            return "h2"
+    except NotStarted:
+        return "grpcio"
+
+
+def label(backend: str, workers: int) -> str:
+    """Name of a contender."""
+    return f"idis {backend}, {workers} worker{'s' if workers > 1 else ''}"

@@ -1,0 +1,90 @@
+"""Durable CreateHandle, one name to a call, many calls in flight: minted and random names, beside etcd Put.
+
+Every answer means: on disk, here and in etcd. Both hold the same records before. Minted names ascend, so they are set
+beside ascending keys of etcd; random beside random. Authorization, policy, journal, tallies and set hashes are on.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import nodes, peers, questions
+from bench.load import Load, measure
+from bench.report import Goal, Report, say
+
+if TYPE_CHECKING:
+    from bench.settings import Settings
+
+RATE_GUESS = 40_000
+
+
+def run(settings: Settings) -> Report:
+    """Durable CreateHandle, minted and random names; peer etcd Put."""
+    report = Report("register", settings)
+    with tempfile.TemporaryDirectory(prefix="idis-bench-") as name, ExitStack() as stack:
+        directory = Path(name)
+        wanted = (("h2", 1), ("h2", settings.workers), ("grpcio", 1))
+        running, missing = stack.enter_context(
+            nodes.contenders(directory, settings.records, settings.workers, wanted=wanted)
+        )
+        for why in missing:
+            report.note(why)
+        etcd = None
+        if why := peers.absent("etcd", "etcd-server"):
+            report.note(why)
+        else:
+            etcd = stack.enter_context(peers.etcd(directory, settings.records))
+        for number in range(settings.rounds):
+            say(f"  round {number + 1} of {settings.rounds}")
+            run_name = f"R{number}"
+            for node in running:
+                fields = (("authorization", f"Bearer {node.token}"),)
+                minted = partial(questions.create_minted, number)
+                found = measure(load_of(settings, node.port, questions.CREATE, minted, fields), node.process)
+                report.add(f"{node.name}, minted names", "ours", "handles", **found)
+                scattered = partial(questions.create_random, settings.seed, run_name)
+                found = measure(load_of(settings, node.port, questions.CREATE, scattered, fields), node.process)
+                report.add(f"{node.name}, random names", "ours", "handles", **found)
+            if etcd is not None:
+                ordered = partial(questions.etcd_put_ordered, settings.seed, run_name)
+                found = measure(load_of(settings, etcd.port, questions.ETCD_PUT, ordered), etcd.process)
+                report.add("etcd Put, ascending keys", "peer", "keys", **found)
+                scattered = partial(questions.etcd_put_random, settings.seed, run_name)
+                found = measure(load_of(settings, etcd.port, questions.ETCD_PUT, scattered), etcd.process)
+                report.add("etcd Put, random keys", "peer", "keys", **found)
+    one = nodes.label("h2" if nodes.label("h2", 1) + ", minted names" in report.rows else "grpcio", 1)
+    report.ratio("minted names ÷ etcd Put", f"{one}, minted names", "etcd Put, ascending keys", goal=Goal(1.5, 2))
+    report.ratio("random names ÷ etcd Put", f"{one}, random names", "etcd Put, random keys", goal=Goal(0.8, 1.5))
+    report.ratio(
+        "CPU per registration, etcd Put ÷ minted names",
+        f"{one}, minted names",
+        "etcd Put, ascending keys",
+        figure="cpu_us",
+        inverse=True,
+    )
+    return report
+
+
+def load_of(
+    settings: Settings, port: int, path: str, messages: Any, fields: tuple[tuple[str, str], ...] = (), *, each: int = 1
+) -> Load:
+    """A closed loop of writes, ``each`` rows to a call."""
+    seconds = settings.seconds + settings.warm_s
+    if each > 1:
+        shape = {"connections": 4, "in_flight": 4}
+    else:
+        shape = {"connections": settings.connections, "in_flight": settings.in_flight}
+    return Load(
+        port,
+        path,
+        messages,
+        settings.seconds,
+        settings.warm_s,
+        fields=fields,
+        prepared=int(RATE_GUESS / each * seconds),
+        **shape,
+    )

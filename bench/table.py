@@ -1,0 +1,59 @@
+"""A result as a table for people, in Markdown, from its JSON: so the table can be printed again without measuring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COLUMNS = {
+    "rate": "per second",
+    "cpu_us": "server CPU µs",
+    "client_cpu_us": "client CPU µs",
+    "errors": "errors",
+    "octets_per_record": "octets/record",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+    "p999_ms": "p99.9 ms",
+    "rss_start_mib": "RSS start MiB",
+    "rss_end_mib": "RSS end MiB",
+    "load_average": "load",
+}
+"""Figures in the order of their columns; what a result does not have is left out."""
+
+
+def to_markdown(result: dict[str, Any]) -> str:
+    """Rows, ratios and notes of a result."""
+    names = [name for name in COLUMNS if any(name in row["figures"] for row in result["rows"])]
+    lines = [
+        f"### {result['operation']}",
+        "",
+        f"{result['rows'][0]['rounds'] if result['rows'] else 0} rounds of {result['settings']['seconds']:g} s, "
+        f"{result['settings']['records']:,} records, load average {result['load_average']['start']} to "
+        f"{result['load_average']['end']}, commit {result['commit']['id'][:10]}",
+        "",
+        "| | kind | unit | " + " | ".join(COLUMNS[name] for name in names) + " |",
+        "|---|---|---|" + "---:|" * len(names),
+    ]
+    for row in result["rows"]:
+        cells = " | ".join(_cell(name, row["figures"].get(name)) for name in names)
+        lines.append(f"| {row['name']} | {row['kind']} | {row['unit']} | {cells} |")
+    if result["ratios"]:
+        lines += ["", "| ratio | median | min–max | must | aim | |", "|---|---:|---:|---:|---:|---|"]
+        for ratio in result["ratios"]:
+            goal = (f"{ratio['must']:g}", f"{ratio['aim']:g}", ratio["verdict"]) if "must" in ratio else ("", "", "")
+            lines.append(
+                f"| {ratio['what']} | {ratio['median']:.3g} | {ratio['min']:.3g}–{ratio['max']:.3g} | "
+                + " | ".join(goal)
+                + " |"
+            )
+    lines += ["", *(f"* {note}" for note in result["notes"])] if result["notes"] else []
+    return "\n".join(lines) + "\n"
+
+
+def _cell(name: str, figure: dict[str, float] | None) -> str:
+    if figure is None:
+        return ""
+    if name in {"errors", "load_average"}:
+        return f"{figure['max']:g}"
+    if name == "rate":
+        return f"**{figure['median']:,.0f}** [{figure['min']:,.0f}–{figure['max']:,.0f}]"
+    return f"{figure['median']:,.3g}"
