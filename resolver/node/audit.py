@@ -236,6 +236,7 @@ def _record_problems(reader: Reader, key: bytes, row: bytes, restricted: bytes) 
         return
     if key_of_octets(record.name.encode()) != key:
         yield f"holds the record of another handle, {record.name!r}"
+        return
     if bool(marks_of(row) & MARK) != bool(restricted):
         yield (
             "is marked as having restricted values and has none"

@@ -1,0 +1,121 @@
+import json
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from resolver.cli import main, output, shown
+from resolver.client import failures
+from resolver.handle.value import HandleValue
+from resolver.intake import jsonl
+from resolver.intake.results import CODE_NAMES
+from resolver.v1 import handle_pb2, registry_pb2
+
+RUN = CliRunner()
+
+
+def test_help_names_every_command_and_every_exit_code():
+    told = RUN.invoke(main.root, ["--help"])
+    assert told.exit_code == 0
+    for section in main.COMMANDS.values():
+        for name in section:
+            assert f"  {name} " in told.output
+    for code in output.EXITS:
+        assert f"  {code} " in told.output
+
+
+@pytest.mark.parametrize("name", [name for section in main.COMMANDS.values() for name in section])
+def test_every_command_loads_and_says_what_it_does(name):
+    told = RUN.invoke(main.root, [name, "--help"])
+    assert told.exit_code == 0
+    assert told.output.startswith(f"Usage: idis {name}")
+
+
+def test_every_exit_code_of_the_grpc_table_is_documented():
+    assert set(output.BY_CODE.values()) <= set(output.EXITS)
+    assert set(output.BY_CODE) <= set(range(1, len(CODE_NAMES)))
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"), [([], 0), ([0], 0), ([5, 5, 0], 5), ([5, 6], 1), ([13], 1), ([16, 7], 4)]
+)
+def test_outcomes_that_agree_give_their_code_and_others_give_1(codes, expected):
+    assert output.exit_of(codes) == expected
+
+
+def test_an_unknown_command_is_a_usage_error():
+    assert RUN.invoke(main.root, ["resolv"]).exit_code == 2
+
+
+def test_a_command_line_without_a_node_says_how_to_name_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = RUN.invoke(main.root, ["resolve", "88.300.1/A"])
+    assert told.exit_code == 3
+    assert "--target" in told.stderr
+    assert "idis serve" in told.stderr
+    assert told.stderr.count("\n") == 1
+
+
+def test_a_failure_is_json_when_json_was_asked_before_or_after_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["--json", "resolve", "A/B"], ["resolve", "A/B", "--json"]):
+        told = RUN.invoke(main.root, arguments)
+        found = json.loads(told.stderr)
+        assert found["exit_code"] == told.exit_code == 3
+        assert "no node was named" in found["error"]["message"]
+
+
+def test_a_failed_call_becomes_one_line_with_the_code_of_the_table():
+    @click.command(cls=output.Verb)
+    def verb():
+        raise failures.failure(failures.STATUS_CODES[6], "it is there\nalready")
+
+    told = RUN.invoke(verb)
+    assert (told.exit_code, told.stderr) == (6, "error: it is there\\nalready\n")
+
+
+def test_data_can_neither_break_a_line_nor_drive_the_terminal():
+    record = handle_pb2.HandleRecord(name="A/B", version=1)
+    record.values.add(index=1, type="URL", data="轴承\x1b[2J\nx".encode(), ttl_s=5, permissions=14)
+    text = shown.record_text(record)
+    assert "轴承\\x1b[2J\\nx" in text
+    assert text.count("\n") == 1
+    assert "\x1b" not in text
+
+
+def test_octets_that_are_no_text_are_shown_as_base64():
+    record = handle_pb2.HandleRecord(name="A/B")
+    record.values.add(index=1, type="BIN", data=b"\xff\x00", ttl_until_s=1_900_000_000, permissions=14)
+    text = shown.record_text(record)
+    assert "base64 /wA=" in text
+    assert "until 2030-03-17T17:46:40Z" in text
+
+
+def test_json_of_a_message_has_words_numbers_and_no_ascii_escapes():
+    row = registry_pb2.Prefix(prefix="88.300.2", status=registry_pb2.PREFIX_STATUS_IN_AUDIT, description="前缀")
+    row.routes.add(address="10.0.0.1", tcp_port=2641)
+    found = output.to_json(row)
+    assert found["status"] == "in-audit"
+    assert found["routes"] == [{"address": "10.0.0.1", "tcp_port": 2641, "udp_port": 0, "http_port": 0}]
+    assert "前缀".encode() in output.to_octets(found)
+
+
+def test_words_and_numbers_of_enumerations_are_inverse():
+    for enum in (registry_pb2.PrefixStatus.DESCRIPTOR, registry_pb2.Role.DESCRIPTOR, registry_pb2.ItemKind.DESCRIPTOR):
+        numbers = [number for number in enum.values_by_number if number]
+        assert [output.number_of(enum, word) for word in output.words_of(enum)] == numbers
+
+
+def test_columns_align_by_the_width_of_the_characters():
+    assert output.table([("轴承", "1"), ("ab", "2")]) == "轴承  1\nab    2"
+
+
+def test_a_record_in_json_is_an_import_row(tmp_path):
+    value = HandleValue(1, "URL", b"https://example.com/")
+    record = handle_pb2.HandleRecord(name="88.300.1/A", version=3)
+    record.values.add(index=value.index, type=value.type, data=value.data, ttl_s=60, permissions=14)
+    file = tmp_path / "r.jsonl"
+    file.write_bytes(output.to_octets(shown.record_to_json(record)) + b"\n")
+    with file.open("rb") as stream:
+        (row,) = jsonl.rows(stream)
+    assert row.handle.values[0] == record.values[0]

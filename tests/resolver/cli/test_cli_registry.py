@@ -1,0 +1,108 @@
+"""The commands of README and of the command contract against a real node."""
+
+import stat
+
+import pytest
+from cli_node import idis
+
+BROKEN_FILES = {
+    "no_such_key = 1": "unknown key 'no_such_key'",
+    'prefx = "88.300.1"': "the nearest known is 'prefix'",
+    "items = [{index = 2000, kind = 'txt'}]": "give one of text, number, date",
+    "label = 5": "label = 5",
+    "[": "no TOML",
+}
+
+
+def test_an_enterprise_registers_under_its_prefix_and_nowhere_else(node, tmp_path):
+    made = node("enterprise", "create", "--id", "acme", "--name", "某某轴承有限公司", "--json")
+    assert made.json()["name"] == "某某轴承有限公司"
+    assert "某某轴承有限公司" in made.out
+    assert node("prefix", "create", "88.300.2", "--enterprise", "acme").code == 0
+    assert (
+        node("principal", "create", "--id", "acme-user", "--role", "enterprise-user", "--enterprise", "acme").code == 0
+    )
+    token = tmp_path / "acme.token"
+    assert node("key", "create", "acme-user", "--out", token).code == 0
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+
+    good = node("register", "88.300.2/SN-1", "--value", "1:URL:https://acme.example/1", token_file=token)
+    assert (good.code, good.out.split()[:2]) == (0, ["88.300.2/SN-1", "registered,"])
+    bad = node("--json", "register", "88.300.1/SN-1", "--value", "1:URL:x", token_file=token)
+    assert bad.code == 4
+    assert "PERMISSION_DENIED" in bad.err
+    assert node("enterprise", "list", token_file=token, stdin="").out.split("\t")[0] == "acme"
+
+    assert node("key", "create", "acme-user", "--out", token).code == 2, "a token file is never written over"
+    (listed,) = node("key", "list", "acme-user", "--json").lines()
+    assert node("key", "revoke", listed["key_id"], "--json").json()["revoked"] is True
+    assert node("list", "88.300.2", token_file=token).code == 4
+
+
+def test_a_prefix_goes_through_its_life_cycle(node):
+    assert node("enterprise", "create", "--id", "life", "--name", "L").code == 0
+    applied = node("prefix", "apply", "88.300.33", "--enterprise", "life", "--json")
+    assert applied.json()["status"] == "applied"
+    assert node("register", "88.300.33/A", "--value", "1:URL:x").code == 6
+    assert node("prefix", "audit", "88.300.33", "--json").json()["status"] == "in-audit"
+    assert node("prefix", "enable", "88.300.33", "--json").json()["status"] == "enabled"
+    routed = node("prefix", "route", "88.300.33", "--to", "10.0.0.1,tcp=2641,http=8000", "--json").json()
+    assert (routed["hosting"], routed["routes"][0]["http_port"]) == ("elsewhere", 8000)
+    assert node("prefix", "route", "88.300.33", "--here", "--json").json()["hosting"] == "here"
+    assert node("prefix", "delete", "88.300.33", "--json").json()["status"] == "deleted"
+    refused = node("prefix", "audit", "88.300.33")
+    assert (refused.code, refused.err.count("\n")) == (6, 1)
+
+
+def test_fields_of_an_enterprise_that_are_not_given_stay(node):
+    node("enterprise", "create", "--id", "stay", "--name", "甲", "--contact-phone", "010-1")
+    changed = node("enterprise", "update", "stay", "--contact-email", "a@example.com", "--json").json()
+    assert changed["name"] == "甲"
+    assert changed["contact"] == {"name": "", "phone": "010-1", "email": "a@example.com"}
+    assert node("enterprise", "update", "stay", "--name", "乙", "--if-version", "1").code == 6
+    assert node("enterprise", "disable", "stay", "--json").json()["status"] == "disabled"
+    assert node("enterprise", "enable", "stay", "--json").json()["name"] == "甲"
+
+
+def test_a_principal_that_is_disabled_is_refused(node, tmp_path):
+    node("principal", "create", "--id", "second", "--role", "node-administrator")
+    token = tmp_path / "second.token"
+    node("key", "create", "second", "--out", token)
+    assert node("principal", "get", "--json", token_file=token).json()["principal_id"] == "second"
+    assert node("principal", "disable", "second", "--json").json()["disabled"] is True
+    assert node("principal", "get", token_file=token).code == 4
+
+
+def test_a_token_without_a_file_is_the_only_thing_on_standard_output(node):
+    node("principal", "create", "--id", "third", "--role", "node-administrator")
+    made = node("key", "create", "third", "--expires", "2999-01-01")
+    assert made.out.startswith("idis_")
+    assert made.out.count("\n") == 1
+
+
+def test_a_template_from_toml_checks_what_is_registered(node, tmp_path):
+    file = tmp_path / "bearing.toml"
+    file.write_text(
+        'template_id = "bearing"\nprefix = "88.300.1"\n[[items]]\nindex = 2000\ntype = "MODEL"\nname = "型号"\n'
+        'required = true\nkind = "text"\nmaximum = 4\n',
+        "utf-8",
+    )
+    assert node("template", "create", file, "--json").json()["items"][0]["name"] == "型号"
+    good = node("register", "88.300.1/T-1", "--template", "bearing", "--value", "2000:MODEL:6204")
+    assert good.code == 0
+    assert node("register", "88.300.1/T-2", "--template", "bearing", "--value", "2000:MODEL:62045").code == 2
+    table = tmp_path / "t.csv"
+    table.write_text("name,型号\n88.300.1/T-3,6205\n88.300.1/T-4,\n", "utf-8")
+    ran = node("import", table, "--template", "bearing", "--result", tmp_path / "o.jsonl", "--json")
+    assert (ran.code, ran.json()["created"], ran.json()["failed"]) == (1, 1, 1)
+    assert "bearing" in node("template", "list").out
+
+
+@pytest.mark.parametrize(("text", "told"), BROKEN_FILES.items())
+def test_a_broken_template_file_is_told_in_one_line(tmp_path, text, told):
+    file = tmp_path / "t.toml"
+    file.write_text(text)
+    ran = idis("--target", "127.0.0.1:9", "template", "create", file)
+    assert ran.code == 2
+    assert told in ran.err
+    assert ran.err.count("\n") == 1

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from resolver.cli.output import Failed
+from resolver.cli.target import Target
+
+
+def data_dir(path, grpc, *, token=True):
+    (path / "credentials").mkdir(parents=True)
+    (path / "endpoints.json").write_text(json.dumps({"grpc": grpc}))
+    if token:
+        (path / "credentials" / "admin.token").write_text("idis_secret\n")
+    return path
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+def test_the_node_of_the_data_directory_is_used_and_named(tmp_path, monkeypatch, said):
+    monkeypatch.chdir(tmp_path)
+    data_dir(tmp_path / "data", "127.0.0.1:7")
+    target = Target(say=said.append)
+    target.client().close()
+    assert target.described == "the node at 127.0.0.1:7"
+    assert said == ["node: 127.0.0.1:7 from data, token data/credentials/admin.token"]
+
+
+def test_the_default_directory_of_serve_is_looked_into_too(tmp_path, monkeypatch, said):
+    monkeypatch.chdir(tmp_path)
+    data_dir(tmp_path / "idis-data", "127.0.0.1:8", token=False)
+    target = Target(say=said.append)
+    target.client().close()
+    assert said == ["node: 127.0.0.1:8 from idis-data"]
+
+
+@pytest.mark.parametrize(("listens", "dialled"), [("0.0.0.0:5", "127.0.0.1:5"), ("[::]:5", "[::1]:5"), ("h:5", "h:5")])
+def test_a_door_on_every_address_is_dialled_on_loopback(tmp_path, said, listens, dialled):
+    target = Target(data_dir=data_dir(tmp_path / "d", listens), say=said.append)
+    target.client().close()
+    assert target.described == f"the node at {dialled}"
+
+
+def test_a_target_given_takes_no_token_from_anywhere(tmp_path, monkeypatch, said):
+    monkeypatch.chdir(tmp_path)
+    data_dir(tmp_path / "data", "127.0.0.1:7")
+    Target("127.0.0.1:9", say=said.append).client().close()
+    assert said == []
+
+
+def test_a_token_file_that_is_missing_is_a_credential_error(tmp_path):
+    with pytest.raises(Failed, match="cannot be read") as failed:
+        Target("127.0.0.1:9", tmp_path / "none").client()
+    assert failed.value.exit_code == 4
+
+
+def test_a_damaged_endpoints_file_is_told(tmp_path, said):
+    (tmp_path / "endpoints.json").write_text("{")
+    with pytest.raises(Failed, match="give --target"):
+        Target(data_dir=tmp_path, say=said.append).client()
+
+
+def test_half_a_client_certificate_is_refused(tmp_path):
+    with pytest.raises(Failed, match="--tls-key"):
+        Target("127.0.0.1:9", tls_cert=tmp_path / "c.pem").client()
