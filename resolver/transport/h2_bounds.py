@@ -65,7 +65,7 @@ SETTINGS_RATE = (30, 1.0)
 """SETTINGS frames of a peer: clients send one or two."""
 
 PINGS_RATE = (100, 10.0)
-"""PING frames of a peer, whatever their rhythm: bandwidth probes send one a round trip while data flows."""
+"""PING frames of a peer that got no answer since its last one; bandwidth probes follow answers and are free."""
 
 UPLOAD_IDLE_S = 30.0
 """Seconds without an octet of a request that has begun; its call is ended then."""
@@ -78,6 +78,9 @@ TICKETS_MAX = 64
 
 QUESTIONS_MAX = 100
 """Questions of a resolution stream answered in one message: some 30 KB of usual records."""
+
+REFUSAL_DELAY_S = 0.02
+"""Seconds that the refusal of a stream waits for the peer's first message."""
 
 SHUTDOWN_NOTICE_S = 1.0
 """Seconds between the notice of leaving and the last stream that is taken, when the peer answers no ping."""

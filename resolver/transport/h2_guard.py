@@ -32,11 +32,15 @@ class Guard:
 
     def on_ping(self, now_s: float) -> bytes | None:
         """A PING arrived."""
+        beside_answers = not self._pinged_s
+        idle_s = now_s - self._pinged_s
+        self._pinged_s = now_s
+        if beside_answers:
+            return None  # no more of these than answers, so they need no rate
         if not self._pings.spend(now_s):
             return TOO_MANY_PINGS
-        if self._pinged_s and now_s - self._pinged_s < limits.PING_INTERVAL_MIN_S:
+        if idle_s < limits.PING_INTERVAL_MIN_S:
             self._strikes += 1
-        self._pinged_s = now_s
         return TOO_MANY_PINGS if self._strikes > limits.PING_STRIKES_MAX else None
 
     def on_reset(self, now_s: float) -> bytes | None:
