@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 DRAIN_S = 10.0
 """Seconds for what is in flight when the time is over."""
-REFUSAL_OCTETS = 100
-"""A block of trailers that is longer carries a message: the last one is kept for whoever looks for the cause."""
 TICK_S = 0.0001
 RECEIVE_OCTETS = 1 << 18
 OPEN_IN_FLIGHT_MAX = 96
@@ -70,7 +68,6 @@ class _Wire:
     done: int = 0
     opened: int = 0
     failed: int = 0
-    refusal: bytes = b""
     octets: int = 0
     window: int = h2.WINDOW_START
     credit: int = h2.WINDOW_MAX
@@ -240,18 +237,12 @@ class Generator:
                 if kind == h2.DATA:
                     wire.octets += length
                     wire.credit -= length
-                    if flags & h2.END_STREAM:
-                        done += 1
-                        if start is not None:
-                            self._note_lag(wire, stream, now - start)
-                elif flags & h2.END_STREAM:
+                elif not flags & h2.END_STREAM:
+                    wire.opened += 1
+                if flags & h2.END_STREAM:
                     done += 1
-                    if length > REFUSAL_OCTETS:
-                        wire.refusal = data[at + h2.FRAME_OCTETS : end]
                     if start is not None:
                         self._note_lag(wire, stream, now - start)
-                else:
-                    wire.opened += 1
             else:
                 done += self._control(wire, kind, flags, stream, data[at + h2.FRAME_OCTETS : end])
             at = end
@@ -278,11 +269,10 @@ class Generator:
             wire.window += int.from_bytes(payload, "big")
         elif kind == h2.GOAWAY:
             raise OSError(f"the server sent GOAWAY: {payload[4:].hex()}")
-        elif kind == h2.RST_STREAM:
-            if payload != b"\0\0\0\0":
-                wire.failed += 1
-                wire.opened += 1  # so that it is counted once, not also as an answer without DATA
-                return 1
+        elif kind == h2.RST_STREAM and payload != b"\0\0\0\0":
+            wire.failed += 1
+            wire.opened += 1  # so that it is counted once, not also as an answer without DATA
+            return 1
         return 0
 
     def _drain(self, by_number: dict[int, _Wire]) -> None:

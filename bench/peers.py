@@ -55,8 +55,8 @@ def etcd(directory: Path, records: int) -> Iterator[Peer]:
     command += ["--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url]
     command += ["--initial-cluster", f"bench={peer_url}"]
     if records:
-        # Filled by a process of its own: etcd 3.4 copies its write buffer for every read, and a bulk load leaves a large
-        # one behind that no client of a running etcd would see.
+        # Filled by a process of its own: etcd 3.4 copies its write buffer for every read, and a bulk load leaves a
+        # large one behind that no client of a running etcd would see.
         with Process(command, directory / "etcd.log") as process:
             process.wait_until(lambda: _healthy(url))
             _fill_etcd(port, records)

@@ -22,8 +22,8 @@ def to_svg(result: dict[str, Any]) -> str:
     title = f"{result['operation']}: per second, median and range of {rows[0]['rounds']} rounds"
     under = f"{result['machine']['cpu']}, {result['machine']['cores']} cores; {result['settings']['records']:,} records"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" '
-        f'font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">',
+        "<style>text { font-size: 12px }</style>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         f'<text x="10" y="18" font-size="14" font-weight="bold">{escape(title)}</text>',
         f'<text x="10" y="34" fill="#555555">{escape(under)}</text>',
@@ -33,12 +33,13 @@ def to_svg(result: dict[str, Any]) -> str:
         rate = row["figures"]["rate"]
         long = rate["median"] * scale
         middle = y + BAR / 2
+        low, high = LABEL + rate["min"] * scale, LABEL + rate["max"] * scale
+        shown = f"{rate['median']:,.0f} {row['unit']}"
         parts += [
             f'<text x="{LABEL - 8}" y="{middle + 4}" text-anchor="end">{escape(row["name"])}</text>',
             f'<rect x="{LABEL}" y="{y}" width="{long:.1f}" height="{BAR}" fill="{COLOURS[row["kind"]]}"/>',
-            f'<line x1="{LABEL + rate["min"] * scale:.1f}" x2="{LABEL + rate["max"] * scale:.1f}" y1="{middle}" '
-            f'y2="{middle}" stroke="#111111"/>',
-            f'<text x="{LABEL + rate["max"] * scale + 6:.1f}" y="{middle + 4}">{rate["median"]:,.0f} {row["unit"]}</text>',
+            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}" stroke="#111111"/>',
+            f'<text x="{high + 6:.1f}" y="{middle + 4}">{escape(shown)}</text>',
         ]
     return "\n".join([*parts, "</svg>", ""])
 

@@ -23,12 +23,12 @@ COLUMNS = {
 def to_markdown(result: dict[str, Any]) -> str:
     """Rows, ratios and notes of a result."""
     names = [name for name in COLUMNS if any(name in row["figures"] for row in result["rows"])]
+    settings, load = result["settings"], result["load_average"]
+    measured = f"{settings['rounds']} rounds of {settings['seconds']:g} s, {settings['records']:,} records"
     lines = [
         f"### {result['operation']}",
         "",
-        f"{result['rows'][0]['rounds'] if result['rows'] else 0} rounds of {result['settings']['seconds']:g} s, "
-        f"{result['settings']['records']:,} records, load average {result['load_average']['start']} to "
-        f"{result['load_average']['end']}, commit {result['commit']['id'][:10]}",
+        f"{measured}, load average {load['start']} to {load['end']}, commit {result['commit']['id'][:10]}",
         "",
         "| | kind | unit | " + " | ".join(COLUMNS[name] for name in names) + " |",
         "|---|---|---|" + "---:|" * len(names),
@@ -45,7 +45,7 @@ def to_markdown(result: dict[str, Any]) -> str:
                 + " | ".join(goal)
                 + " |"
             )
-    lines += ["", *(f"* {note}" for note in result["notes"])] if result["notes"] else []
+    lines += ["", *(f"* {note.strip()}" for note in result["notes"])] if result["notes"] else []
     return "\n".join(lines) + "\n"
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import nodes, workload
+from bench.load import LoadFailed
 from bench.report import Goal, Report, say
 from resolver.client import AsyncClient, Client
 
@@ -59,7 +60,7 @@ def run(settings: Settings) -> Report:
 
 
 def _in_child(label: str, port: int, settings: Settings) -> dict[str, float]:
-    """Run one way in a process of its own. Raises RuntimeError when it fails."""
+    """Run one way in a process of its own. Raises LoadFailed."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     child = context.Process(
@@ -70,7 +71,7 @@ def _in_child(label: str, port: int, settings: Settings) -> dict[str, float]:
     child.join(2)
     child.kill()
     if isinstance(found, str):
-        raise RuntimeError(f"{label} failed: {found}")
+        raise LoadFailed(f"{label} failed: {found}")
     return dict(found)
 
 

@@ -36,8 +36,9 @@ def run(settings: Settings) -> Report:
             report.note(why)
         contenders: list[tuple[str, str, Process, Load]] = []
         ask = partial(questions.resolve, settings.records, settings.seed)
-        for node in running:
-            contenders.append((node.name, "ours", node.process, _load(settings, node.port, questions.RESOLVE, ask)))
+        contenders += [
+            (node.name, "ours", node.process, _load(settings, node.port, questions.RESOLVE, ask)) for node in running
+        ]
         if why := peers.absent("etcd", "etcd-server"):
             report.note(why)
         else:
@@ -59,14 +60,14 @@ def run(settings: Settings) -> Report:
             redis = stack.enter_context(peers.redis(directory, settings.records))
         for number in range(settings.rounds):
             say(f"  round {number + 1} of {settings.rounds}")
-            for name, kind, process, load in contenders:
-                report.add(name, kind, "requests", **measure(load, process))
+            for label, kind, process, load in contenders:
+                report.add(label, kind, "requests", **measure(load, process))
             if redis is not None:
                 for pipeline, guess in REDIS_GUESSES.items():
                     found = peers.redis_get(redis, settings.records, pipeline, settings.seconds, guess)
                     report.add(f"redis GET, pipeline {pipeline}", "peer", "requests", **found)
         _open_loops(report, settings, [one for one in contenders if one[1] != "limit"])
-        _hot_key(report, settings, directory, [one for one in contenders if one[1] != "limit"])
+        _hot_key(report, directory, [one for one in contenders if one[1] != "limit"])
         _ratios(report, settings)
     return report
 
@@ -80,7 +81,7 @@ def _load(settings: Settings, port: int, path: str, messages: object) -> Load:
         settings.warm_s,
         settings.connections,
         settings.in_flight,
-        prepared=int(60_000 * (settings.seconds + settings.warm_s)),
+        prepared=int(90_000 * (settings.seconds + settings.warm_s)),
     )
 
 
@@ -105,9 +106,7 @@ def _open_loops(report: Report, settings: Settings, contenders: list[tuple[str, 
                 report.add(f"{name}, open loop {share:.0%}", kind, "requests", **measure(slow, process))
 
 
-def _hot_key(
-    report: Report, settings: Settings, directory: Path, contenders: list[tuple[str, str, Process, Load]]
-) -> None:
+def _hot_key(report: Report, directory: Path, contenders: list[tuple[str, str, Process, Load]]) -> None:
     """One key again and again, by h2load and by our generator."""
     if why := peers.absent("h2load", "nghttp2-client"):
         report.note(why)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import lmdb
 
 from bench import nodes
+from bench.load import LoadFailed
 from bench.report import Report, say
 from bench.workload import name_of, six_values_of
 from resolver.client import AsyncClient, chunks_of
@@ -64,7 +65,7 @@ def _import(report: Report, settings: Settings, data_dir: Path, backend: str) ->
         found = ours.recv()
         child.join()
         if isinstance(found, str):
-            raise RuntimeError(f"the import failed: {found}")
+            raise LoadFailed(f"the import failed: {found}")
         found["cpu_us"] = (node.process.cpu_s() - cpu) * 1e6 / settings.records
         totals = [sum(look.values()) for look in memory] or [sum(node.process.rss_mib().values())]
         found["rss_start_mib"] = totals[len(totals) // 10]
