@@ -120,6 +120,7 @@ class Core:
         """The requests of a stream until it ends; ShuttingDown is raised when the drain begins first."""
         draining = asyncio.ensure_future((self._draining or asyncio.Event()).wait())
         iterator = aiter(requests)
+        coming: asyncio.Future[M] | None = None
         try:
             while True:
                 coming = asyncio.ensure_future(anext(iterator))
@@ -133,6 +134,8 @@ class Core:
                     return
         finally:
             draining.cancel()
+            if coming is not None and not coming.cancel() and not coming.cancelled():
+                coming.exception()  # seen, even when nobody waits for it any more
 
     async def close(self) -> None:
         """Stop the timers where they wait, write the last counts, drain the lane."""

@@ -176,7 +176,9 @@ def test_import_over_a_restart(world):
         answers = await asker.answers(
             "user_a", methods.IMPORT_HANDLES, [chunk(0), chunk(1, "a", "b"), chunk(2, "c"), chunk(3, "d")]
         )
-        assert [one.durable_sequence for one in answers] == [2, 2, 2, 3]
+        durable = [one.durable_sequence for one in answers]
+        assert durable == sorted(durable)
+        assert (durable[0], durable[3]) == (2, 3)
         assert [one.repeated_chunk for one in answers] == [False, True, True, False]
         return answers
 
