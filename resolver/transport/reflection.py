@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from google.protobuf import descriptor_pool
 from grpc_reflection.v1alpha import reflection_pb2 as pb
-from grpc_reflection.v1alpha._base import BaseReflectionServicer
 
 from resolver import limits
 from resolver.methods import METHODS, Method, Shape
@@ -16,6 +16,8 @@ from resolver.transport.health import CHECK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from google.protobuf.descriptor import FileDescriptor
 
     from resolver.service import Call
 
@@ -37,12 +39,13 @@ INFO_V1 = _method(_V1)
 INFO_V1ALPHA = _method(_V1ALPHA)
 
 
-class Reflection(BaseReflectionServicer):  # type: ignore[misc]  # the package has no types
-    """Answers questions about the services of the node."""
+class Reflection:
+    """Answers questions about the services of the node and the files they are written in."""
 
     def __init__(self) -> None:
         names = {method.service for method in METHODS.values()}
-        super().__init__(service_names=sorted(names | {CHECK.service, _V1ALPHA}))
+        self._services = sorted(names | {CHECK.service, _V1, _V1ALPHA})
+        self._pool = descriptor_pool.Default()
 
     async def info(
         self, call: Call, requests: AsyncIterator[pb.ServerReflectionRequest]
@@ -50,24 +53,56 @@ class Reflection(BaseReflectionServicer):  # type: ignore[misc]  # the package h
         """An answer to each question."""
         del call
         async for request in requests:
-            yield self._answer(request)
+            try:
+                answer = self._answer(request)
+            except KeyError:
+                answer = _error(5, "this node has no such file or symbol: ask for the list of services")
+            answer.valid_host = request.host
+            answer.original_request.CopyFrom(request)
+            yield answer
 
     def _answer(self, request: pb.ServerReflectionRequest) -> pb.ServerReflectionResponse:
+        """The answer to one question. Raises KeyError for what the pool does not have."""
         asked = request.WhichOneof("message_request")
-        answer = pb.ServerReflectionResponse(
-            error_response=pb.ErrorResponse(error_code=3, error_message="the question names nothing")
-        )
         if asked == "file_by_filename":
-            answer = self._file_by_filename(request.file_by_filename)
-        elif asked == "file_containing_symbol":
-            answer = self._file_containing_symbol(request.file_containing_symbol)
-        elif asked == "file_containing_extension":
-            extension = request.file_containing_extension
-            answer = self._file_containing_extension(extension.containing_type, extension.extension_number)
-        elif asked == "all_extension_numbers_of_type":
-            answer = self._all_extension_numbers_of_type(request.all_extension_numbers_of_type)
-        elif asked == "list_services":
-            answer = self._list_services()
-        answer.valid_host = request.host
-        answer.original_request.CopyFrom(request)
-        return answer
+            return _files(self._pool.FindFileByName(request.file_by_filename))
+        if asked == "file_containing_symbol":
+            return _files(self._file_of(request.file_containing_symbol))
+        if asked == "list_services":
+            services = [pb.ServiceResponse(name=name) for name in self._services]
+            return pb.ServerReflectionResponse(list_services_response=pb.ListServiceResponse(service=services))
+        if asked == "all_extension_numbers_of_type":
+            name = request.all_extension_numbers_of_type
+            self._pool.FindMessageTypeByName(name)
+            numbers = pb.ExtensionNumberResponse(base_type_name=name)  # proto3: no message of ours has extensions
+            return pb.ServerReflectionResponse(all_extension_numbers_response=numbers)
+        if asked == "file_containing_extension":
+            return _error(5, "the messages of this node have no extensions")
+        return _error(3, "the question names nothing: ask for a file, a symbol or the list of services")
+
+    def _file_of(self, symbol: str) -> FileDescriptor:
+        """The file of a symbol; the pool knows methods by their service only. Raises KeyError."""
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            service, _, name = symbol.rpartition(".")
+            if name not in self._pool.FindServiceByName(service).methods_by_name:
+                raise
+            return self._pool.FindFileContainingSymbol(service)
+
+
+def _files(file: FileDescriptor) -> pb.ServerReflectionResponse:
+    """A file and all it imports, the file first."""
+    found = {file.name: file}
+    waiting = [file]
+    while waiting:
+        for imported in waiting.pop().dependencies:
+            if imported.name not in found:
+                found[imported.name] = imported
+                waiting.append(imported)
+    octets = [each.serialized_pb for each in found.values()]
+    return pb.ServerReflectionResponse(file_descriptor_response=pb.FileDescriptorResponse(file_descriptor_proto=octets))
+
+
+def _error(code: int, sentence: str) -> pb.ServerReflectionResponse:
+    return pb.ServerReflectionResponse(error_response=pb.ErrorResponse(error_code=code, error_message=sentence))
