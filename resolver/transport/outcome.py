@@ -14,6 +14,11 @@ from resolver.errors import DOMAIN, InternalError, ResolverError
 DETAILS_KEY = "grpc-status-details-bin"
 """Trailing metadata that holds the serialised google.rpc.Status."""
 
+_MESSAGE_OCTETS_MAX = 800
+"""Octets of a sentence: it is sent three times, once with each octet as three, and gRPC's trailers have 8 KiB."""
+
+_DETAIL_OCTETS_MAX = 400
+
 _log = structlog.get_logger("door")
 
 
@@ -31,12 +36,12 @@ def failure_of(error: BaseException, where: str) -> Failure:
         _log.error("defect in a handler", method=where, exc_info=error)
         error = InternalError("the node has a defect: the operator finds the trace in the log")
     code = error.meaning.grpc
-    status = status_pb2.Status(code=code, message=error.message)
-    status.details.append(
-        _packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.details))
-    )
+    message = _cut(error.message, _MESSAGE_OCTETS_MAX)
+    details = {key: _cut(text, _DETAIL_OCTETS_MAX) for key, text in error.details.items()}
+    status = status_pb2.Status(code=code, message=message)
+    status.details.append(_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=details)))
     if error.field:
-        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=message)
         status.details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
     if error.retry_after_s is not None:
         retry = error_details_pb2.RetryInfo()
@@ -44,7 +49,13 @@ def failure_of(error: BaseException, where: str) -> Failure:
         retry.retry_delay.seconds = int(whole)
         retry.retry_delay.nanos = int(fraction * 1e9)
         status.details.append(_packed(retry))
-    return Failure(code, error.message, status.SerializeToString())
+    return Failure(code, message, status.SerializeToString())
+
+
+def _cut(text: str, octets_max: int) -> str:
+    """The text, or as much of its start as fits."""
+    octets = text.encode("utf-8", "backslashreplace")
+    return octets.decode() if len(octets) <= octets_max else octets[:octets_max].decode("utf-8", "ignore") + "…"
 
 
 def _packed(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> Any:
