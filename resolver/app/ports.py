@@ -17,6 +17,9 @@ from resolver.config.endpoint import Endpoint
 PATIENCE_S = 2.0
 """Seconds to wait for a taken port: workers of a killed supervisor need a moment to leave."""
 
+PORT_CHOICES_MAX = 8
+"""Ports tried for a door that needs TCP and UDP of one number and leaves it to the system."""
+
 
 class Reservation:
     """A TCP port held by a bound socket that never listens."""
@@ -44,6 +47,27 @@ def reserve(door: str, wanted: Endpoint, *, patience_s: float = PATIENCE_S) -> R
         held.close()
         raise _refusal(door, wanted, error) from error
     return Reservation(held, Endpoint(wanted.host, held.getsockname()[1]))
+
+
+def reserve_with_datagrams(door: str, wanted: Endpoint, *, patience_s: float = PATIENCE_S) -> Reservation:
+    """As ``reserve``, for a door that also has the UDP port of the same number. Raises StartRefused.
+
+    A bound UDP socket would be given datagrams, so the UDP port is only looked at, not held.
+    """
+    for _ in range(PORT_CHOICES_MAX):
+        reservation = reserve(door, wanted, patience_s=patience_s)
+        family, address = _to_address(door, reservation.endpoint)
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(address)
+            except OSError as error:
+                reservation.close()
+                refusal = _refusal(door, reservation.endpoint, error)
+            else:
+                return reservation
+        if wanted.port:
+            break
+    raise refusal
 
 
 def listen(door: str, wanted: Endpoint) -> socket.socket:

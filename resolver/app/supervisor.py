@@ -26,7 +26,7 @@ from resolver.app.child import Child
 from resolver.app.crew import Crew
 from resolver.app.data_dir import DataDir, StartRefused
 from resolver.app.node_collector import NodeCollector
-from resolver.app.ports import Reservation, listen, reserve
+from resolver.app.ports import Reservation, listen, reserve, reserve_with_datagrams
 from resolver.app.systemd import notify, watchdog_interval_s
 from resolver.clock import SystemClock
 from resolver.config.changes import Applied, changes, take_over
@@ -56,7 +56,7 @@ TICK_S = 1.0
 PREFIX_DEFAULT = "88.300"
 """Node prefix of a new store when none is named: a test prefix of the national system."""
 
-NOT_IN_THIS_VERSION = ("hdl", "http")
+NOT_IN_THIS_VERSION = ("http",)
 """Doors that have a place in the configuration and are not built."""
 
 
@@ -91,8 +91,9 @@ class Supervisor:
             metrics = self._metrics = MetricsDirectory(self._data.metrics)
             engine = self._open_store()
             held.callback(engine.close)
-            reservation = self._reserve()
-            held.callback(reservation.close)
+            for reservation in self._reserve():
+                held.callback(reservation.close)
+            self._prepare_handle_service(engine)
             admin = self._listen_admin()
             if admin is not None:
                 held.callback(admin.close)
@@ -104,7 +105,7 @@ class Supervisor:
             self._watch_signals()
             log.info("node starting", version=__version__, workers=count, backend=choice.name, why=choice.why)
             try:
-                return await self._serve(crew, reservation, admin)
+                return await self._serve(crew, admin)
             finally:
                 self._now.set()
                 await crew.stop(self._now)
@@ -112,7 +113,7 @@ class Supervisor:
                 if self._admin is not None:
                     await self._admin.close()
 
-    async def _serve(self, crew: Crew, reservation: Reservation, admin: socket.socket | None) -> int:
+    async def _serve(self, crew: Crew, admin: socket.socket | None) -> int:
         """Start the crew, be there until told to stop, drain."""
         starting = asyncio.create_task(crew.start())
         stopping = asyncio.create_task(self._stop.wait())
@@ -122,7 +123,7 @@ class Supervisor:
             if starting.done() and not starting.result():
                 raise StartRefused(crew.failed.result())
             if not self._stop.is_set():
-                await self._open(reservation, admin)
+                await self._open(admin)
                 await stopping
             notify("STOPPING=1", "STATUS=draining")
             log.info("node draining")
@@ -134,9 +135,12 @@ class Supervisor:
             for task in (starting, stopping, ticking, *self._jobs):
                 task.cancel()
 
-    async def _open(self, reservation: Reservation, admin: socket.socket | None) -> None:
+    async def _open(self, admin: socket.socket | None) -> None:
         """Every worker answers: open the admin door and tell the world."""
-        self._endpoints = {"grpc": reservation.endpoint.reachable().to_text()}
+        where = {door: Endpoint(*place).reachable().to_text() for door, place in self._doors.items()}
+        self._endpoints = {"grpc": where["grpc"]}
+        if "hdl" in where:
+            self._endpoints |= {"hdl_tcp": where["hdl"], "hdl_udp": where["hdl"]}
         if admin is not None:
             await self._open_admin(admin)
         try:
@@ -168,7 +172,7 @@ class Supervisor:
         self._engine = engine
         return engine
 
-    def _reserve(self) -> Reservation:
+    def _reserve(self) -> list[Reservation]:
         """Hold the port of every door the workers have. Raises StartRefused."""
         for door in NOT_IN_THIS_VERSION:
             if wanted := getattr(self._config, door).listen:
@@ -180,9 +184,23 @@ class Supervisor:
             )
         if self._config.lane.acknowledge_early:
             log.warning("UNSAFE: writes are acknowledged before they are on disk (lane.acknowledge_early)")
-        reservation = reserve("grpc", wanted)
-        self._doors = {"grpc": (reservation.endpoint.host, reservation.endpoint.port)}
-        return reservation
+        held = {"grpc": reserve("grpc", wanted)}
+        try:
+            if self._config.hdl.listen:
+                held["hdl"] = reserve_with_datagrams("hdl", Endpoint.from_text(self._config.hdl.listen))
+        except StartRefused:
+            held["grpc"].close()
+            raise
+        self._doors = {door: (place.endpoint.host, place.endpoint.port) for door, place in held.items()}
+        return list(held.values())
+
+    def _prepare_handle_service(self, engine: LmdbEngine) -> None:
+        """Make the keys and prefix handles that the Handle doors need. Raises StartRefused."""
+        if "hdl" not in self._doors:
+            return
+        from resolver.app.handle_service import prepare  # noqa: PLC0415 - needed with these doors only
+
+        prepare(self._data, engine, self._config, *self._doors["hdl"], self._clock)
 
     async def _spawn(self, index: int) -> Child:
         """Start a worker with the configuration of now."""

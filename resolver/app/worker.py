@@ -33,7 +33,10 @@ from storage.errors import StorageError, StoreBroken, StoreUnusable
 from storage.lmdb_engine import LmdbEngine
 
 if TYPE_CHECKING:
+    from resolver.app.handle_service import HandleDoors
     from resolver.config.settings import Config
+
+    Draining = backends.GrpcDoor | HandleDoors
 
 log = structlog.get_logger()
 
@@ -56,6 +59,7 @@ class Worker:
         self._tls: TlsFiles | None = None
         self._engine: LmdbEngine | None = None
         self._service: Service | None = None
+        self._handle_doors: HandleDoors | None = None
 
     async def run(self) -> int:
         """Serve until told to leave; the exit code."""
@@ -112,6 +116,7 @@ class Worker:
                 write_timeout_s=self._config.watch.write_timeout_s,
             )
             await door.start(host, port, self._tls)
+            self._handle_doors = await self._open_handle_doors(service)
             door.set_serving(True)
             self._say("ready")
             log.info("worker ready", grpc=f"{host}:{port}", backend=choice.name, tls=self._tls is not None)
@@ -133,13 +138,25 @@ class Worker:
             await asyncio.wait_for(self._hurry.wait(), drain.delay_s)
         if self._service is not None:
             self._service.begin_drain()
+        doors: list[Draining] = [door] if self._handle_doors is None else [door, self._handle_doors]
         hurry = asyncio.create_task(self._hurry.wait())
-        leaving = asyncio.create_task(door.drain(0.0 if self._hurry.is_set() else drain.grace_s))
+        grace_s = 0.0 if self._hurry.is_set() else drain.grace_s
+        leaving = asyncio.create_task(_drain_all(doors, grace_s))
         await asyncio.wait({hurry, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not leaving.done():
-            await door.drain(0.0)
+            await _drain_all(doors, 0.0)
         hurry.cancel()
         await leaving
+
+    async def _open_handle_doors(self, service: Service) -> HandleDoors | None:
+        """Open the Handle doors when the supervisor has a port for them."""
+        if "hdl" not in self._assignment.doors:
+            return None
+        from resolver.app.handle_service import HandleDoors  # noqa: PLC0415 - needed with these doors only
+
+        doors = HandleDoors(service.core, self._assignment, self._clock)
+        await doors.start()
+        return doors
 
     async def _beat(self) -> None:
         """Every second: carry the metrics over, look whether the store still works, say that we live."""
@@ -196,6 +213,11 @@ class Worker:
         self._state = state
         with suppress(OSError):
             os.write(self._assignment.status_fd, msgspec.json.encode(Status(state, detail)) + b"\n")
+
+
+async def _drain_all(doors: list[Draining], grace_s: float) -> None:
+    """Drain the doors side by side."""
+    await asyncio.gather(*(door.drain(grace_s) for door in doors))
 
 
 def to_service_options(config: Config) -> ServiceOptions:

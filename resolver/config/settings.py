@@ -92,6 +92,25 @@ class Hdl(Section, frozen=True):
     """The Handle protocol doors over TCP and UDP."""
 
     listen: Annotated[str, Meta(description="HOST:PORT of the Handle doors; empty turns them off.")] = ""
+    address: Annotated[
+        str, Meta(description="IP address that the node's HS_SITE names; empty means that of hdl.listen.")
+    ] = ""
+    administrators: Annotated[
+        str,
+        Meta(
+            description="Keys INDEX:HANDLE, by commas, that administer the whole server; empty means 300:0.NA/PREFIX."
+        ),
+    ] = ""
+    legacy_authentication: Annotated[
+        bool, Meta(description="Whether old clients may authenticate by MD5 or SHA-1 forms; each use is logged.")
+    ] = True
+    udp_answers_per_s: Annotated[
+        int,
+        Meta(ge=0, le=60_000, description="Answers over UDP that one /24 or /64 network gets a second; 0 is no limit."),
+    ] = 200
+    idle_s: Annotated[
+        Interval, Meta(description="Seconds without a request after which a TCP connection is closed.")
+    ] = 600.0
 
 
 class Http(Section, frozen=True):

@@ -249,13 +249,13 @@ def test_stop_drains_and_the_next_start_needs_no_prefix(tmp_path):
     refused = start(directory, "--prefix", "88.102")
     assert refused.wait(10) == 1
     assert "belongs to node prefix '88.101'" in log_of(directory).read_text()
-    with serving(directory, "--hdl", "127.0.0.1:0", "--http", "127.0.0.1:0") as node:
+    with serving(directory, "--http", "127.0.0.1:0") as node:
         assert json.loads(node.get("/version")[1])["prefix"] == "88.101"
         assert node.token == token
         assert node.events().count("first start") == 1
         assert set(node.endpoints) == {"grpc", "admin"}
         closed = [event["door"] for event in events(directory) if "no such door" in event["event"]]
-        assert closed == ["hdl", "http"]
+        assert closed == ["http"]
 
 
 def test_second_signal_stops_now(tmp_path):

@@ -1,0 +1,151 @@
+"""The keys and the site of the Handle doors, on the supervisor's side and on the worker's.
+
+    credentials/node_rsa.pem     the key of the server: signs answers, stands in the node's HS_SITE
+    credentials/admin_rsa.pem    the key of the first administrator, 300:0.NA/PREFIX, as PKCS #8
+    credentials/admin_rsa.bin    the same for the tools of the Handle System, in CNRI's form
+
+The supervisor makes what is missing before workers start; a worker reads it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from resolver.app.data_dir import DataDir, StartRefused, write_whole
+from resolver.errors import ResolverError
+from resolver.node import site_info
+from resolver.registry.handle_start import prepare_handle_service
+from resolver.service.handle_protocol import HandleOptions, HandleProtocol
+from resolver.transport.hdl_rate import AnswerRate
+from resolver.transport.hdl_relay import Relay
+from resolver.transport.hdl_tcp import HandleTcpDoor
+from resolver.transport.hdl_udp import HandleUdpDoor
+from resolver.wire import key_files
+from resolver.wire.keys import der_of_pem, pem_of
+from resolver.wire.private_keys import PrivateKey, private_key_from_der
+
+if TYPE_CHECKING:
+    from resolver.app.messages import Assignment
+    from resolver.clock import Clock
+    from resolver.config.settings import Config
+    from resolver.service.core import Core
+    from storage.engine import Engine
+
+KEY_BITS = 2_048
+"""Bits of new RSA keys: every client of the last twenty years takes them."""
+
+_EXPONENT = 65_537
+
+
+def key_file(data: DataDir, name: str) -> Path:
+    """The file of a private key."""
+    return data.credentials / f"{name}.pem"
+
+
+def load_or_make_key(data: DataDir, name: str, *, for_tools: bool = False) -> PrivateKey:
+    """The private key in a file, made at the first time. Raises StartRefused."""
+    path = key_file(data, name)
+    try:
+        if not path.exists():
+            native = rsa.generate_private_key(_EXPONENT, KEY_BITS)
+            der = native.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+            if for_tools:
+                clear = private_key_from_der(der).to_wire()
+                write_whole(path.with_suffix(".bin"), key_files.write_key_file(clear))
+            write_whole(path, pem_of("PRIVATE KEY", der).encode())
+        return private_key_from_der(der_of_pem(path.read_bytes()))
+    except (OSError, ResolverError) as error:
+        raise StartRefused(
+            f"the key {path} cannot be read or made: {error}. Put a PKCS #8 key there, or move the file away to get "
+            "a new one"
+        ) from error
+
+
+def prepare(data: DataDir, engine: Engine, config: Config, host: str, port: int, clock: Clock) -> None:
+    """Make keys and prefix handles that are missing, and let the node's HS_SITE tell where it answers.
+
+    Raises StartRefused.
+    """
+    node_key = load_or_make_key(data, "node_rsa")
+    admin_key = load_or_make_key(data, "admin_rsa", for_tools=True)
+    address = config.hdl.address or _address_of(host)
+    try:
+        site = site_info.site_of(address, port, port, node_key.public.to_wire(), f"secondary node {config.node.prefix}")
+        prepare_handle_service(
+            engine,
+            config.node.prefix,
+            site,
+            admin_key.public.to_wire(),
+            clock.now_us(),
+            config.storage.record_octets_max,
+        )
+    except ResolverError as error:
+        raise StartRefused(f"the Handle doors cannot be prepared: {error}") from error
+
+
+def _address_of(host: str) -> str:
+    """The IP address of a host as a client on this machine reaches it."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = ipaddress.ip_address(socket.getaddrinfo(host, None)[0][4][0])
+    if address.is_unspecified:
+        return "127.0.0.1" if address.version == 4 else "::1"
+    return str(address)
+
+
+class HandleDoors:
+    """Both doors of one worker."""
+
+    def __init__(self, core: Core, assignment: Assignment, clock: Clock) -> None:
+        config = assignment.config
+        data = DataDir(Path(config.node.data_dir))
+        with core.reading() as reader:
+            site = site_info.stored_site(reader, config.node.prefix)
+        if site is None:
+            raise StartRefused(f"the handle 0.NA/{config.node.prefix} has no HS_SITE: start the node anew to get one")
+        self._assignment = assignment
+        protocol = HandleProtocol(
+            core,
+            HandleOptions(
+                worker=assignment.worker,
+                node_prefix=config.node.prefix,
+                site=site,
+                key=load_or_make_key(data, "node_rsa"),
+                server_admins=administrators(config.hdl.administrators),
+                takes_legacy=config.hdl.legacy_authentication,
+            ),
+        )
+        self._relay = Relay(data.run / "hdl", assignment.worker, protocol)
+        rate = AnswerRate(config.hdl.udp_answers_per_s, core.randomness)
+        self._tcp = HandleTcpDoor(core, protocol, self._relay, clock, idle_s=config.hdl.idle_s)
+        self._udp = HandleUdpDoor(core, protocol, self._relay, clock, rate)
+
+    async def start(self) -> None:
+        """Answer on the ports of the assignment."""
+        host, port = self._assignment.doors["hdl"]
+        await self._relay.start()
+        await self._tcp.start(host, port)
+        await self._udp.start(host, port)
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no new requests, let those under way finish for ``grace_s``."""
+        await self._tcp.drain(grace_s)
+        await self._udp.drain(grace_s)
+        await self._relay.close()
+
+
+def administrators(text: str) -> tuple[str, ...]:
+    """The references in a list by commas. Raises StartRefused."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for reference in found:
+        index, colon, handle = reference.partition(":")
+        if not (colon and index.isascii() and index.isdigit() and handle):
+            raise StartRefused(f"hdl.administrators: {reference!r} is not INDEX:HANDLE, such as 300:0.NA/88.300")
+    return found

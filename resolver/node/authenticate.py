@@ -1,0 +1,173 @@
+"""Checking the answer to a challenge, and what the one who gave it may act as (RFC 3652 section 3.5).
+
+A key in the handle ``0.NA/P`` or in a handle under prefix P stands for the owner of P: the enterprise the prefix is
+allotted to, or the node itself. What it may do beyond that is for the policy and the HS_ADMIN values to say. Forms
+that only old clients need (bare hashes around a secret, MD5 and SHA-1 signatures, short DSA keys) are told apart, so
+that the door can refuse or log them. Checking a secret or an SM2 key takes milliseconds: do it in a thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from resolver.errors import InvalidName, WireError
+from resolver.handle.codes import ResponseCode
+from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold
+from resolver.node.authorize import Caller, Role
+from resolver.node.hdl_declined import Declined, not_an_administrator
+from resolver.node.prefixes import prefix_row
+from resolver.v1 import registry_pb2 as registry
+from resolver.wire import signatures
+from resolver.wire.challenges import PUBLIC_KEY, SECRET_KEY, KeyPairAnswer, SecretAnswer
+from resolver.wire.digests import HashCode
+from resolver.wire.keys import DhPublicKey, DsaPublicKey, public_key_from_wire
+from storage.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from resolver.v1 import handle_pb2 as pb
+    from resolver.wire.requests import ChallengeAnswer
+    from storage.engine import Reader
+
+_DSA_BITS_MIN = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of an identity as a record holds it."""
+
+    index: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an answer is right, by which key, and the name of the old form it needed, "" for none."""
+
+    index: int | None
+    legacy: str = ""
+
+
+def keys_of(values: Sequence[pb.HandleValue], auth_type: str, index: int) -> list[Key]:
+    """The keys among the values of a handle that an answer may have been made with.
+
+    Index 0 means all public keys in order. Raises Declined: 404 for a kind of key that is unknown, 400 for a secret
+    key that does not exist, 403 for a public one.
+    """
+    type_ = fold(auth_type)
+    if type_ not in {PUBLIC_KEY, SECRET_KEY}:
+        raise Declined(
+            ResponseCode.INVALID_CREDENTIAL,
+            f"authentication by {auth_type[:40]!r} is unknown: use HS_PUBKEY or HS_SECKEY",
+        )
+    found = [
+        Key(value.index, value.data)
+        for value in values
+        if value.data and fold(value.type) == type_ and (value.index == index or (index == 0 and type_ == PUBLIC_KEY))
+    ]
+    if found:
+        return found
+    raise not_an_administrator() if type_ == SECRET_KEY else Declined(ResponseCode.AUTHENTICATION_FAILED)
+
+
+def verdict(
+    answer: ChallengeAnswer, keys: Sequence[Key], nonce: bytes, digest: bytes, *, takes_legacy: bool
+) -> Verdict:
+    """Whether an answer covers nonce and digest and was made with one of the keys. Takes up to milliseconds.
+
+    An old form is wrong unless ``takes_legacy``.
+    """
+    try:
+        if fold(answer.auth_type) == SECRET_KEY:
+            return _by_secret(SecretAnswer.from_wire(answer.signed_response), keys, nonce, digest, takes_legacy)
+        found = KeyPairAnswer.from_wire(answer.signed_response)
+    except WireError:
+        return Verdict(None)
+    for key in keys:
+        legacy = _legacy_of(found, key)
+        if legacy and not takes_legacy:
+            continue
+        if _signed_by(found, key, nonce, digest, answer.user_handle):
+            return Verdict(key.index, legacy)
+    return Verdict(None)
+
+
+def _by_secret(answer: SecretAnswer, keys: Sequence[Key], nonce: bytes, digest: bytes, takes_legacy: bool) -> Verdict:  # noqa: FBT001 - named by its only caller
+    if answer.is_legacy and not takes_legacy:
+        return Verdict(None)
+    legacy = f"{HashCode(answer.code).name} around a secret" if answer.is_legacy else ""
+    for key in keys:
+        if answer.is_of(key.data, nonce, digest):
+            return Verdict(key.index, legacy)
+    return Verdict(None)
+
+
+def _signed_by(answer: KeyPairAnswer, key: Key, nonce: bytes, digest: bytes, user_handle: str) -> bool:
+    try:
+        public = public_key_from_wire(key.data)
+        return not isinstance(public, DhPublicKey) and answer.is_of(public, nonce, digest, user_handle)
+    except WireError:
+        return False
+
+
+def _legacy_of(answer: KeyPairAnswer, key: Key) -> str:
+    """What is old about a signature, "" for nothing."""
+    try:
+        if signatures.is_legacy(answer.algorithm):
+            return f"{signatures.hash_name(answer.algorithm)} signature"
+        public = public_key_from_wire(key.data)
+    except WireError:
+        return ""
+    if isinstance(public, DsaPublicKey) and public.p.bit_length() < _DSA_BITS_MIN:
+        return f"DSA key of {public.p.bit_length()} bits"
+    return ""
+
+
+def prefix_of_identity(handle: str) -> str:
+    """The folded prefix whose owner a key of the handle stands for. Raises Declined (400) for no handle at all."""
+    try:
+        parsed = Handle.from_text(handle)
+    except InvalidName as error:
+        raise not_an_administrator(error.message) from None
+    return fold(parsed.suffix) if parsed.prefix_folded == PREFIX_OF_PREFIXES else parsed.prefix_folded
+
+
+def caller_of(reader: Reader, handle: str, index: int) -> Caller:
+    """What the policy knows of the holder of a key.
+
+    Raises Declined: 406 when the prefix is not one of this node's, so that its keys cannot be looked up here; 403 when
+    the prefix or its enterprise is not in service.
+    """
+    folded = prefix_of_identity(handle)
+    row = prefix_row(reader, folded)
+    if row is None:
+        raise Declined(
+            ResponseCode.UNABLE_TO_AUTHENTICATE,
+            f"the key of {handle[:200]!r} is not in this node and cannot be looked up elsewhere",
+        )
+    if row.status != registry.PREFIX_STATUS_ENABLED:
+        raise Declined(ResponseCode.AUTHENTICATION_FAILED)
+    principal = f"{index}:{handle}"
+    if not row.enterprise_id:
+        return Caller(principal, Role.NODE_ADMINISTRATOR)
+    body = reader.get(Table.ENTERPRISES, row.enterprise_id.encode())
+    if body is None or registry.Enterprise.FromString(body).status != registry.ENTERPRISE_STATUS_ENABLED:
+        raise Declined(ResponseCode.AUTHENTICATION_FAILED)
+    return Caller(principal, Role.ENTERPRISE_USER, row.enterprise_id)
+
+
+def server_admins(configured: Sequence[str], node_prefix: str) -> Callable[[str, int], bool]:
+    """Who administers the whole server: the references configured, key 300 of the node's prefix when there are none."""
+    references = list(configured) or [f"300:{PREFIX_OF_PREFIXES}/{node_prefix}"]
+    known = set()
+    for text in references:
+        index, _, handle = text.partition(":")
+        known.add((fold(handle), int(index)))
+
+    def is_server_admin(handle: str, index: int) -> bool:
+        folded = fold(handle)
+        return (folded, index) in known or (folded, 0) in known
+
+    return is_server_admin

@@ -1,0 +1,108 @@
+"""The node as a site of the Handle System: its HS_SITE, and the records of the prefixes it starts with.
+
+A client asks a prefix handle for the site that serves the prefix, and a server for its own site; both get the same
+record. TCP stands first, because IDIS clients take the first interface of the first server and know no UDP. UDP
+takes questions only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from resolver.errors import WireError
+from resolver.handle.name import PREFIX_OF_PREFIXES, fold
+from resolver.handle.value import HandleValue, Reference
+from resolver.node.handle_admin import values_of
+from resolver.node.values import to_pb
+from resolver.wire.predefined.hs_admin import HsAdmin
+from resolver.wire.predefined.hs_site import ADMIN, QUERY, HsSite, Interface, Server, Transport, address_to_wire
+from resolver.wire.predefined.hs_vlist import HsVlist
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from resolver.v1 import handle_pb2 as pb
+    from resolver.v1 import registry_pb2 as registry
+    from storage.engine import Reader
+
+SITE_INDEX = 1
+ADMIN_INDEX = 100
+GROUP_INDEX = 200
+KEY_INDEX = 300
+"""Where the values of a prefix handle stand by convention: its site, its administrators, their group, its key."""
+
+_PREFIX_SITE_TYPES = {"HS_SITE.PREFIX", "HS_SERV.PREFIX", "HS_NA_DELEGATE"}
+_SITE_TYPES = {"HS_SITE", "HS_SITE.6", "HS_SERV"}
+
+
+def site_of(address: str, tcp_port: int, udp_port: int, public_key: bytes, description: str) -> HsSite:
+    """The site of a node of one server that answers on an IP address. Raises InvalidValue."""
+    interfaces = (
+        Interface(ADMIN | QUERY, Transport.TCP, tcp_port),
+        Interface(QUERY, Transport.UDP, udp_port),
+    )
+    server = Server(1, address_to_wire(address), public_key, interfaces)
+    return HsSite((server,), attributes=(("desc", description),))
+
+
+def site_from_routes(routes: Iterable[registry.Route]) -> list[pb.HandleValue]:
+    """Values that refer to where the handles of a prefix live, one HS_SITE for each route of its row."""
+    values = []
+    for position, route in enumerate(routes, start=1):
+        doors = ((Transport.TCP, route.tcp_port), (Transport.UDP, route.udp_port), (Transport.HTTP, route.http_port))
+        interfaces = tuple(
+            Interface(QUERY if transport is Transport.UDP else ADMIN | QUERY, transport, port)
+            for transport, port in doors
+            if port
+        )
+        site = HsSite((Server(1, address_to_wire(route.address), b"", interfaces),))
+        values.append(to_pb(HandleValue(position, "HS_SITE", site.to_wire())))
+    return values
+
+
+def prefix_values(prefix: str, site: HsSite, admin_key: bytes, also: str) -> list[pb.HandleValue]:
+    """The values of a new prefix handle: site, administrators, their group, and the key of its first administrator.
+
+    ``also`` is a prefix whose key administers this one too, "" for none; ``admin_key`` the data of an HS_PUBKEY.
+    """
+    own = f"{PREFIX_OF_PREFIXES}/{fold(prefix)}"
+    members = [Reference(own, KEY_INDEX)]
+    if also:
+        members.append(Reference(f"{PREFIX_OF_PREFIXES}/{fold(also)}", KEY_INDEX))
+    return [
+        to_pb(HandleValue(SITE_INDEX, "HS_SITE", site.to_wire())),
+        to_pb(HandleValue(ADMIN_INDEX, "HS_ADMIN", HsAdmin(Reference(own, GROUP_INDEX)).to_wire())),
+        to_pb(HandleValue(GROUP_INDEX, "HS_VLIST", HsVlist(tuple(members)).to_wire())),
+        to_pb(HandleValue(KEY_INDEX, "HS_PUBKEY", admin_key)),
+    ]
+
+
+def stored_site(reader: Reader, prefix: str) -> HsSite | None:
+    """The first site of a prefix handle, None when it has none that can be read."""
+    for value in values_of(reader, f"{PREFIX_OF_PREFIXES}/{prefix}"):
+        if fold(value.type) == "HS_SITE":
+            try:
+                return HsSite.from_wire(value.data)
+            except WireError:
+                return None
+    return None
+
+
+def referral_to(reader: Reader, prefix: str) -> list[pb.HandleValue]:
+    """The public values of a prefix handle that say who serves the prefix."""
+    return _public(reader, f"{PREFIX_OF_PREFIXES}/{prefix}", _SITE_TYPES)
+
+
+def prefix_referral(reader: Reader, prefix: str) -> list[pb.HandleValue]:
+    """Who serves the prefixes derived from the nearest ancestor of a prefix that says so; empty when none does."""
+    ancestor, dot, _ = prefix.rpartition(".")
+    while dot:
+        found = _public(reader, f"{PREFIX_OF_PREFIXES}/{ancestor}", _PREFIX_SITE_TYPES)
+        if found:
+            return found
+        ancestor, dot, _ = ancestor.rpartition(".")
+    return []
+
+
+def _public(reader: Reader, name: str, types: set[str]) -> list[pb.HandleValue]:
+    return [value for value in values_of(reader, name) if fold(value.type) in types and value.permissions & 2]

@@ -1,0 +1,257 @@
+"""The Handle protocol as a door sees it: octets of one request in, octets of its answers out (RFC 3652).
+
+``at_once`` answers plain questions without waiting; ``respond`` answers everything. Both doors, TCP and UDP, call
+the same two. What a request may do is decided by the same functions as at every other door; here they are put in the
+protocol's order: does it decode, whose session is it, does it ask for something this door has, and only then what.
+An answer is never answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from resolver.errors import Refused, ResolverError, WireError
+from resolver.handle.codes import OpCode, ResponseCode
+from resolver.node.authenticate import server_admins
+from resolver.node.challenges import worker_of
+from resolver.node.hdl_declined import Declined
+from resolver.service.hdl_answers import Answers, Signer
+from resolver.service.hdl_authentication import HandleAuthentication
+from resolver.service.hdl_changes import HandleChanges
+from resolver.service.hdl_listing import HandleListing
+from resolver.service.hdl_resolution import HandleResolution
+from resolver.service.hdl_turn import ChallengeWanted, Turn
+from resolver.service.hdl_writing import HandleWriting
+from resolver.wire import credential, responses
+from resolver.wire import header as headers
+from resolver.wire.message import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from resolver.service.core import Core
+    from resolver.service.hdl_peer import Peer
+    from resolver.service.hdl_turn import Send
+    from resolver.wire.envelope import Envelope
+    from resolver.wire.message import Frame
+    from resolver.wire.predefined.hs_site import HsSite
+    from resolver.wire.private_keys import PrivateKey
+
+_log = structlog.get_logger("handle")
+
+_DATAGRAM_OPERATIONS = {
+    OpCode.RESOLUTION,
+    OpCode.GET_SITE_INFO,
+    OpCode.CHALLENGE_RESPONSE,
+    OpCode.VERIFY_RESPONSE,
+    OpCode.SESSION_SETUP,
+    OpCode.SESSION_TERMINATE,
+    OpCode.SESSION_EXCHANGE_KEY,
+}
+"""What may be asked over UDP: the site record says that this interface takes questions only."""
+
+_SERVER_ERROR = "Server error processing request, see server logs"
+
+_SILENT_CODES = {
+    ResponseCode.HANDLE_NOT_FOUND,
+    ResponseCode.HANDLE_ALREADY_EXISTS,
+    ResponseCode.VALUES_NOT_FOUND,
+}
+"""Codes that say everything: the reference server sends no words with them."""
+
+
+@dataclass(frozen=True)
+class HandleOptions:
+    """What the Handle doors of a worker need to know.
+
+    ``worker`` numbers the worker from 0 to 255; ``server_admins`` are references ``INDEX:HANDLE``, none meaning key
+    300 of the node's prefix; ``takes_legacy`` lets old clients authenticate by forms that are weak by now.
+    """
+
+    worker: int
+    node_prefix: str
+    site: HsSite
+    key: PrivateKey
+    server_admins: tuple[str, ...] = ()
+    takes_legacy: bool = True
+
+
+class HandleProtocol:
+    """The Handle protocol of one worker. Make it on the worker's loop."""
+
+    def __init__(self, core: Core, options: HandleOptions) -> None:
+        self._core = core
+        self._worker = options.worker
+        self._site = options.site
+        signer = Signer(options.key)
+        self.answers = Answers(core.clock, signer, options.site.serial, core.randomness)
+        self.authentication = HandleAuthentication(
+            core,
+            options.worker,
+            signer,
+            server_admins(options.server_admins, options.node_prefix),
+            options.key.public.to_wire(),
+            takes_legacy=options.takes_legacy,
+        )
+        self._resolution = HandleResolution(core, self.answers, options.site.serial)
+        writing = HandleWriting(HandleChanges(core))
+        listing = HandleListing(core)
+        authentication = self.authentication
+        self._operations: dict[int, Callable[[Turn], Awaitable[None]]] = {
+            OpCode.RESOLUTION: self._resolution.resolve,
+            OpCode.GET_SITE_INFO: self._site_info,
+            OpCode.CREATE_HANDLE: writing.create,
+            OpCode.DELETE_HANDLE: writing.delete,
+            OpCode.ADD_VALUE: writing.add,
+            OpCode.REMOVE_VALUE: writing.remove,
+            OpCode.MODIFY_VALUE: writing.modify,
+            OpCode.LIST_HANDLES: listing.handles,
+            OpCode.LIST_DERIVED_PREFIXES: listing.derived_prefixes,
+            OpCode.VERIFY_RESPONSE: authentication.verify,
+            OpCode.HOME_PREFIX: writing.home,
+            OpCode.UNHOME_PREFIX: writing.unhome,
+            OpCode.LIST_HOMED_PREFIXES: listing.homed_prefixes,
+            OpCode.SESSION_SETUP: authentication.set_up_session,
+            OpCode.SESSION_TERMINATE: authentication.terminate_session,
+            OpCode.SESSION_EXCHANGE_KEY: authentication.exchange_key,
+            OpCode.GET_NEXT_TRANSACTION_ID: _denied,
+            OpCode.RETRIEVE_TRANSACTION_LOG: _denied,
+            OpCode.DUMP_HANDLES: _denied,
+            OpCode.BACKUP_SERVER: _denied,
+            OpCode.LOGIN_PASSWORD: _denied,
+            OpCode.LOGIN_ID_SYSTEM: authentication.log_in,
+        }
+        self.at_once = self._resolution.at_once
+
+    def worker_of(self, frame: Frame) -> int | None:
+        """The other worker that keeps the challenge or the session a request is about; None when it is this one's."""
+        id_ = frame.envelope.session_id
+        if not id_ or worker_of(id_) == self._worker:
+            return None
+        if frame.envelope.is_encrypted or _op_code(frame) == OpCode.CHALLENGE_RESPONSE or _has_mac(frame):
+            return worker_of(id_)
+        return None
+
+    async def respond(self, frame: Frame, peer: Peer, send: Send) -> None:
+        """Answer one request, by one message or several in order; an answer that came is dropped."""
+        if not frame.envelope.is_encrypted:
+            if len(frame.payload) < headers.OCTETS:
+                await send(self.undecodable(frame.envelope, ResponseCode.PROTOCOL_ERROR, "Invalid message length"))
+                return
+            if frame.header.is_answer:
+                return
+        try:
+            turn = self._turn_of(frame, peer, send)
+        except Declined as declined:
+            await send(self.undecodable(frame.envelope, declined.code, declined.message))
+            return
+        except WireError as error:
+            await send(self.undecodable(frame.envelope, ResponseCode.ERROR, error.message))
+            return
+        if turn.asked.header.is_answer:
+            return
+        await self._carry_out(turn)
+
+    def undecodable(self, envelope: Envelope | None, code: int, message: str = "", op_code: int = 0) -> Frame:
+        """The answer to octets that are no request."""
+        return self.answers.undecodable(envelope, code, message, op_code)
+
+    def _turn_of(self, frame: Frame, peer: Peer, send: Send) -> Turn:
+        """The request in a frame, its session opened and checked. Raises WireError and Declined."""
+        id_ = frame.envelope.session_id
+        session = self.authentication.sessions.find(id_, self._core.clock.monotonic_s()) if id_ else None
+        if frame.envelope.is_encrypted:
+            if session is None:
+                raise Declined(ResponseCode.SESSION_TIMEOUT, "the session is unknown or has ended: begin another one")
+            asked = Message.from_frame(session.open(frame))
+        else:
+            op_code = _op_code(frame)
+            if op_code == OpCode.RESERVED:
+                raise Declined(ResponseCode.PROTOCOL_ERROR, "Unknown opCode in message: 0")
+            if op_code != OpCode.CHALLENGE_RESPONSE and op_code not in self._operations:
+                raise Declined(ResponseCode.ERROR, _SERVER_ERROR)
+            asked = Message.from_frame(frame)
+        turn = Turn(asked, asked, peer, self.answers, send)
+        turn.session = session
+        turn.is_encrypted = frame.envelope.is_encrypted
+        return turn
+
+    def _check_session(self, turn: Turn) -> None:
+        """Hold a message against the session it names. Raises Declined."""
+        asked = turn.asked
+        if asked.header.op_code in {OpCode.CHALLENGE_RESPONSE, OpCode.SESSION_SETUP, OpCode.SESSION_EXCHANGE_KEY}:
+            turn.session = None
+            return
+        if turn.session is not None:
+            session, turn.session = turn.session, None
+            session.check(asked)
+            turn.session = session
+            turn.peer.is_proven = True
+        elif asked.credential is not None and asked.credential.type == credential.MAC:
+            raise Declined(ResponseCode.SESSION_TIMEOUT, "the session is unknown or has ended: begin another one")
+
+    async def _carry_out(self, turn: Turn) -> None:
+        """Carry out a request and say what became of it."""
+        try:
+            self._check_session(turn)
+            if turn.asked.header.op_code == OpCode.CHALLENGE_RESPONSE:
+                await self.authentication.accept(turn)
+            op_code = turn.request.header.op_code
+            if not turn.peer.is_stream and op_code not in _DATAGRAM_OPERATIONS:
+                text = "Received admin request on non-admin interface"
+                await turn.send(
+                    self.undecodable(turn.asked.envelope, ResponseCode.PROTOCOL_ERROR, text, turn.asked.header.op_code)
+                )
+                return
+            try:
+                await self._operations[op_code](turn)
+            except ChallengeWanted:
+                await self.authentication.challenge(turn)
+        except Declined as declined:
+            await turn.answer(responses.Failure(declined.message, declined.indexes), code=declined.code)
+        except ResolverError as error:
+            await turn.answer(responses.Failure(_words(error)), code=_code(error))
+        except Exception as error:  # noqa: BLE001 - a defect must not take the connection with it
+            _log.error("defect in a handler", op_code=turn.request.header.op_code, exc_info=error)
+            await turn.answer(responses.Failure(_SERVER_ERROR), code=ResponseCode.ERROR)
+
+    async def _site_info(self, turn: Turn) -> None:
+        """Say which site this is; whatever handle the request names."""
+        await turn.answer(responses.SiteInfo(self._site))
+
+
+async def _denied(turn: Turn) -> None:
+    """Operations this server knows of and does not have."""
+    raise Declined(
+        ResponseCode.OPERATION_DENIED, f"operation {turn.request.header.op_code} is not supported by this server"
+    )
+
+
+def _code(error: ResolverError) -> int:
+    """The response code of a failure; whatever the policy denies is 400 here, as clients expect."""
+    if isinstance(error, Refused) and error.reason == "PERMISSION_DENIED":
+        return ResponseCode.INVALID_ADMIN
+    return error.response_code
+
+
+def _words(error: ResolverError) -> str:
+    """What is said beside the code."""
+    if error.response_code == ResponseCode.SERVER_NOT_RESPONSIBLE:
+        return "That prefix doesn't live here"
+    return "" if error.response_code in _SILENT_CODES else error.message
+
+
+def _op_code(frame: Frame) -> int:
+    return int.from_bytes(frame.payload[:4], "big")
+
+
+def _has_mac(frame: Frame) -> bool:
+    """Whether the message carries the MAC of a session, without decoding it."""
+    payload = frame.payload
+    if len(payload) < headers.OCTETS:
+        return False
+    end = headers.OCTETS + int.from_bytes(payload[20:24], "big")
+    return b"HS_MAC" in payload[end : end + 64]

@@ -1,0 +1,155 @@
+"""Answers of the Handle doors as octets: versions, flags, digests, signatures and MACs put on in one place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+
+from resolver.handle.codes import OpCode, ResponseCode
+from resolver.wire import sessions, signatures, versions
+from resolver.wire.credential import SIGNED, Credential, mac_credential, signed_octets
+from resolver.wire.digests import digest_of
+from resolver.wire.envelope import Envelope
+from resolver.wire.header import CLIENT_FLAGS, EXPIRATION_S, SERIAL_UNKNOWN, Header, OpFlag, answer_flags
+from resolver.wire.message import frame_of, header_and_body_of
+from resolver.wire.private_keys import DsaPrivateKey, RsaPrivateKey
+from resolver.wire.responses import Failure, body_to_wire
+from resolver.wire.versions import OWN, UNKNOWN_PEER, response_code_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resolver.clock import Clock
+    from resolver.node.hdl_sessions import Session
+    from resolver.wire.message import Frame, Message
+    from resolver.wire.private_keys import PrivateKey
+    from resolver.wire.responses import ResponseBody
+
+REQUEST_ID_UNKNOWN = 0xFFFF_FFFF
+"""Request id of an answer to octets that had none."""
+
+_NOT_IN_SESSION_MACS = {OpCode.SESSION_SETUP, OpCode.SESSION_EXCHANGE_KEY}
+_HASHES = {b"SHA1": hashes.SHA1, b"SHA-256": hashes.SHA256}
+
+IDIS_CODES: dict[int, int] = {
+    ResponseCode.RECURSION_LIMIT: ResponseCode.PROTOCOL_ERROR,
+    ResponseCode.SERVER_BACKUP: ResponseCode.OPERATION_DENIED,
+    ResponseCode.OUT_OF_DATE_SITE_INFO: ResponseCode.PROTOCOL_ERROR,
+    ResponseCode.SERVER_NOT_RESPONSIBLE: ResponseCode.HANDLE_NOT_FOUND,
+    ResponseCode.UNABLE_TO_AUTHENTICATE: ResponseCode.AUTHENTICATION_FAILED,
+    ResponseCode.SESSION_TIMEOUT: ResponseCode.PROTOCOL_ERROR,
+    ResponseCode.SESSION_FAILED: ResponseCode.PROTOCOL_ERROR,
+    ResponseCode.INVALID_SESSION_KEY: ResponseCode.PROTOCOL_ERROR,
+}
+"""What is said instead of codes that the ID-SDK does not know: it stops at a code it cannot name."""
+
+
+def is_idis_style(flags: int) -> bool:
+    """Whether a request comes from an IDIS client: those set none of the flags every CNRI client sets some of."""
+    return not flags & CLIENT_FLAGS.value
+
+
+class Signer:
+    """The key of the node, ready to sign: making a key ready takes longer than signing with it."""
+
+    def __init__(self, key: PrivateKey) -> None:
+        self._kind = key.kind
+        self._rsa = key.to_native() if isinstance(key, RsaPrivateKey) else None
+        self._dsa = key.to_native() if isinstance(key, DsaPrivateKey) else None
+
+    def decrypt(self, octets: bytes) -> bytes:
+        """What was encrypted with the public half (RSA, PKCS #1 v1.5). Raises ValueError."""
+        if self._rsa is None:
+            raise ValueError("the key of this node does not encrypt")
+        return self._rsa.decrypt(octets, padding.PKCS1v15())
+
+    def credential(self, envelope: Envelope, header_and_body: bytes) -> Credential:
+        """The credential that certifies an answer in the version of its envelope."""
+        algorithm = signatures.preferred_hash(envelope.version, self._kind)
+        covered = signed_octets(envelope, header_and_body, 0)
+        hash_ = _HASHES[algorithm]()
+        if self._rsa is not None:
+            return Credential(SIGNED, algorithm, self._rsa.sign(covered, padding.PKCS1v15(), hash_))
+        assert self._dsa is not None  # noqa: S101 - a key is one of the two
+        return Credential(SIGNED, algorithm, self._dsa.sign(covered, hash_))
+
+
+class Answers:
+    """Makes the answers of one worker."""
+
+    def __init__(self, clock: Clock, signer: Signer, site_serial: int, randomness: Callable[[int], bytes]) -> None:
+        self._clock = clock
+        self._signer = signer
+        self._serial = site_serial
+        self._randomness = randomness
+
+    @property
+    def expiration_s(self) -> int:
+        """Until when an answer made now is valid, in epoch seconds."""
+        return self._clock.now_us() // 1_000_000 + EXPIRATION_S
+
+    def to(
+        self,
+        asked: Message,
+        op_code: int,
+        code: int,
+        body: ResponseBody,
+        *,
+        session: Session | None = None,
+        session_id: int = 0,
+        flags: int = 0,
+        with_digest: bool = True,
+        hides: bool = False,
+    ) -> Frame:
+        """The answer to a message.
+
+        ``op_code`` is the operation's, also behind a challenge. ``session_id`` is that of a challenge or of a new
+        session; ``flags`` are added. ``hides`` asks for encryption where a session allows it.
+        """
+        version = asked.envelope.answered_in()
+        if is_idis_style(asked.header.flags):
+            code = IDIS_CODES.get(code, code)
+        code = response_code_for(code, version)
+        added = answer_flags(asked.header.flags, is_primary=True) | flags
+        is_challenge = code == ResponseCode.AUTHENTICATION_NEEDED
+        digest = None
+        if (added & OpFlag.REQUEST_DIGEST.value and with_digest) or is_challenge:
+            digest = digest_of(asked.header_and_body, version)
+        if digest is None or (is_challenge and version < versions.REQUEST_DIGEST):
+            added &= ~OpFlag.REQUEST_DIGEST.value
+        else:
+            added |= OpFlag.REQUEST_DIGEST.value
+        header = Header(op_code, code, added, self._serial, asked.header.recursion_count, self.expiration_s, 0)
+        octets = header_and_body_of(header, body_to_wire(body, digest, version))
+        id_ = session_id or (session.id if session is not None else 0)
+        envelope = Envelope(version, OWN, 0, id_, asked.envelope.request_id, 0, 0)
+        credential = None
+        if asked.header.has(OpFlag.CERTIFIED):
+            if session is not None and op_code not in _NOT_IN_SESSION_MACS:
+                credential = mac_credential(envelope, octets, session.key.octets, session.next_counter())
+            else:
+                credential = self._signer.credential(envelope, octets)
+        frame = frame_of(envelope, octets, credential)
+        if session is None or op_code in _NOT_IN_SESSION_MACS:
+            return frame
+        if hides or asked.header.has(OpFlag.ENCRYPTION):
+            return sessions.encrypt(frame, session.key, self._randomness(session.key.cipher.block_octets))
+        return frame
+
+    def undecodable(self, envelope: Envelope | None, code: int, message: str = "", op_code: int = 0) -> Frame:
+        """The answer to octets that are no request: in the version every peer knows, with the request's id if any."""
+        header = Header(op_code, code, OpFlag.RECURSIVE | CLIENT_FLAGS, SERIAL_UNKNOWN, 0, self.expiration_s, 0)
+        octets = header_and_body_of(header, Failure(message).to_wire())
+        request_id = REQUEST_ID_UNKNOWN if envelope is None else envelope.request_id
+        return frame_of(Envelope(UNKNOWN_PEER, OWN, 0, 0, request_id, 0, 0), octets)
+
+    def try_stream(self, asked: Message) -> Frame:
+        """The small answer that makes a client ask again over TCP at once."""
+        version = asked.envelope.answered_in()
+        flags = answer_flags(asked.header.flags, is_primary=True)
+        flags &= ~(OpFlag.CERTIFIED | OpFlag.REQUEST_DIGEST | OpFlag.ENCRYPTION).value
+        header = Header(asked.header.op_code, ResponseCode.ERROR, flags, self._serial, 0, self.expiration_s, 0)
+        octets = header_and_body_of(header, Failure().to_wire())
+        return frame_of(Envelope(version, OWN, 0, 0, asked.envelope.request_id, 0, 0), octets)

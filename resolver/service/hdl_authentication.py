@@ -1,0 +1,259 @@
+"""Who is asking? Challenges, their answers, logins, sessions and the checking of answers for other servers.
+
+A secret is checked in a thread, since that takes milliseconds; how many are checked at one time is bounded, and so
+are the wrong answers that one source may give for one identity.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric import padding
+
+from resolver.errors import MalformedMessage
+from resolver.handle.codes import OpCode, ResponseCode
+from resolver.handle.name import fold
+from resolver.node import authenticate, handle_admin, hdl_sessions
+from resolver.node.challenges import Challenges
+from resolver.node.handle_admin import Identity
+from resolver.node.hdl_declined import Declined
+from resolver.node.hdl_lockout import Lockout
+from resolver.node.hdl_sessions import Sessions
+from resolver.wire import requests, responses
+from resolver.wire.challenges import SECRET_KEY
+from resolver.wire.digests import digest_of
+from resolver.wire.keys import RsaPublicKey, public_key_from_wire
+from resolver.wire.requests import ChallengeAnswer
+from resolver.wire.sessions import SessionKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from resolver.node.authenticate import Key, Verdict
+    from resolver.service.core import Core
+    from resolver.service.hdl_answers import Signer
+    from resolver.service.hdl_turn import Turn
+    from resolver.wire.requests import SessionSetup
+
+_log = structlog.get_logger("handle")
+
+CHECKS_AT_ONCE = 4
+"""Secrets checked at one time: each takes milliseconds of a core, and resolution needs the cores too."""
+
+CHECKS_WAITING_MAX = 256
+"""Answers that wait to be checked before further ones are told to come again."""
+
+
+class HandleAuthentication:
+    """Challenges, sessions and logins of one worker."""
+
+    def __init__(
+        self,
+        core: Core,
+        worker: int,
+        signer: Signer,
+        is_server_admin: Callable[[str, int], bool],
+        node_public_key: bytes,
+        *,
+        takes_legacy: bool,
+    ) -> None:
+        self._core = core
+        self._signer = signer
+        self._is_server_admin = is_server_admin
+        self._node_public_key = node_public_key
+        self._takes_legacy = takes_legacy
+        self.challenges = Challenges(worker, core.randomness)
+        self.sessions = Sessions(worker, core.randomness)
+        self._lockout = Lockout()
+        self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
+        self._waiting = 0
+
+    def _now_s(self) -> float:
+        return self._core.clock.monotonic_s()
+
+    async def challenge(self, turn: Turn) -> None:
+        """Challenge the client to prove who it is; the request is kept until it does."""
+        version = turn.asked.envelope.answered_in()
+        digest = digest_of(turn.request.header_and_body, version)
+        session_id = 0 if turn.session is None else turn.session.id
+        issued = self.challenges.issue(
+            turn.request, digest.octets, turn.peer.network, self._now_s(), session_id=session_id
+        )
+        if turn.request.header.op_code == OpCode.LOGIN_ID_SYSTEM:
+            turn.peer.login = issued.id
+        body = responses.Challenge(issued.nonce)
+        await turn.answer(body, code=ResponseCode.AUTHENTICATION_NEEDED, session_id=issued.id)
+
+    async def accept(self, turn: Turn) -> None:
+        """Take the answer to a challenge: from then on the turn is about the request that was challenged.
+
+        Raises Declined.
+        """
+        answer = turn.asked.body
+        assert isinstance(answer, ChallengeAnswer)  # noqa: S101 - the codec chose it by the operation
+        now_s = self._now_s()
+        challenge = self.challenges.take(turn.asked.envelope.session_id, now_s)
+        if challenge is None and turn.peer.login:
+            challenge = self.challenges.take(turn.peer.login, now_s)  # some clients send a session id of their own
+        if challenge is None:
+            raise Declined(
+                ResponseCode.AUTHENTICATION_TIMEOUT, "this challenge is unknown, answered or too old: ask again"
+            )
+        turn.request = challenge.request
+        turn.peer.is_proven = True
+        identity = await self._identify(turn, answer, challenge.nonce, challenge.digest)
+        if challenge.session_id:
+            turn.session = self.sessions.find(challenge.session_id, now_s)
+            if turn.session is None:
+                raise Declined(ResponseCode.SESSION_TIMEOUT, "the session has ended")
+            turn.session.identity = identity
+        turn.identity = identity
+
+    async def _identify(self, turn: Turn, answer: ChallengeAnswer, nonce: bytes, digest: bytes) -> Identity:
+        """Who gave an answer. Raises Declined."""
+        handle, index = answer.user_handle, answer.user_index
+        name = f"{index}:{fold(handle)}"
+        if self._lockout.is_locked(name, turn.peer.network, self._now_s()):
+            raise Declined(ResponseCode.AUTHENTICATION_FAILED, "too many wrong answers: wait before trying again")
+        try:
+            with self._core.reading() as reader:
+                authenticate.caller_of(reader, handle, index)
+                keys = authenticate.keys_of(handle_admin.values_of(reader, handle), answer.auth_type, index)
+            verdict = await self._verdict(answer, keys, nonce, digest)
+        except Declined:
+            self._lockout.failed(name, turn.peer.network, self._now_s())
+            raise
+        if verdict.index is None:
+            self._lockout.failed(name, turn.peer.network, self._now_s())
+            raise Declined(ResponseCode.AUTHENTICATION_FAILED)
+        self._lockout.succeeded(name, turn.peer.network)
+        if verdict.legacy:
+            _log.warning(
+                "old form of authentication", identity=name[:200], form=verdict.legacy, source=turn.peer.source
+            )
+        with self._core.reading() as reader:
+            caller = authenticate.caller_of(reader, handle, verdict.index)
+        return Identity(handle, verdict.index, caller, self._is_server_admin(handle, verdict.index))
+
+    async def _verdict(self, answer: ChallengeAnswer, keys: Sequence[Key], nonce: bytes, digest: bytes) -> Verdict:
+        """The verdict on an answer, in a thread and in turn."""
+        if self._waiting >= CHECKS_WAITING_MAX:
+            raise Declined(ResponseCode.SERVER_BUSY, "too many answers wait to be checked: try again")
+        self._waiting += 1
+        try:
+            async with self._checking:
+                return await asyncio.to_thread(
+                    authenticate.verdict, answer, keys, nonce, digest, takes_legacy=self._takes_legacy
+                )
+        finally:
+            self._waiting -= 1
+
+    async def verify(self, turn: Turn) -> None:
+        """Tell whether an answer was made with a secret key that lives here.
+
+        Whoever asks wrongly too often hears "no" from then on, so it cannot be used for guessing.
+        """
+        body = turn.request.body
+        assert isinstance(body, requests.VerifyAnswer)  # noqa: S101 - the codec chose it by the operation
+        name = f"{body.user_index}:{fold(body.user_handle)}"
+        if self._lockout.is_locked(name, turn.peer.network, self._now_s()):
+            await turn.answer(responses.Verified(False))
+            return
+        answer = ChallengeAnswer(SECRET_KEY, body.user_handle, body.user_index, body.signed_response)
+        try:
+            with self._core.reading() as reader:
+                authenticate.caller_of(reader, body.user_handle, body.user_index)
+                keys = authenticate.keys_of(
+                    handle_admin.values_of(reader, body.user_handle), SECRET_KEY, body.user_index
+                )
+        except Declined:
+            keys = []
+        verdict = await self._verdict(answer, keys, body.nonce, body.request_digest.octets)
+        if verdict.index is None:
+            self._lockout.failed(name, turn.peer.network, self._now_s())
+        await turn.answer(responses.Verified(verdict.index is not None))
+
+    async def log_in(self, turn: Turn) -> None:
+        """Bind an identity to a connection; the client proves it by answering the challenge that this is."""
+        body = turn.request.body
+        assert isinstance(body, requests.Login)  # noqa: S101 - the codec chose it by the operation
+        peer = turn.peer
+        if turn.identity is None:
+            if peer.identity is not None:
+                raise Declined(ResponseCode.RELOGIN, "this connection is logged in already: open another one")
+            await self.challenge(turn)
+            return
+        peer.login = 0
+        if fold(turn.identity.handle) != fold(body.user_handle) or body.user_index not in {0, turn.identity.index}:
+            raise Declined(ResponseCode.AUTHENTICATION_FAILED)
+        peer.identity = turn.identity
+        await turn.answer(responses.Done(), with_digest=False)
+
+    async def set_up_session(self, turn: Turn) -> None:
+        """Agree on a key with the client."""
+        body = turn.request.body
+        assert isinstance(body, requests.SessionSetup)  # noqa: S101 - the codec chose it by the operation
+        key, data = self._session_key(turn, body)
+        session = self.sessions.begin(key, turn.peer.network, float(body.timeout_s), self._now_s())
+        session.awaits_key = body.mode == requests.MODE_SERVER_KEY
+        turn.session = None
+        await turn.answer(responses.SessionAccepted(body.mode, data), session_id=session.id)
+
+    def _session_key(self, turn: Turn, body: SessionSetup) -> tuple[SessionKey, bytes]:
+        """The key of a new session and what the client needs to reach it. Raises Declined."""
+        randomness = self._core.randomness
+        if body.mode == requests.MODE_DIFFIE_HELLMAN:
+            return hdl_sessions.agree(body.public_key, turn.asked.envelope.answered_in(), randomness)
+        key = hdl_sessions.made_key(randomness)
+        if body.mode == requests.MODE_SERVER_KEY:
+            return key, self._node_public_key  # the client's own key takes its place, see exchange_key
+        if body.mode == requests.MODE_CLIENT_KEY:
+            return key, _encrypted(key, [body.public_key])
+        if body.mode == requests.MODE_HANDLE_KEY:
+            with self._core.reading() as reader:
+                found = handle_admin.values_of(reader, body.key_handle)
+            data = [
+                value.data for value in found if fold(value.type) == "HS_PUBKEY" and body.key_index in {0, value.index}
+            ]
+            return key, _encrypted(key, data)
+        raise Declined(
+            ResponseCode.INVALID_SESSION_SETUP, f"key exchange mode {body.mode} is unknown: 1 to 4 are known"
+        )
+
+    async def exchange_key(self, turn: Turn) -> None:
+        """Take the session key that a client has made and encrypted for this node."""
+        body = turn.request.body
+        assert isinstance(body, requests.ExchangeKey)  # noqa: S101 - the codec chose it by the operation
+        session = self.sessions.find(turn.asked.envelope.session_id, self._now_s())
+        if session is None or not session.awaits_key:
+            raise Declined(ResponseCode.SESSION_TIMEOUT, "no session waits for a key under this id")
+        try:
+            # What does not decrypt leaves the random key in place, so that nobody learns whether it did.
+            session.key = SessionKey.from_wire(self._signer.decrypt(body.encrypted_key))
+        except (ValueError, MalformedMessage):
+            session.key = hdl_sessions.made_key(self._core.randomness)
+        session.awaits_key = False
+        turn.session = None
+        await turn.answer(responses.Done(), session_id=session.id)
+
+    async def terminate_session(self, turn: Turn) -> None:
+        """End the session whose MAC the request carries."""
+        if turn.session is None:
+            raise Declined(ResponseCode.INVALID_CREDENTIAL, "only a message of the session can end it")
+        session = turn.session
+        await turn.answer(responses.Done())
+        self.sessions.end(session.id)
+
+
+def _encrypted(key: SessionKey, public_keys: Sequence[bytes]) -> bytes:
+    """The session key encrypted with the first RSA key. Raises Declined."""
+    for data in public_keys:
+        try:
+            public = public_key_from_wire(data)
+            if isinstance(public, RsaPublicKey):
+                return public.to_native().encrypt(key.to_wire(), padding.PKCS1v15())
+        except (MalformedMessage, ValueError) as error:
+            raise Declined(ResponseCode.INVALID_SESSION_SETUP, f"the exchange key is unusable: {error}") from None
+    raise Declined(ResponseCode.NEED_RSA_KEY, "this exchange mode needs an RSA key")

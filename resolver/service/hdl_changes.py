@@ -1,0 +1,260 @@
+"""Changes that come over the Handle protocol, as jobs of the write lane.
+
+Each operation has two halves. ``before_...`` says what can be said without knowing who asks: the reference server
+looks at existence and indexes before it challenges, and clients rely on it. The job then judges identity, policy and
+existence again, inside the transaction that makes the change.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from resolver.errors import (
+    HandleAlreadyExists,
+    HandleNotFound,
+    InvalidPrefix,
+    InvalidValue,
+    ValueAlreadyExists,
+    ValuesNotFound,
+)
+from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, Prefix, fold
+from resolver.node import administer, handle_admin, prefixes, values
+from resolver.node.administer import Target
+from resolver.node.authorize import Action
+from resolver.node.authorize import require as require_policy
+from resolver.registry import prefixes as registry_prefixes
+from resolver.v1 import registration_pb2 as registration
+from resolver.v1 import registry_pb2 as registry
+from resolver.wire.predefined.hs_admin import AdminPermission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from resolver.handle.value import HandleValue
+    from resolver.node.handle_admin import Identity
+    from resolver.node.ledger import Ledger
+    from resolver.service.core import Core
+    from resolver.v1 import handle_pb2 as pb
+    from storage.engine import Reader
+
+T = TypeVar("T")
+
+_OVERWRITE_ALL = AdminPermission.DELETE_HANDLE | AdminPermission.ADD_HANDLE
+
+
+@dataclass
+class _Decision(Generic[T]):
+    """A job of the write lane made of one function."""
+
+    decide: Callable[[Ledger], T]
+    frees_space: bool = False
+    cost: int = 1
+
+    def prepare(self) -> None:
+        """Everything was prepared before the job was made."""
+
+    def apply(self, ledger: Ledger) -> T:
+        """Decide and tell the ledger."""
+        return self.decide(ledger)
+
+
+def _messages(given: Sequence[HandleValue]) -> list[pb.HandleValue]:
+    return [values.to_pb(value) for value in given]
+
+
+def check_indexes(given: Sequence[HandleValue]) -> None:
+    """Raise InvalidValue for an index of 0 and ValueAlreadyExists for one that occurs twice."""
+    seen: set[int] = set()
+    for value in given:
+        if value.index == 0:
+            raise InvalidValue("Value indexes must be positive", field="values")
+        if value.index in seen:
+            raise ValueAlreadyExists(f"Index conflict for {value.index}", field="values")
+        seen.add(value.index)
+
+
+class HandleChanges:
+    """The changing operations of one worker."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def _submit(self, decide: Callable[[Ledger], T], *, frees_space: bool = False) -> T:
+        return await self._core.lane.submit(_Decision(decide, frees_space))
+
+    def _now_s(self) -> int:
+        return self._core.clock.now_us() // 1_000_000
+
+    def _is_allottable(self, reader: Reader, handle: Handle) -> Prefix | None:
+        """The prefix that creating a prefix handle allots: one under the node's that has no row yet."""
+        if handle.prefix_folded != PREFIX_OF_PREFIXES or prefixes.prefix_row(reader, fold(handle.suffix)) is not None:
+            return None
+        try:
+            prefix = Prefix.from_text(handle.suffix)
+        except InvalidPrefix:
+            return None
+        return prefix if prefix.is_derived_from(registry_prefixes.node_prefix(reader)) else None
+
+    def _require_here(self, reader: Reader, handle: Handle) -> None:
+        """Raise the refusal of a prefix whose handles do not live here."""
+        if handle.prefix_folded != PREFIX_OF_PREFIXES:
+            self._core.served.require(reader, handle.prefix_folded)
+
+    def before_create(self, name: str, given: Sequence[HandleValue], *, overwrites: bool, mints: bool) -> None:
+        """Raise what is wrong with a creation, whoever asks."""
+        handle = Handle.from_text(name + "x" if mints else name)
+        with self._core.reading() as reader:
+            self._require_here(reader, handle)
+            check_indexes(given)
+            if not overwrites and not mints and handle_admin.values_of(reader, name):
+                raise HandleAlreadyExists("")
+
+    async def create(
+        self, identity: Identity, name: str, given: Sequence[HandleValue], *, overwrites: bool, mints: bool
+    ) -> tuple[str, bool]:
+        """Create a handle; its name, and whether one was overwritten.."""
+        if mints:
+            name += str(uuid.UUID(bytes=self._core.randomness(16), version=4))
+        draft = administer.prepare(name, _messages(given), "", self._now_s(), self._core.options.record_octets_max)
+
+        def decide(ledger: Ledger) -> bool:
+            def lookup(other: str) -> list[pb.HandleValue]:
+                return handle_admin.values_in(ledger, other)
+
+            before = lookup(name)
+            if before:
+                if not overwrites:
+                    raise HandleAlreadyExists("")
+                bits = handle_admin.to_overwrite(before, draft.values)
+                handle_admin.require(identity, before, lookup, bits, _OVERWRITE_ALL)
+            else:
+                place, bit = handle_admin.to_create(name)
+                handle_admin.require(identity, lookup(place), lookup, bit)
+                self._allot(ledger, identity, draft.handle)
+            on_existing = registration.ON_EXISTING_REPLACE if overwrites else registration.ON_EXISTING_FAIL
+            administer.create(ledger, identity.caller, draft, on_existing)
+            return bool(before)
+
+        replaced = await self._submit(decide)
+        if draft.handle.prefix_folded == PREFIX_OF_PREFIXES:
+            self._core.poll()
+        return name, replaced
+
+    def _allot(self, ledger: Ledger, identity: Identity, handle: Handle) -> None:
+        """Allot the prefix whose handle is created, as the creation of a prefix handle means in this protocol."""
+        prefix = self._is_allottable(ledger.writer, handle)
+        if prefix is not None:
+            row = registry.Prefix(prefix=prefix.text, description="allotted by its prefix handle")
+            registry_prefixes.create(ledger.writer, identity.caller, row, ledger.now_us)
+            ledger.prefixes.pop(prefix.folded, None)
+
+    async def delete(self, identity: Identity, name: str) -> None:
+        """Delete a handle."""
+        target = Target.of(name, None)
+
+        def decide(ledger: Ledger) -> None:
+            self._authorize(ledger, identity, target.handle, AdminPermission.DELETE_HANDLE)
+            administer.delete(ledger, identity.caller, target)
+
+        await self._submit(decide, frees_space=True)
+
+    def before_change(self, name: str, given: Sequence[HandleValue] = (), *, modifies: bool = False) -> None:
+        """Raise what is wrong with a change of a handle, whoever asks; missing values count for modifications."""
+        handle = Handle.from_text(name)
+        with self._core.reading() as reader:
+            self._require_here(reader, handle)
+            check_indexes(given)
+            if modifies:
+                found = handle_admin.values_of(reader, name)
+                if not found:
+                    raise HandleNotFound("")
+                self._require_present(found, given)
+
+    @staticmethod
+    def _require_present(found: Sequence[pb.HandleValue], given: Sequence[HandleValue]) -> None:
+        present = {value.index for value in found}
+        if any(value.index not in present for value in given):
+            raise ValuesNotFound("")
+
+    async def put(
+        self, identity: Identity, name: str, given: Sequence[HandleValue], *, modifies: bool, overwrites: bool
+    ) -> bool:
+        """Add or modify values of a handle; whether an added one took the place of another."""
+        target = Target.of(name, None)
+        complete = values.complete(_messages(given), self._now_s())
+        most = self._core.options.record_octets_max
+
+        def decide(ledger: Ledger) -> bool:
+            found = self._found(ledger, target)
+            old = {value.index: value for value in found}
+            pairs = [(old[value.index], value) for value in complete if value.index in old]
+            added = [value for value in complete if value.index not in old]
+            bits = handle_admin.to_modify(pairs) | handle_admin.to_add(added)
+            if pairs and not (modifies or overwrites):
+                bits = handle_admin.to_add(complete)
+            self._require(ledger, identity, found, bits)
+            if pairs and not (modifies or overwrites):
+                raise ValueAlreadyExists(f"Index conflict for {pairs[0][0].index}")
+            if added and modifies:
+                raise ValuesNotFound("")
+            handle_admin.require_writable(before for before, _ in pairs)
+            mode = registration.PUT_MODE_UNSPECIFIED
+            administer.put_values(ledger, identity.caller, target, complete, mode, most)
+            return bool(pairs) and not modifies
+
+        return await self._submit(decide)
+
+    async def remove(self, identity: Identity, name: str, indexes: Sequence[int]) -> None:
+        """Remove values of a handle."""
+        target = Target.of(name, None)
+        most = self._core.options.record_octets_max
+
+        def decide(ledger: Ledger) -> None:
+            found = self._found(ledger, target)
+            removed = [value for value in found if value.index in set(indexes)]
+            self._require(ledger, identity, found, handle_admin.to_remove(removed))
+            if len(removed) < len(set(indexes)):
+                raise ValuesNotFound("")
+            handle_admin.require_writable(removed)
+            administer.remove_values(ledger, identity.caller, target, sorted(set(indexes)), most)
+
+        await self._submit(decide, frees_space=True)
+
+    @staticmethod
+    def _found(ledger: Ledger, target: Target) -> list[pb.HandleValue]:
+        found = handle_admin.values_in(ledger, target.handle.text)
+        if not found:
+            raise HandleNotFound("")
+        return found
+
+    @staticmethod
+    def _require(ledger: Ledger, identity: Identity, found: Sequence[pb.HandleValue], bits: AdminPermission) -> None:
+        handle_admin.require(identity, found, lambda other: handle_admin.values_in(ledger, other), bits)
+
+    def _authorize(self, ledger: Ledger, identity: Identity, handle: Handle, bits: AdminPermission) -> None:
+        found = handle_admin.values_in(ledger, handle.text)
+        if not found:
+            raise HandleNotFound("")
+        self._require(ledger, identity, found, bits)
+
+    async def home(self, identity: Identity, name: str, *, homed: bool) -> None:
+        """Home a prefix in this node, or end that; a prefix under the node's that is new is allotted to the node."""
+        prefix = Prefix.from_text(name)
+
+        def decide(ledger: Ledger) -> None:
+            require_policy(identity.caller, Action.ADMINISTER, "", f"prefix {prefix.text!r}")
+            row = prefixes.prefix_row(ledger.writer, prefix.folded)
+            if row is None and not homed:
+                raise HandleNotFound(f"prefix {prefix.text!r} is not homed here")
+            ledger.prefixes.pop(prefix.folded, None)
+            if row is None:
+                new = registry.Prefix(prefix=prefix.text, description="homed over the Handle protocol")
+                registry_prefixes.create(ledger.writer, identity.caller, new, ledger.now_us)
+            elif row.homed != homed:
+                request = registry.UpdatePrefixRequest(prefix=prefix.text, homed=homed)
+                registry_prefixes.update(ledger.writer, identity.caller, request)
+
+        await self._submit(decide)
+        self._core.poll()

@@ -1,0 +1,148 @@
+"""Lists over the Handle protocol: handles of a prefix, prefixes under one, prefixes homed here.
+
+A list goes out in messages of fifty names, each read from the store when the peer has taken those before, so that a
+prefix of any size costs a page of memory. Nobody lists twice at the same time.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from resolver.errors import InvalidPrefix
+from resolver.handle.codes import ResponseCode
+from resolver.handle.name import PREFIX_OF_PREFIXES, Prefix, fold
+from resolver.node import handle_admin, listing, record_octets
+from resolver.node.authorize import Action
+from resolver.node.authorize import require as require_policy
+from resolver.node.hdl_declined import Declined, not_an_administrator
+from resolver.v1 import registry_pb2 as registry
+from resolver.wire import bounds, requests, responses
+from resolver.wire.header import OpFlag
+from resolver.wire.predefined.hs_admin import AdminPermission
+from storage.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from resolver.node.handle_admin import Identity
+    from resolver.service.core import Core
+    from resolver.service.hdl_turn import Turn
+    from resolver.v1 import handle_pb2 as pb
+    from storage.engine import Reader
+
+_PAGE = bounds.HANDLES_PER_ANSWER_MAX
+_OF_ROOT = f"{PREFIX_OF_PREFIXES}/{PREFIX_OF_PREFIXES}/"
+
+
+class HandleListing:
+    """Handlers of the listing operations."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._busy: set[str] = set()
+
+    async def handles(self, turn: Turn) -> None:
+        """The handles of a prefix; ``0.NA/0.NA/P`` means the prefixes derived from P."""
+        name = _name(turn)
+        if fold(name).startswith(_OF_ROOT):
+            await self._derived(turn, Prefix.from_text(name[len(_OF_ROOT) :]))
+            return
+        prefix = _prefix(name)
+        with self._core.reading() as reader:
+            self._core.served.require(reader, prefix.folded)
+        identity = turn.require_identity()
+        with self._core.reading() as reader:
+            self._require(reader, identity, prefix, AdminPermission.LIST_HANDLES)
+        with self._alone(identity):
+            await self._send(turn, prefix.handle_key_start, Table.RECORDS)
+
+    async def derived_prefixes(self, turn: Turn) -> None:
+        """The prefixes derived from a prefix."""
+        await self._derived(turn, _prefix(_name(turn)))
+
+    async def _derived(self, turn: Turn, prefix: Prefix) -> None:
+        identity = turn.require_identity()
+        with self._core.reading() as reader:
+            alternatives = (AdminPermission.LIST_DERIVED_PREFIXES, AdminPermission.LIST_HANDLES)
+            self._require(reader, identity, prefix, *alternatives)
+        with self._alone(identity):
+            await self._send(turn, prefix.folded.encode() + b".", Table.PREFIXES)
+
+    async def homed_prefixes(self, turn: Turn) -> None:
+        """The prefixes homed here."""
+        identity = turn.require_identity()
+        if not identity.is_server_admin:
+            raise not_an_administrator()
+        require_policy(identity.caller, Action.READ_REGISTRY, "", "the prefixes of this node")
+        with self._alone(identity):
+            await self._send(turn, b"", Table.PREFIXES)
+
+    def _require(self, reader: Reader, identity: Identity, prefix: Prefix, *bits: AdminPermission) -> None:
+        """Raise unless policy and HS_ADMIN values of the prefix handle permit listing."""
+        owner = self._core.served.owner(reader, prefix.folded)
+        require_policy(identity.caller, Action.LIST_HANDLES, owner, f"prefix {prefix.text!r}")
+
+        def lookup(name: str) -> list[pb.HandleValue]:
+            return handle_admin.values_of(reader, name)
+
+        handle_admin.require(identity, lookup(prefix.prefix_handle), lookup, *bits)
+
+    @contextmanager
+    def _alone(self, identity: Identity) -> Iterator[None]:
+        """One list at a time for an identity. Raises Declined."""
+        name = fold(identity.text)
+        if name in self._busy:
+            raise Declined(ResponseCode.SERVER_BUSY, "a list for you is under way already: wait for its end")
+        self._busy.add(name)
+        try:
+            yield
+        finally:
+            self._busy.discard(name)
+
+    async def _send(self, turn: Turn, start: bytes, table: Table) -> None:
+        """Send the names under a key in messages of fifty, the last one without the CONTINUOUS flag."""
+        names, after = self._page(start, start, table)
+        while after is not None:
+            following, next_after = self._page(start, after, table)
+            if not following:
+                break
+            await turn.answer(responses.Handles(tuple(names)), flags=OpFlag.CONTINUOUS.value)
+            names, after = following, next_after
+        await turn.answer(responses.Handles(tuple(names)))
+
+    def _page(self, start: bytes, after: bytes, table: Table) -> tuple[list[str], bytes | None]:
+        """Up to fifty names from a key on, and the key to go on at; None at the end."""
+        names: list[str] = []
+        with self._core.reading() as reader:
+            for key, body in reader.scan(table, after, listing.after(start) if start else None):
+                name = _shown(table, body)
+                if name is not None:
+                    names.append(name)
+                if len(names) == _PAGE:
+                    return names, key + b"\0"
+        return names, None
+
+
+def _shown(table: Table, body: bytes) -> str | None:
+    """The name to list for a row; None for a prefix that is not homed."""
+    if table is Table.RECORDS:
+        return record_octets.parse(body).name
+    row = registry.Prefix.FromString(body)
+    return f"{PREFIX_OF_PREFIXES}/{row.prefix}" if row.homed else None
+
+
+def _name(turn: Turn) -> str:
+    body = turn.request.body
+    assert isinstance(body, requests.OfHandle)  # noqa: S101 - the codec chose it by the operation
+    return body.handle
+
+
+def _prefix(name: str) -> Prefix:
+    """The prefix a prefix handle describes. Raises InvalidPrefix."""
+    try:
+        return Prefix.from_text(name)
+    except InvalidPrefix:
+        raise InvalidPrefix(
+            f"{name[:80]!r} is no prefix handle: give one such as 0.NA/88.300.1", field="prefix"
+        ) from None

@@ -1,0 +1,44 @@
+"""Who speaks at a Handle door: an address, its network, and what has been proven on this connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from resolver.node.handle_admin import Identity
+
+
+def network_of(address: str) -> str:
+    """The /24 of an IPv4 address or the /64 of an IPv6 address: what counts as one stranger."""
+    if ":" not in address:
+        return address.rpartition(".")[0]
+    try:
+        parsed = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped).rpartition(".")[0]
+    return parsed.packed[:8].hex()
+
+
+@dataclass(slots=True)
+class Peer:
+    """One TCP connection, or the sender of one datagram.
+
+    ``identity`` is who has logged in on the connection; ``login`` is the id of a login's challenge that waits.
+    ``is_proven`` is set when the sender has shown that it receives what is sent to its address.
+    """
+
+    source: str
+    network: str
+    is_stream: bool
+    identity: Identity | None = None
+    login: int = 0
+    is_proven: bool = False
+
+    @classmethod
+    def of(cls, source: str, *, is_stream: bool) -> Peer:
+        """The peer with an address; the handshake of a stream is proof of it."""
+        return cls(source, network_of(source), is_stream, is_proven=is_stream)

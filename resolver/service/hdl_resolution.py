@@ -1,0 +1,216 @@
+"""Resolution over the Handle protocol: the plain question at once, everything else the long way.
+
+``at_once`` answers a question for public values without building a message and without awaiting anything; it is
+what nearly all traffic is. It gives None whenever something more is asked, and the long way answers then. Both give
+the same octets for the same question.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from resolver.errors import HandleNotFound, MalformedMessage, PrefixElsewhere, ResolverError, ValuesNotFound
+from resolver.handle.codes import OpCode, ResponseCode
+from resolver.handle.name import PREFIX_OF_PREFIXES, fold, is_derived_prefix_handle, split
+from resolver.node import handle_admin, hdl_resolve, record_octets, site_info, values
+from resolver.node.authorize import Action, permits
+from resolver.node.hdl_declined import Declined
+from resolver.node.prefixes import prefix_row
+from resolver.v1 import handle_pb2 as pb
+from resolver.wire import versions
+from resolver.wire.cursor import counted, sized, text_to_wire
+from resolver.wire.envelope import Envelope
+from resolver.wire.header import Header, OpFlag, answer_flags
+from resolver.wire.message import frame_of, header_and_body_of, parse_resolution, resolution_answer
+from resolver.wire.predefined.hs_admin import AdminPermission
+from resolver.wire.requests import Resolution
+from resolver.wire.responses import Failure, Referral, Resolved
+from resolver.wire.values import value_to_wire
+from resolver.wire.versions import OWN, response_code_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resolver.node.handle_admin import Identity
+    from resolver.service.core import Core
+    from resolver.service.hdl_answers import Answers
+    from resolver.service.hdl_turn import Turn
+    from resolver.wire.cursor import Cursor
+    from resolver.wire.message import ResolutionRequest
+    from storage.engine import Reader
+
+_LONG_WAY = (OpFlag.CERTIFIED | OpFlag.ENCRYPTION | OpFlag.REQUEST_DIGEST).value
+_PUBLIC_ONLY = OpFlag.PUBLIC_ONLY.value
+_EMPTY_FAILURE = Failure().to_wire()
+_ADMIN_READ = 8
+
+
+class RawValues:
+    """The body of a resolution whose values are encoded already; the name goes back as it came."""
+
+    def __init__(self, name: bytes, encoded: Sequence[bytes]) -> None:
+        self._name = name
+        self._encoded = encoded
+
+    @classmethod
+    def from_wire(cls, cursor: Cursor) -> Self:
+        """The body at the cursor, its values left encoded. Raises WireError."""
+        body = Resolved.from_wire(cursor)
+        return cls(text_to_wire(body.handle), [value_to_wire(value) for value in body.values])
+
+    def to_wire(self) -> bytes:
+        """The octets of the body."""
+        return sized(self._name) + counted(self._encoded)
+
+
+class HandleResolution:
+    """The resolving operations of one worker."""
+
+    def __init__(self, core: Core, answers: Answers, site_serial: int) -> None:
+        self._core = core
+        self._answers = answers
+        self._serial = site_serial
+        self._wire_values = hdl_resolve.WireValues()
+
+    def at_once(self, octets: bytes, source: str) -> bytes | None:  # noqa: PLR0911 - one return for each way out
+        """The answer to the octets of one plain question, None when they are anything else."""
+        core = self._core
+        if not core.options.public_resolution:
+            return None
+        try:
+            asked = parse_resolution(octets)
+            if asked is None or asked.session_id or asked.flags & _LONG_WAY:
+                return None
+            with core.reading() as reader:
+                found = hdl_resolve.find(reader, core.served, asked.name)
+        except HandleNotFound:
+            if asked is None or _may_be_referred(asked.name):
+                return None
+            self._count(asked.name, source, 0)
+            return self._missed(asked, ResponseCode.HANDLE_NOT_FOUND)
+        except (ResolverError, MalformedMessage):
+            return None
+        if found.is_restricted and not asked.flags & _PUBLIC_ONLY:
+            return None
+        if asked.indexes or asked.types:
+            record = record_octets.parse(found.body)
+            chosen = hdl_resolve.wanted(record.values, asked.indexes, asked.types)
+            encoded: Sequence[bytes] = [hdl_resolve.value_to_wire(value) for value in chosen]
+        else:
+            encoded = self._wire_values.of(found.body)
+        core.counting.resolved(found.prefix, source, 1, 1 if encoded else 0)
+        if not encoded:
+            return self._missed(asked, ResponseCode.VALUES_NOT_FOUND)
+        return resolution_answer(
+            asked,
+            encoded,
+            flags=answer_flags(asked.flags, is_primary=True),
+            site_serial=self._serial,
+            expiration_s=self._answers.expiration_s,
+        )
+
+    def _missed(self, asked: ResolutionRequest, code: int) -> bytes:
+        flags = answer_flags(asked.flags, is_primary=True)
+        version = asked.version
+        expiration_s = self._answers.expiration_s
+        code = response_code_for(code, version)
+        header = Header(OpCode.RESOLUTION, code, flags, self._serial, asked.recursion_count, expiration_s, 0)
+        envelope = Envelope(version, OWN, 0, 0, asked.request_id, 0, 0)
+        return frame_of(envelope, header_and_body_of(header, _EMPTY_FAILURE)).to_wire()
+
+    def _count(self, name: bytes, source: str, found: int) -> None:
+        prefix = fold(name.partition(b"/")[0].decode(errors="replace")) if b"/" in name else ""
+        with self._core.reading() as reader:
+            served = self._core.served.refusal(reader, prefix) is None
+        self._core.counting.resolved(prefix if served else "", source, 1, found)
+
+    async def resolve(self, turn: Turn) -> None:
+        """Answer a question the long way."""
+        body = turn.request.body
+        assert isinstance(body, Resolution)  # noqa: S101 - the codec chose it by the operation
+        core = self._core
+        if not core.options.public_resolution:
+            core.require_resolution(turn.require_identity().caller)
+        try:
+            with core.reading() as reader:
+                chosen, is_secret = self._chosen(reader, turn, body)
+                if not chosen:
+                    raise ValuesNotFound("")
+        except HandleNotFound:
+            await self._refer_or_raise(turn, body)
+            return
+        except PrefixElsewhere:
+            await self._refer_or_raise(turn, body)
+            return
+        encoded = [hdl_resolve.value_to_wire(value) for value in chosen]
+        await turn.answer(RawValues(text_to_wire(body.handle), encoded), is_secret=is_secret)
+
+    def _chosen(self, reader: Reader, turn: Turn, body: Resolution) -> tuple[list[pb.HandleValue], bool]:
+        """The values to answer with, and whether some are not public."""
+        core = self._core
+        name = text_to_wire(body.handle)
+        found = hdl_resolve.find(reader, core.served, name)
+        core.counting.resolved(found.prefix, turn.peer.source, 1, 1)
+        public = hdl_resolve.wanted(record_octets.parse(found.body).values, body.indexes, body.types)
+        if turn.request.header.has(OpFlag.PUBLIC_ONLY) or not found.is_restricted:
+            return public, False
+        hidden = hdl_resolve.wanted(hdl_resolve.restricted(reader, found.key), body.indexes, body.types)
+        if not hidden:
+            return public, False
+        if turn.known_identity() is None and turn.is_idis_style:
+            return public, False  # an IDIS client cannot be challenged here: it gets what everybody gets
+        unreadable = [value.index for value in hidden if not value.permissions & _ADMIN_READ]
+        if unreadable and not turn.is_idis_style:
+            raise Declined(ResponseCode.INSUFFICIENT_PERMISSIONS, indexes=unreadable)
+        identity = turn.require_identity()
+        if not self._may_read(reader, identity, body.handle, found.prefix):
+            if turn.is_idis_style:
+                return public, False
+            raise Declined(ResponseCode.INVALID_ADMIN)
+        readable = [value for value in hidden if values.readable_by_admin(value)]
+        return sorted([*public, *readable], key=lambda value: value.index), bool(readable)
+
+    def _may_read(self, reader: Reader, identity: Identity, name: str, prefix: str) -> bool:
+        owner = self._core.served.owner(reader, prefix)
+        if not permits(identity.caller, Action.READ_RESTRICTED, owner):
+            return False
+
+        def lookup(other: str) -> list[pb.HandleValue]:
+            return handle_admin.values_of(reader, other)
+
+        return handle_admin.may(identity, lookup(name), lookup, AdminPermission.READ_VALUE)
+
+    async def _refer_or_raise(self, turn: Turn, body: Resolution) -> None:
+        """Refer to where the answer is; raise the refusal when nobody is known to have it."""
+        version = turn.asked.envelope.answered_in()
+        with self._core.reading() as reader:
+            code, referred = 0, list[pb.HandleValue]()
+            if not turn.request.header.has(OpFlag.DO_NOT_REFER):
+                code, referred = _referral(reader, body.handle)
+            if not referred or (code == ResponseCode.PREFIX_REFERRAL and version < versions.PREFIX_REFERRAL):
+                self._count(text_to_wire(body.handle), turn.peer.source, 0)
+                hdl_resolve.find(reader, self._core.served, text_to_wire(body.handle))
+                raise HandleNotFound("")  # registered in the meantime: the next question finds it
+        await turn.answer(Referral("", tuple(values.from_pb(value) for value in referred)), code=code)
+
+
+def _may_be_referred(name: bytes) -> bool:
+    """Whether a name that is not registered may be a derived prefix that somebody else serves."""
+    return name[:5].upper() == b"0.NA/" and b"." in name[5:]
+
+
+def _referral(reader: Reader, name: str) -> tuple[int, list[pb.HandleValue]]:
+    """The code of a referral and the values that say where to go; no values when there is none."""
+    prefix, suffix = split(name)
+    if fold(prefix) == PREFIX_OF_PREFIXES:
+        if not is_derived_prefix_handle(name):
+            return 0, []
+        return ResponseCode.PREFIX_REFERRAL, site_info.prefix_referral(reader, fold(suffix))
+    try:
+        row = prefix_row(reader, fold(prefix))
+    except UnicodeEncodeError:
+        return 0, []
+    found = site_info.referral_to(reader, fold(prefix))
+    if not found and row is not None:
+        found = site_info.site_from_routes(row.routes)
+    return ResponseCode.SERVICE_REFERRAL, found

@@ -1,0 +1,91 @@
+"""One request on its way to its answer, and what the parts of the Handle service share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from resolver.handle.codes import ResponseCode
+from resolver.node.hdl_declined import Declined
+from resolver.service.hdl_answers import is_idis_style
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from resolver.node.handle_admin import Identity
+    from resolver.node.hdl_sessions import Session
+    from resolver.service.hdl_answers import Answers
+    from resolver.service.hdl_peer import Peer
+    from resolver.wire.message import Frame, Message
+    from resolver.wire.responses import ResponseBody
+
+    Send = Callable[[Frame], Awaitable[None]]
+
+
+class ChallengeWanted(Exception):
+    """The operation needs to know who asks, and the client can be challenged."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """A request being answered.
+
+    ``asked`` is the message that came, ``request`` the one that is carried out: they differ when ``asked`` answers a
+    challenge. ``session`` is set when the message proved to belong to one; ``is_encrypted`` says that it came so.
+    """
+
+    asked: Message
+    request: Message
+    peer: Peer
+    answers: Answers
+    send: Send
+    session: Session | None = None
+    identity: Identity | None = None
+    is_encrypted: bool = False
+
+    @property
+    def is_idis_style(self) -> bool:
+        """Whether the client is one that can be challenged at its login only."""
+        return is_idis_style(self.request.header.flags)
+
+    def known_identity(self) -> Identity | None:
+        """Who asks, None when that has not been proven: by this turn, its session or its connection."""
+        if self.identity is not None:
+            return self.identity
+        if self.session is not None and self.session.identity is not None:
+            return self.session.identity
+        return self.peer.identity
+
+    def require_identity(self) -> Identity:
+        """Who asks. Raises ChallengeWanted, or Declined (408) for a client that must log in first."""
+        identity = self.known_identity()
+        if identity is not None:
+            return identity
+        if self.is_idis_style and self.session is None:
+            raise Declined(ResponseCode.LOGIN_FIRST, "log in on this connection first")
+        raise ChallengeWanted
+
+    async def answer(
+        self,
+        body: ResponseBody,
+        *,
+        code: int = ResponseCode.SUCCESS,
+        flags: int = 0,
+        session_id: int = 0,
+        with_digest: bool = True,
+        is_secret: bool = False,
+    ) -> None:
+        """Send an answer of the operation carried out."""
+        await self.send(
+            self.answers.to(
+                self.asked,
+                self.request.header.op_code,
+                code,
+                body,
+                session=self.session,
+                session_id=session_id,
+                flags=flags,
+                with_digest=with_digest,
+                hides=is_secret or self.is_encrypted,
+            )
+        )

@@ -1,0 +1,107 @@
+"""Requests that belong to another worker, handed to it over a socket file.
+
+A challenge or a session lives in the worker that made it, and its id names that worker. A client may bring its next
+message over another connection, which the kernel may give to any worker; that one asks the owner and passes the
+answers on. An owner that is gone has taken its sessions with it, and the request is answered here as one whose session
+has ended.
+
+    request   length 4 | is stream 1 | source length 1 | source | message
+    answers   (length 4 | message)* | 0 4 | is proven 1
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from resolver.errors import WireError
+from resolver.service.hdl_peer import Peer
+from resolver.wire import bounds
+from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
+from resolver.wire.message import Frame
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from resolver.service.handle_protocol import HandleProtocol
+    from resolver.service.hdl_turn import Send
+
+_log = structlog.get_logger("handle")
+
+TIMEOUT_S = 15.0
+"""Seconds another worker may take for a request."""
+
+_REQUEST_OCTETS_MAX = bounds.MESSAGE_OCTETS_MAX + ENVELOPE_OCTETS + 300
+_HEAD_OCTETS = 4
+
+
+class Relay:
+    """One worker's end: answers for others what is its own, and asks others for what is theirs."""
+
+    def __init__(self, directory: Path, worker: int, protocol: HandleProtocol) -> None:
+        self._directory = directory
+        self._path = directory / f"{worker}.sock"
+        self._protocol = protocol
+        self._server: asyncio.AbstractServer | None = None
+
+    async def start(self) -> None:
+        """Listen; an older worker of the same number stops being asked."""
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        beside = self._path.with_suffix(".new")
+        beside.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, beside)
+        beside.rename(self._path)
+
+    async def close(self) -> None:
+        """Stop listening; requests under way are finished."""
+        if self._server is not None:
+            self._server.close()
+
+    async def pass_on(self, frame: Frame, peer: Peer, send: Send) -> None:
+        """Answer a request by the worker it belongs to, or here when that one is gone."""
+        owner = self._protocol.worker_of(frame)
+        if owner is not None:
+            with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+                async with asyncio.timeout(TIMEOUT_S):
+                    await self._ask(owner, frame, peer, send)
+                    return
+        await self._protocol.respond(frame, peer, send)
+
+    async def _ask(self, owner: int, frame: Frame, peer: Peer, send: Send) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(self._directory / f"{owner}.sock"))
+        try:
+            source = peer.source.encode()[:255]
+            request = bytes((peer.is_stream, len(source))) + source + frame.to_wire()
+            writer.write(len(request).to_bytes(_HEAD_OCTETS, "big") + request)
+            while size := int.from_bytes(await reader.readexactly(_HEAD_OCTETS), "big"):
+                await send(Frame.from_wire(await reader.readexactly(size)))
+            if (await reader.readexactly(1))[0]:
+                peer.is_proven = True
+        finally:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request of another worker."""
+
+        async def send(frame: Frame) -> None:
+            octets = frame.to_wire()
+            writer.write(len(octets).to_bytes(_HEAD_OCTETS, "big") + octets)
+            await writer.drain()
+
+        try:
+            size = int.from_bytes(await reader.readexactly(_HEAD_OCTETS), "big")
+            if size > _REQUEST_OCTETS_MAX:
+                return
+            request = await reader.readexactly(size)
+            end = 2 + request[1]
+            peer = Peer.of(request[2:end].decode(), is_stream=bool(request[0]))
+            await self._protocol.respond(Frame.from_wire(request[end:]), peer, send)
+            writer.write(bytes(_HEAD_OCTETS) + bytes((peer.is_proven,)))
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError, WireError) as error:
+            _log.debug("a relayed request broke off", why=str(error))
+        finally:
+            writer.close()

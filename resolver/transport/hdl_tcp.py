@@ -1,0 +1,267 @@
+"""The Handle protocol over TCP: one connection, many requests, answered as they finish.
+
+Clients keep a connection for hours or open one for each request; both are served, and a client that closes its half
+gets its answers before ours closes. Nobody gets to keep anything of ours by being slow: the first octets, a header,
+a body, and the taking of an answer each have their time, measured absolutely, and one timer looks at all
+connections. A message that is too large is refused at its envelope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import structlog
+
+from resolver.errors import MessageTooLarge, WireError
+from resolver.handle.codes import ResponseCode
+from resolver.service.hdl_peer import Peer
+from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
+from resolver.wire.stream import FrameStream
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from resolver.clock import Clock
+    from resolver.service.core import Core
+    from resolver.service.handle_protocol import HandleProtocol
+    from resolver.transport.hdl_relay import Relay
+    from resolver.wire.envelope import Envelope
+    from resolver.wire.message import Frame
+
+_log = structlog.get_logger("handle")
+
+HEADER_TIMEOUT_S = 5.0
+"""Seconds for the envelope of a message, and for the first octet on a new connection."""
+
+BODY_TIMEOUT_S = 10.0
+"""Seconds for the rest of a message once its envelope is there, however its octets trickle in."""
+
+WRITE_TIMEOUT_S = 30.0
+"""Seconds a peer may leave answers untaken."""
+
+REQUESTS_IN_FLIGHT_MAX = 64
+"""Requests of one connection being answered; it is not read from while there are more."""
+
+CONNECTIONS_MAX = 20_000
+"""Connections of one worker; further ones are closed at once."""
+
+SWEEP_S = 1.0
+"""Seconds between two looks at the deadlines."""
+
+_BACKLOG = 1_024
+_NEVER = float("inf")
+_SERVER_ERROR = "Server error processing request, see server logs"
+
+
+class _Connection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, door: HandleTcpDoor) -> None:
+        self._door = door
+        self._stream = FrameStream()
+        self._transport: asyncio.Transport
+        self._peer: Peer
+        self._in_flight = 0
+        self._can_write = asyncio.Event()
+        self._can_write.set()
+        self._ended = False
+        self.deadline_s = door.now_s() + HEADER_TIMEOUT_S
+        self._write_deadline_s = _NEVER
+        self._message_began = False
+        self._pending_body: Envelope | None = None
+        self._is_half_closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or close it when there are too many."""
+        self._transport = cast("asyncio.Transport", transport)  # TCP gives nothing else
+        name = transport.get_extra_info("peername")
+        self._peer = Peer.of(str(name[0]) if name else "", is_stream=True)
+        if not self._door.admit(self):
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        del exc
+        self._ended = True
+        self._can_write.set()
+        self._door.forget(self)
+
+    def pause_writing(self) -> None:
+        """The peer does not take its answers."""
+        self._can_write.clear()
+        self._write_deadline_s = self._door.now_s() + WRITE_TIMEOUT_S
+
+    def resume_writing(self) -> None:
+        """The peer takes its answers again."""
+        self._can_write.set()
+        self._write_deadline_s = _NEVER
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what is complete."""
+        if not self._stream.pending_octets and len(data) == ENVELOPE_OCTETS + int.from_bytes(data[16:20], "big"):
+            answer = self._door.protocol.at_once(data, self._peer.source)
+            if answer is not None:
+                self._transport.write(answer)
+                self.deadline_s = self._door.now_s() + self._door.idle_s
+                return
+        try:
+            frames = self._stream.receive_data(data)
+        except WireError as error:
+            self._refuse(error)
+            return
+        if frames:
+            self._answer(frames)
+        self._set_deadline(completed=bool(frames))
+        if self._in_flight >= REQUESTS_IN_FLIGHT_MAX or not self._can_write.is_set():
+            self._transport.pause_reading()
+        if frames and self._stream.pending_octets >= ENVELOPE_OCTETS:
+            self.data_received(b"")  # a message that is too large shows with the next call only
+
+    def _answer(self, frames: list[Frame]) -> None:
+        """Answer plain questions in one read transaction, start the others."""
+        door = self._door
+        answers: list[bytes] = []
+        with door.core.burst():
+            for frame in frames:
+                answer = door.protocol.at_once(frame.to_wire(), self._peer.source)
+                if answer is None:
+                    self._in_flight += 1
+                    door.start_task(self._respond(frame))
+                else:
+                    answers.append(answer)
+        if answers:
+            self._transport.write(b"".join(answers))
+
+    def _set_deadline(self, *, completed: bool) -> None:
+        """Give the message under way, or the silence between messages, its time; trickling octets win none."""
+        now_s = self._door.now_s()
+        if not self._stream.pending_octets:
+            self._message_began = False
+            self.deadline_s = now_s + self._door.idle_s
+        elif self._stream.pending_envelope is None:
+            if completed or not self._message_began:
+                self.deadline_s = now_s + HEADER_TIMEOUT_S
+            self._message_began = True
+        elif self._pending_body is not self._stream.pending_envelope:
+            self._pending_body = self._stream.pending_envelope
+            self.deadline_s = now_s + BODY_TIMEOUT_S
+            self._message_began = True
+
+    async def _respond(self, frame: Frame) -> None:
+        try:
+            await self._door.relay.pass_on(frame, self._peer, self._send)
+        finally:
+            self._in_flight -= 1
+            if not self._ended:
+                self.deadline_s = max(self.deadline_s, self._door.now_s() + HEADER_TIMEOUT_S)
+                if self._is_half_closed and not self._in_flight:
+                    self._transport.close()
+                elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and self._can_write.is_set():
+                    self._transport.resume_reading()
+
+    async def _send(self, frame: Frame) -> None:
+        """Write one answer whole; wait while the peer takes nothing."""
+        await self._can_write.wait()
+        if not self._ended:
+            self._transport.write(frame.to_wire())
+
+    def eof_received(self) -> bool:
+        """The client has said everything: answer it, then close."""
+        try:
+            self._stream.end()
+        except WireError as error:
+            self._refuse(error)
+            return True
+        self._is_half_closed = True
+        return self._in_flight > 0
+
+    def _refuse(self, error: WireError) -> None:
+        """Say what is wrong with the stream and close: the next message cannot be found in it."""
+        code = ResponseCode.ERROR if isinstance(error, MessageTooLarge) else ResponseCode.PROTOCOL_ERROR
+        words = _SERVER_ERROR if isinstance(error, MessageTooLarge) else error.message
+        frame = self._door.protocol.undecodable(self._stream.pending_envelope, code, words)
+        self._transport.write(frame.to_wire())
+        self._transport.close()
+
+    def check(self, now_s: float) -> None:
+        """Close the connection when its time is over; answers under way have as long as they need."""
+        if self._write_deadline_s <= now_s or (self.deadline_s <= now_s and not self._in_flight):
+            self._transport.abort()
+
+    def leave(self, *, at_once: bool) -> None:
+        """Close for the drain: idle connections at once, others when they are answered."""
+        if at_once or (not self._in_flight and not self._stream.pending_octets):
+            self._transport.close()
+        else:
+            self._is_half_closed = True
+            self._transport.pause_reading()
+
+
+class HandleTcpDoor:
+    """The TCP door of one worker."""
+
+    def __init__(self, core: Core, protocol: HandleProtocol, relay: Relay, clock: Clock, *, idle_s: float) -> None:
+        self.core = core
+        self.protocol = protocol
+        self.relay = relay
+        self.idle_s = idle_s
+        self.now_s = clock.monotonic_s
+        self._connections: set[_Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Answer on the port, shared with other workers; the port bound."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Connection(self), host, port, reuse_port=True, backlog=_BACKLOG
+        )
+        self._sweeper = asyncio.create_task(self._sweep())
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    @property
+    def connection_count(self) -> int:
+        """Connections open."""
+        return len(self._connections)
+
+    def admit(self, connection: _Connection) -> bool:
+        """Whether there is room for one more connection, which is then looked after."""
+        if len(self._connections) >= CONNECTIONS_MAX:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def forget(self, connection: _Connection) -> None:
+        """The connection is gone."""
+        self._connections.discard(connection)
+
+    def start_task(self, work: Coroutine[object, object, None]) -> None:
+        """Do something beside the loop; the set keeps the task alive."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now_s = self.now_s()
+            for connection in list(self._connections):
+                connection.check(now_s)
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no new connection, let requests finish for ``grace_s``, then end them."""
+        if self._server is not None:
+            self._server.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in list(self._connections):
+            connection.leave(at_once=grace_s <= 0)
+        if self._tasks and grace_s > 0:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        for connection in list(self._connections):
+            connection.leave(at_once=True)
+        for task in list(self._tasks):
+            task.cancel()
