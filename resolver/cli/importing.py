@@ -149,6 +149,7 @@ async def _import(target: Target, wanted: Wanted) -> tuple[Counter[str], Made | 
     from resolver.cli.import_run import ImportRun  # noqa: PLC0415 - loads gRPC
     from resolver.cli.progress import Progress, lines_of  # noqa: PLC0415 - with its only use
     from resolver.intake.results import ResultWriter  # noqa: PLC0415 - loads msgspec
+    from resolver.intake.rows import IntakeError  # noqa: PLC0415 - as above
     from resolver.v1 import node_pb2, registration_pb2  # noqa: PLC0415 - loads protobuf
 
     async with target.async_client() as client:
@@ -185,6 +186,8 @@ async def _import(target: Target, wanted: Wanted) -> tuple[Counter[str], Made | 
             try:
                 counts = await run.run(await _items(client, wanted, info.prefix, state))
                 writer.sync()
+            except IntakeError:
+                raise  # the file itself: the error says what to do
             except BaseException:
                 if state_file is not None:
                     note(f"interrupted after {state.counts.total()} rows: the same command with --resume goes on")

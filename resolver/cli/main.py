@@ -7,6 +7,7 @@ single resolution do not pay for what they do not use. Exit codes are those of `
 from __future__ import annotations
 
 import importlib
+import os
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,9 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
 }
 """Every command by heading and name: module of this package and attribute."""
+
+NODE_COMMANDS = frozenset({"serve", "demo"})
+"""Commands that run a node, whose transport logs to its log."""
 
 _PLACES = {name: place for section in COMMANDS.values() for name, place in section.items()}
 
@@ -158,6 +162,12 @@ def root(
 
     Without --target the node that runs on the data directory is used, with the administrator's token beside it.
     """
+    if ctx.invoked_subcommand not in NODE_COMMANDS:
+        # What the transport has to say, the client says in its errors.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if data_dir is not None:
+        # The commands that run or examine a node have the option too; theirs wins.
+        ctx.default_map = {name: {"data_dir": str(data_dir)} for name in ("serve", "doctor")}
     ctx.obj = Target(target, token_file, data_dir, tls_ca, tls_cert, tls_key, tls_name, timeout_s)
 
 

@@ -153,6 +153,11 @@ def failures(ctx: click.Context) -> Iterator[None]:
         ) from error
     except StorageError as error:
         raise Failed(str(error), STORE) from error
+    except BrokenPipeError:
+        raise  # whoever read the output has enough: click ends quietly
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise Failed(f"{what}: check the path, the rights and the room on the disk", STORE) from error
     except (KeyboardInterrupt, click.Abort):
         raise Failed("interrupted", INTERRUPTED) from None
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import signal
+import subprocess
 
 import pytest
 
@@ -210,6 +212,20 @@ def test_a_killed_client_resumes_without_gap_or_repeat(node, tmp_path):
     assert len({row["serial"] for row in found}) == 20_000
     assert node("stats", "--json").json()["info"]["serial"] >= serial
     assert not state_path(out).exists()
+
+
+def test_an_interrupt_ends_with_130_and_names_the_way_on(node, tmp_path):
+    from cli_node import wait_for
+
+    file, out = rows_file(tmp_path / "i.jsonl", 30_000, name="INT"), tmp_path / "o.csv"
+    client = node.start("import", file, "--result", out, "--chunk-rows", "50", stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: out.exists() and out.stat().st_size > 5_000)
+    client.send_signal(signal.SIGINT)
+    _, told = client.communicate(timeout=20)
+    assert client.returncode == 130, told
+    assert "--resume goes on" in told
+    assert told.splitlines()[-1] == "error: interrupted"
+    assert node("import", file, "--result", out, "--resume", "--json").json()["created"] == 30_000
 
 
 def test_resuming_refuses_another_file_other_options_and_a_lost_result(node, tmp_path):
