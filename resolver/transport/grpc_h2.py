@@ -11,6 +11,8 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+import structlog
+
 from resolver import limits
 from resolver.transport import h2_bounds as bounds
 from resolver.transport.h2_connection import H2Connection
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from resolver.service import Service
     from resolver.transport.h2_shared import Observe
     from resolver.transport.tls import TlsFiles
+
+_log = structlog.get_logger("door")
 
 _TICK_S = 1.0
 _DRAIN_LOOK_S = 0.02
@@ -105,7 +109,11 @@ class H2Door:
             await asyncio.sleep(min(_TICK_S, self._write_timeout_s / 4))
             now_s = self._clock.monotonic_s()
             for connection in list(shared.connections):
-                connection.tick(now_s)
+                try:
+                    connection.tick(now_s)
+                except Exception:  # noqa: BLE001 - one connection may not stop the look at all others
+                    _log.exception("defect in a connection, it is ended")
+                    connection.end()
 
 
 def _bound(host: str, port: int) -> socket.socket:

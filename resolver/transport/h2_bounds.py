@@ -61,6 +61,9 @@ CONTINUATIONS_MAX = 8
 RESETS_RATE = (400, 50.0)
 """Streams a peer may cancel: at once, and a second after that (CVE-2023-44487); a cancelled hedge or watch is rare."""
 
+RESETS_UNCOUNTED = (1 << 20, 1 << 20)
+"""nghttp2's own bound on resets, out of the way: it would end the connection without saying why."""
+
 SETTINGS_RATE = (30, 1.0)
 """SETTINGS frames of a peer: clients send one or two."""
 

@@ -121,6 +121,10 @@ class Calls(Endings):
                 self._ended(event.stream_id, ready, asked, now_s)
             else:
                 self._control(kind, event, now_s)
+                if self.dropped:
+                    ready.clear()
+                    asked.clear()
+                    return
         if whole != len(fresh):
             self._keep_unready(fresh, ready, now_s)
 
@@ -199,7 +203,9 @@ class Calls(Endings):
                 return
         if ended:
             exchange.end()
-        if exchange.lane is Lane.QUESTIONS:
+        if exchange.refusal is not None:
+            self.fail(exchange, exchange.refusal)
+        elif exchange.lane is Lane.QUESTIONS:
             asked[exchange] = None
         elif exchange.lane is not Lane.DIALOGUE:
             self._upload(exchange, ready)
@@ -243,7 +249,7 @@ class Calls(Endings):
         send_response, send_data, send_trailers = session.send_response, session.send_data, session.send_trailers
         pack, response_headers, trailers = frames.PREFIX.pack, frames.RESPONSE, frames.TRAILERS_OK
         anonymous = self.anonymous if self.certificate is None else None
-        room = bounds.ANSWERS_OCTETS_MAX
+        room = bounds.ANSWERS_OCTETS_MAX - session.queued_body_size()
         done: list[Method[Message, Message]] = []
         for stream_id, ticket, message in calls:
             stream = streams.get(stream_id)

@@ -8,6 +8,7 @@ this side has to go (GOAWAY twice, as RFC 9113 section 6.8 has it).
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ngh2
@@ -27,8 +28,7 @@ _CONFIGURATION = ngh2.Configuration(
     max_continuations=bounds.CONTINUATIONS_MAX,
     max_inbound_header_list_size=bounds.HEADER_LIST_OCTETS_MAX,
     max_inbound_header_count=bounds.HEADER_FIELDS_MAX,
-    # Guard counts resets first, so that the peer hears the right reason; this is the net below it.
-    stream_reset_rate_limit=(2 * bounds.RESETS_RATE[0], 2 * int(bounds.RESETS_RATE[1])),
+    stream_reset_rate_limit=bounds.RESETS_UNCOUNTED,
 )
 _SETTINGS = {
     ngh2.Setting.MAX_CONCURRENT_STREAMS: limits.STREAMS_MAX,
@@ -104,8 +104,9 @@ class H2Connection(asyncio.Protocol):
             self._give_up(error)
             return
         self._flush_due = True  # nobody below needs to ask for the write that comes anyway
-        if self._calls.take(self._session.events(), self._shared.monotonic_s()):
-            self._guard.on_answer()
+        with suppress(ngh2.NGH2Error):  # the burst has ended the connection: its GOAWAY is what is written
+            if self._calls.take(self._session.events(), self._shared.monotonic_s()):
+                self._guard.on_answer()
         self.flush()
 
     def flush(self) -> None:
@@ -154,7 +155,8 @@ class H2Connection(asyncio.Protocol):
 
     def _punish(self, reason: bytes) -> None:
         """End the connection of a peer that asks for too much."""
-        self._session.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=reason)
+        with suppress(ngh2.NGH2Error):  # it is ending already
+            self._session.send_goaway(ngh2.ErrorCode.ENHANCE_YOUR_CALM, debug_data=reason)
         self.flush()
         self._close()
 
@@ -188,23 +190,26 @@ class H2Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Leave because the worker does: resolution streams have no end of their own."""
-        self._calls.answer((), self._calls.questions(), self._shared.monotonic_s())
-        self.leave()
+        if self._closed_s is None:
+            self._calls.answer((), self._calls.questions(), self._shared.monotonic_s())
+            self.leave()
 
     def leave(self) -> None:
         """Ask the peer to go: calls in flight go on, new ones belong on another connection."""
         if self._leaving_s is not None or self._closed_s is not None:
             return
         self._leaving_s = self._shared.monotonic_s()
-        self._session.send_shutdown_notice()
-        self._session.ping(b"leaving.")
+        with suppress(ngh2.NGH2Error):  # it is ending already
+            self._session.send_shutdown_notice()
+            self._session.ping(b"leaving.")
         self.flush()
 
     def _tell_last_stream(self) -> None:
         """Take no stream after this one; nghttp2 wants no more once the last of them is closed."""
         if not self._last_stream_told:
             self._last_stream_told = True
-            self._session.send_goaway(ngh2.ErrorCode.NO_ERROR, last_stream_id=self._calls.last_stream_id)
+            with suppress(ngh2.NGH2Error):  # it is ending already
+                self._session.send_goaway(ngh2.ErrorCode.NO_ERROR, last_stream_id=self._calls.last_stream_id)
             self.flush_soon()
 
     def end(self) -> None:
@@ -215,7 +220,8 @@ class H2Connection(asyncio.Protocol):
         self._calls.end_all(ShuttingDown("the worker is leaving: try again", retry_after_s=1.0))
         self.flush()
         if self._closed_s is None:
-            self._session.terminate_connection(ngh2.ErrorCode.NO_ERROR)
+            with suppress(ngh2.NGH2Error):  # it is ending already
+                self._session.terminate_connection(ngh2.ErrorCode.NO_ERROR)
             self.flush()
             self._close()
 

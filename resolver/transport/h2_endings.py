@@ -47,6 +47,7 @@ class Endings(ABC):
         self.active_s = shared.monotonic_s()
         """When a call was last begun or ended."""
         self.answering = False
+        self.dropped = False
         self._blocked: set[Exchange] = set()
         self._postponed: list[Ready] = []
         """Calls to be answered when the peer has taken the answers to those before."""
@@ -68,6 +69,7 @@ class Endings(ABC):
 
     def drop(self) -> None:
         """The connection is gone: nobody waits for its calls."""
+        self.dropped = True
         for stream_id in list(self.streams):
             self.gone(stream_id)
         self._postponed.clear()
@@ -205,7 +207,8 @@ class Endings(ABC):
                 self._long[stream_id] = (queued, now_s)
             elif now_s - since_s >= timeout_s:
                 del self._long[stream_id]
-                self.session.reset_stream(stream_id, ngh2.ErrorCode.CANCEL)
+                with suppress(ngh2.NGH2Error):  # the connection is ending
+                    self.session.reset_stream(stream_id, ngh2.ErrorCode.CANCEL)
                 self.flush_soon()
         for stream in list(self.streams.values()):
             if (

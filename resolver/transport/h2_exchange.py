@@ -49,6 +49,7 @@ class Exchange:
         "lane",
         "over",
         "received_s",
+        "refusal",
         "started_s",
         "stream_id",
         "task",
@@ -74,6 +75,8 @@ class Exchange:
         """Whether the peer has sent its last message."""
         self.fault: ResolverError | FrameError | None = None
         """What is wrong with the message after those of the inbox."""
+        self.refusal: Exception | None = None
+        """Why the call was refused, when its peer is to hear it after its first message."""
         self.over = False
         self.headers_sent = False
         self.task: asyncio.Task[None] | None = None

@@ -48,9 +48,10 @@ def start(calls: Calls, exchange: Exchange, message: bytes | None) -> None:
             raise Overloaded(  # noqa: TRY301 - a failure of the call like those below
                 "handlers of cancelled calls are still running for this connection: try again later", retry_after_s=1.0
             )
-        exchange.call = call = calls.call_of(exchange.ticket)
+        call = calls.call_of(exchange.ticket)
         if mount.lane is Lane.QUESTIONS:
             calls.shared.core.require_resolution(call.caller)
+            exchange.call = call
         elif mount.lane is Lane.DIALOGUE:
             _spawn(calls, exchange, exchange.run_stream(mount.handler(call, exchange.requests())))
         else:
@@ -58,7 +59,12 @@ def start(calls: Calls, exchange: Exchange, message: bytes | None) -> None:
             run = exchange.run_unary if mount.lane is Lane.TASK else exchange.run_stream
             _spawn(calls, exchange, run(answer))
     except Exception as error:  # noqa: BLE001 - every failure becomes a status
-        calls.fail(exchange, error)
+        if message is not None or exchange.inbox or exchange.ended:
+            calls.fail(exchange, error)
+            return
+        # A grpc.aio client whose first write meets a finished call reports the write and hides the status.
+        exchange.refusal = error
+        calls.loop.call_later(bounds.REFUSAL_DELAY_S, calls.fail, exchange, error)
 
 
 def _spawn(calls: Calls, exchange: Exchange, run: Coroutine[None, None, None]) -> None:
@@ -71,7 +77,8 @@ def _spawn(calls: Calls, exchange: Exchange, run: Coroutine[None, None, None]) -
 def answer_questions(calls: Calls, exchange: Exchange) -> None:
     """Answer the questions of a resolution stream that are here, as far as its peer takes answers."""
     call, method = exchange.call, exchange.ticket.mount.method
-    assert call is not None  # noqa: S101 - start() came first or failed the exchange
+    if call is None:
+        return  # refused, and about to hear it
     resolution = calls.shared.service.resolution
     fault: BaseException | None = None
     try:
