@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from resolver import limits
 from resolver.errors import HandleNotFound, MalformedMessage, PrefixElsewhere, ResolverError, ValuesNotFound
 from resolver.handle.codes import OpCode, ResponseCode
-from resolver.handle.name import PREFIX_OF_PREFIXES, fold, is_derived_prefix_handle, split
+from resolver.handle.name import fold, is_derived_prefix_handle, split
 from resolver.node import handle_admin, hdl_resolve, record_octets, site_info, values
 from resolver.node.authorize import Action, permits
 from resolver.node.hdl_declined import Declined
 from resolver.node.prefixes import prefix_row
-from resolver.v1 import handle_pb2 as pb
 from resolver.wire import versions
 from resolver.wire.cursor import counted, sized, text_to_wire
 from resolver.wire.envelope import Envelope
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from resolver.service.core import Core
     from resolver.service.hdl_answers import Answers
     from resolver.service.hdl_turn import Turn
+    from resolver.v1 import handle_pb2 as pb
     from resolver.wire.cursor import Cursor
     from resolver.wire.message import ResolutionRequest
     from storage.engine import Reader
@@ -119,10 +120,14 @@ class HandleResolution:
         return frame_of(envelope, header_and_body_of(header, _EMPTY_FAILURE)).to_wire()
 
     def _count(self, name: bytes, source: str, found: int) -> None:
-        prefix = fold(name.partition(b"/")[0].decode(errors="replace")) if b"/" in name else ""
-        with self._core.reading() as reader:
-            served = self._core.served.refusal(reader, prefix) is None
-        self._core.counting.resolved(prefix if served else "", source, 1, found)
+        octets, _, suffix = name.partition(b"/")
+        prefix = ""
+        if octets and suffix and len(octets) <= limits.PREFIX_OCTETS_MAX:
+            prefix = fold(octets.decode(errors="replace"))
+            with self._core.reading() as reader:
+                if self._core.served.refusal(reader, prefix) is not None:
+                    prefix = ""
+        self._core.counting.resolved(prefix, source, 1, found)
 
     async def resolve(self, turn: Turn) -> None:
         """Answer a question the long way."""
@@ -136,11 +141,8 @@ class HandleResolution:
                 chosen, is_secret = self._chosen(reader, turn, body)
                 if not chosen:
                     raise ValuesNotFound("")
-        except HandleNotFound:
-            await self._refer_or_raise(turn, body)
-            return
-        except PrefixElsewhere:
-            await self._refer_or_raise(turn, body)
+        except (HandleNotFound, PrefixElsewhere) as refusal:
+            await self._refer_or_raise(turn, body, refusal)
             return
         encoded = [hdl_resolve.value_to_wire(value) for value in chosen]
         await turn.answer(RawValues(text_to_wire(body.handle), encoded), is_secret=is_secret)
@@ -180,17 +182,22 @@ class HandleResolution:
 
         return handle_admin.may(identity, lookup(name), lookup, AdminPermission.READ_VALUE)
 
-    async def _refer_or_raise(self, turn: Turn, body: Resolution) -> None:
+    async def _refer_or_raise(self, turn: Turn, body: Resolution, refusal: HandleNotFound | PrefixElsewhere) -> None:
         """Refer to where the answer is; raise the refusal when nobody is known to have it."""
-        version = turn.asked.envelope.answered_in()
+        self._count(text_to_wire(body.handle), turn.peer.source, 0)
+        code = ResponseCode.SERVICE_REFERRAL
+        referred: list[pb.HandleValue] = []
         with self._core.reading() as reader:
-            code, referred = 0, list[pb.HandleValue]()
-            if not turn.request.header.has(OpFlag.DO_NOT_REFER):
-                code, referred = _referral(reader, body.handle)
-            if not referred or (code == ResponseCode.PREFIX_REFERRAL and version < versions.PREFIX_REFERRAL):
-                self._count(text_to_wire(body.handle), turn.peer.source, 0)
-                hdl_resolve.find(reader, self._core.served, text_to_wire(body.handle))
-                raise HandleNotFound("")  # registered in the meantime: the next question finds it
+            if turn.request.header.has(OpFlag.DO_NOT_REFER):
+                pass
+            elif isinstance(refusal, PrefixElsewhere):
+                referred = _elsewhere(reader, body.handle)
+            elif is_derived_prefix_handle(body.handle):
+                code = ResponseCode.PREFIX_REFERRAL
+                if turn.asked.envelope.answered_in() >= versions.PREFIX_REFERRAL:
+                    referred = site_info.prefix_referral(reader, fold(split(body.handle)[1]))
+        if not referred:
+            raise refusal
         await turn.answer(Referral("", tuple(values.from_pb(value) for value in referred)), code=code)
 
 
@@ -199,18 +206,11 @@ def _may_be_referred(name: bytes) -> bool:
     return name[:5].upper() == b"0.NA/" and b"." in name[5:]
 
 
-def _referral(reader: Reader, name: str) -> tuple[int, list[pb.HandleValue]]:
-    """The code of a referral and the values that say where to go; no values when there is none."""
-    prefix, suffix = split(name)
-    if fold(prefix) == PREFIX_OF_PREFIXES:
-        if not is_derived_prefix_handle(name):
-            return 0, []
-        return ResponseCode.PREFIX_REFERRAL, site_info.prefix_referral(reader, fold(suffix))
-    try:
-        row = prefix_row(reader, fold(prefix))
-    except UnicodeEncodeError:
-        return 0, []
-    found = site_info.referral_to(reader, fold(prefix))
-    if not found and row is not None:
-        found = site_info.site_from_routes(row.routes)
-    return ResponseCode.SERVICE_REFERRAL, found
+def _elsewhere(reader: Reader, name: str) -> list[pb.HandleValue]:
+    """Values that say where the handles of a prefix live: what its prefix handle says, else its routes."""
+    prefix = fold(split(name)[0])
+    found = site_info.referral_to(reader, prefix)
+    if found:
+        return found
+    row = prefix_row(reader, prefix)
+    return [] if row is None else site_info.site_from_routes(row.routes)

@@ -115,7 +115,7 @@ class HandleUdpDoor:
         except WireError:
             if size >= ENVELOPE_OCTETS + 4:
                 envelope = Envelope.from_wire(datagram)
-                refusal = self._protocol.undecodable(envelope, ResponseCode.ERROR)
+                refusal = self._protocol.undecodable(envelope, ResponseCode.ERROR, _SERVER_ERROR if size > 64 else "")
                 if not _is_answer(datagram):
                     _send(bound, refusal.to_wire(), address)
             return
@@ -158,6 +158,8 @@ class HandleUdpDoor:
         room = AMPLIFICATION_MAX * (len(frame.payload) + ENVELOPE_OCTETS * parts)
 
         async def send(answer: Frame) -> None:
+            if parts > 1:  # the reference server repeats the flag of the question
+                answer = Frame(answer.envelope._replace(flags=answer.envelope.flags | TRUNCATED), answer.payload)
             packets = split(answer, is_request=False)
             if not peer.is_proven and sum(map(len, packets)) > room:
                 self._send_to_stream(bound, frame, address)
@@ -189,6 +191,7 @@ class HandleUdpDoor:
 
 
 _PACKET_MAX = bounds.DATAGRAM_OCTETS_MAX
+_SERVER_ERROR = "Server error processing request, see server logs"
 
 
 def _is_answer(datagram: bytes) -> bool:
