@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 DRAIN_S = 10.0
 """Seconds for what is in flight when the time is over."""
+POLL_S = 0.01
 TICK_S = 0.0001
 RECEIVE_OCTETS = 1 << 18
 OPEN_IN_FLIGHT_MAX = 96
@@ -100,6 +101,7 @@ class Generator:
             sock = socket.create_connection(("127.0.0.1", load.port), 10)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wire = _Wire(sock, number)
+            self._wires.append(wire)
             body = self._body(self._first_message if number == 0 else next(self._messages))
             sock.sendall(h2.hello())
             while not wire.greeted:
@@ -111,7 +113,6 @@ class Generator:
                 raise OSError(f"the first request to {load.path} was answered by an error")
             wire.sent = 1
             wire.made, wire.costs = [b""], [0]
-            self._wires.append(wire)
         for wire in self._wires:
             self._make(wire, load.prepared // load.connections)
             wire.socket.setblocking(False)
@@ -141,7 +142,7 @@ class Generator:
             if rate is not None:
                 self._send_due(now - start, rate)
                 select.select([self._epoll], [], [], TICK_S)
-            for number, _ in self._epoll.poll(0 if rate is not None else 0.05):
+            for number, _ in self._epoll.poll(0 if rate is not None else POLL_S):
                 wire = by_number[number]
                 finished = self._receive(wire, start if rate is not None else None)
                 if rate is None and finished:
@@ -156,9 +157,14 @@ class Generator:
             "answer_octets": sum(wire.octets for wire in self._wires) / max(1, done),
             "client_cpu_us": (time.process_time() - cpu_start) * 1e6 / max(1, done),
         }
+        self.close()
+        return figures | _percentiles(self._lags)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._epoll.close()
         for wire in self._wires:
             wire.socket.close()
-        return figures | _percentiles(self._lags)
 
     def _done(self) -> int:
         return sum(wire.done for wire in self._wires) - len(self._wires)
@@ -182,7 +188,7 @@ class Generator:
         )
         begin = wire.sent
         if begin + requests > len(wire.made):
-            self._make(wire, max(requests, 256))
+            self._make(wire, begin + requests - len(wire.made))
         end, cost = begin, 0
         while end < begin + requests and cost + wire.costs[end] <= wire.window:
             cost += wire.costs[end]

@@ -21,6 +21,7 @@ from bench.machine import ROOT
 from bench.processes import NotStarted, Process
 from bench.report import say
 from bench.workload import name_of, values_of
+from resolver.app.backends import choose
 from resolver.app.data_dir import DataDir
 from resolver.handle.name import Handle
 from resolver.node import record_octets
@@ -47,6 +48,11 @@ class Node:
     port: int
     token: str
     data_dir: Path
+
+    @property
+    def kind(self) -> str:
+        """What it is in a report: grpcio's server is the reference that the other back end is measured against."""
+        return "peer" if "grpcio" in self.name else "ours"
 
 
 def fill(data_dir: Path, records: int) -> float:
@@ -122,7 +128,7 @@ def contenders(
     running: list[Node] = []
     missing: list[str] = []
     with ExitStack() as stack:
-        for backend, count in wanted or tuple((name, n) for name in BACKENDS for n in sorted({1, workers})):
+        for backend, count in dict.fromkeys(wanted or [(name, n) for name in BACKENDS for n in (1, workers)]):
             name = label(backend, count)
             copy = directory / f"{backend}-{count}"
             shutil.copytree(origin, copy)
@@ -139,15 +145,9 @@ def contenders(
         yield running, missing
 
 
-def fastest(directory: Path) -> str:
-    """The back end that a node chooses by itself here: h2 where it runs, else grpcio."""
-    probe = directory / "probe"
-    fill(probe, 0)
-    try:
-        with node("probe", probe, workers=1, backend="h2", log=directory / "probe.log"):
-            return "h2"
-    except NotStarted:
-        return "grpcio"
+def fastest() -> str:
+    """The back end that a node chooses by itself."""
+    return choose("auto").name
 
 
 def label(backend: str, workers: int) -> str:

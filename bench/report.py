@@ -85,6 +85,8 @@ class Report:
         """One sample of a contender. ``rate`` is per second, names ending in ``_us`` are per operation."""
         if kind not in KINDS:
             raise ValueError(f"{kind!r} is no kind of row: give one of {', '.join(KINDS)}")
+        if figures.get("rate") and figures.get("cpu_us"):
+            figures["cores"] = figures["rate"] * figures["cpu_us"] / 1e6
         row = self.rows.setdefault(name, Row(name, kind, unit))
         row.samples.append({**figures, "load_average": machine.load_average()})
         shown = "  ".join(f"{key} {value:,.4g}" for key, value in figures.items() if value == value)  # noqa: PLR0124

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bench import h2_frames as h2
-from bench.load import DRAIN_S, RECEIVE_OCTETS
+from bench.load import DRAIN_S, POLL_S, RECEIVE_OCTETS
 
 if TYPE_CHECKING:
     from bench.load import Load
@@ -83,7 +83,7 @@ class StreamGenerator:
         while (now := time.perf_counter()) < stop:
             if base is None and now >= warm:
                 base = (now, self._done())
-            for number, _ in self._epoll.poll(0.05):
+            for number, _ in self._epoll.poll(POLL_S):
                 stream = by_number[number]
                 self._receive(stream)
                 self._send(stream, self._load.in_flight - (stream.sent - stream.done))

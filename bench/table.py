@@ -6,7 +6,8 @@ from typing import Any
 
 COLUMNS = {
     "rate": "per second",
-    "cpu_us": "server CPU µs",
+    "cpu_us": "CPU µs",
+    "cores": "cores",
     "client_cpu_us": "client CPU µs",
     "errors": "errors",
     "octets_per_record": "octets/record",

@@ -1,4 +1,7 @@
-"""Durable BatchCreateHandles of 500 rows, random and ascending names, beside etcd transactions of 100 puts."""
+"""Durable BatchCreateHandles of 500 rows, random and ascending names, beside etcd transactions of 100 puts.
+
+The limit is the bare ledger: the same rows decided, written and synced by one thread, nothing parsed, nothing sent.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from bench import nodes, peers, questions
 from bench.load import measure
-from bench.operations.register import load_of
+from bench.operations.lanes import bare_ledger
+from bench.operations.register import load_of, per_row
 from bench.report import Report, say
 
 if TYPE_CHECKING:
@@ -20,11 +24,11 @@ ROWS = 500
 
 
 def run(settings: Settings) -> Report:
-    """Durable BatchCreateHandles of 500 rows; peer etcd transactions of 100 puts."""
+    """Durable BatchCreateHandles of 500 rows; peer etcd transactions, limit the bare ledger."""
     report = Report("batch-register", settings)
     with tempfile.TemporaryDirectory(prefix="idis-bench-") as name, ExitStack() as stack:
         directory = Path(name)
-        backend = nodes.fastest(directory)
+        backend = nodes.fastest()
         running, _ = stack.enter_context(
             nodes.contenders(directory, settings.records, settings.workers, wanted=((backend, 1),))
         )
@@ -48,17 +52,8 @@ def run(settings: Settings) -> Report:
                     load = load_of(settings, etcd.port, questions.ETCD_TXN, put, each=peers.ETCD_TXN_PUTS)
                     found = per_row(measure(load, etcd.process), peers.ETCD_TXN_PUTS)
                     report.add(f"etcd Txn of {peers.ETCD_TXN_PUTS} puts, {label} keys", "peer", "keys", **found)
+            bare_ledger(report, settings, directory / f"ledger-{number}")
     for label in ("ascending", "random"):
         bottom = f"etcd Txn of {peers.ETCD_TXN_PUTS} puts, {label} keys"
         report.ratio(f"{label} names ÷ etcd Txn", f"{node.name}, {label} names", bottom)
     return report
-
-
-def per_row(found: dict[str, float], rows: int) -> dict[str, float]:
-    """Figures of calls as figures of rows."""
-    return {
-        "rate": found["rate"] * rows,
-        "errors": found["errors"],
-        "cpu_us": found["cpu_us"] / rows,
-        "client_cpu_us": found["client_cpu_us"] / rows,
-    }

@@ -36,7 +36,7 @@ def run(settings: Settings) -> Report:
     report = Report("client", settings)
     with tempfile.TemporaryDirectory(prefix="idis-bench-") as name, ExitStack() as stack:
         directory = Path(name)
-        backend = nodes.fastest(directory)
+        backend = nodes.fastest()
         running, _ = stack.enter_context(
             nodes.contenders(directory, settings.records, settings.workers, wanted=((backend, 1),))
         )

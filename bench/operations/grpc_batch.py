@@ -54,7 +54,7 @@ def run(settings: Settings) -> Report:
                     per_name = {key: found[key] / size for key in ("cpu_us", "client_cpu_us", "answer_octets")}
                     report.add(
                         f"{node.name}, {size:,} names",
-                        "ours",
+                        node.kind,
                         "names",
                         rate=found["rate"] * size,
                         errors=found["errors"],

@@ -42,7 +42,6 @@ def run(settings: Settings) -> Report:
         for number in range(settings.rounds):
             say(f"  round {number + 1} of {settings.rounds}")
             for node in running:
-                kind = "peer" if "grpcio" in node.name else "ours"
                 load = Load(
                     node.port,
                     questions.STREAM,
@@ -51,9 +50,9 @@ def run(settings: Settings) -> Report:
                     settings.warm_s,
                     STREAMS,
                     OPEN,
-                    prepared=int((20_000 if kind == "peer" else 200_000) * (settings.seconds + settings.warm_s)),
+                    prepared=int((20_000 if node.kind == "peer" else 200_000) * (settings.seconds + settings.warm_s)),
                 )
-                report.add(node.name, kind, "names", **measure(load, node.process, make=StreamGenerator))
+                report.add(node.name, node.kind, "names", **measure(load, node.process, make=StreamGenerator))
             if redis is not None:
                 found = peers.redis_get(redis, settings.records, 100, settings.seconds, REDIS_GUESS)
                 report.add("redis GET, pipeline 100", "peer", "names", **found)

@@ -37,7 +37,7 @@ def run(settings: Settings) -> Report:
         contenders: list[tuple[str, str, Process, Load]] = []
         ask = partial(questions.resolve, settings.records, settings.seed)
         contenders += [
-            (node.name, "ours", node.process, _load(settings, node.port, questions.RESOLVE, ask)) for node in running
+            (node.name, node.kind, node.process, _load(settings, node.port, questions.RESOLVE, ask)) for node in running
         ]
         if why := peers.absent("etcd", "etcd-server"):
             report.note(why)

@@ -38,7 +38,7 @@ def run(settings: Settings) -> Report:
     report = Report("import", settings)
     with tempfile.TemporaryDirectory(prefix="idis-bench-") as name:
         directory = Path(name)
-        backend = nodes.fastest(directory)
+        backend = nodes.fastest()
         for number in range(settings.rounds):
             say(f"  round {number + 1} of {settings.rounds}")
             _import(report, settings, directory / f"node-{number}", backend)

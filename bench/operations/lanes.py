@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench import nodes, questions, workload
 from bench.load import measure
-from bench.operations.batch_register import per_row
-from bench.operations.register import load_of
+from bench.operations.register import load_of, per_row
 from bench.report import Report, say
 from resolver.node.ledger import Ledger
 from storage.lmdb_engine import LmdbEngine
@@ -32,8 +31,8 @@ def run(settings: Settings) -> Report:
     report = Report("lanes", settings)
     with tempfile.TemporaryDirectory(prefix="idis-bench-") as name, ExitStack() as stack:
         directory = Path(name)
-        backend = nodes.fastest(directory)
-        wanted = tuple((backend, count) for count in sorted({1, settings.workers}))
+        backend = nodes.fastest()
+        wanted = tuple((backend, count) for count in (1, settings.workers))
         running, _ = stack.enter_context(nodes.contenders(directory, settings.records, settings.workers, wanted=wanted))
         for number in range(settings.rounds):
             say(f"  round {number + 1} of {settings.rounds}")
@@ -49,14 +48,14 @@ def run(settings: Settings) -> Report:
                 load = load_of(settings, node.port, questions.BATCH_CREATE, rows, fields, each=ROWS)
                 found = per_row(measure(load, node.process), ROWS)
                 report.add(f"{node.name}, batches of {ROWS}, random names", "ours", "handles", **found)
-            _ledger(report, settings, directory / f"ledger-{number}")
+            bare_ledger(report, settings, directory / f"ledger-{number}")
     for label in ("minted names", "random names", f"batches of {ROWS}, random names"):
         one, many = (f"{nodes.label(backend, count)}, {label}" for count in (1, settings.workers))
         report.ratio(f"{label}: {settings.workers} lanes ÷ 1 lane", many, one)
     return report
 
 
-def _ledger(report: Report, settings: Settings, path: Path) -> None:
+def bare_ledger(report: Report, settings: Settings, path: Path) -> None:
     """The same registrations by one thread: decide, write, sync; nothing is parsed and nothing is sent."""
     engine = LmdbEngine(path)
     changes = [nodes.change_of(number) for number in workload.shuffled(20_000, settings.seed)]

@@ -45,10 +45,10 @@ def run(settings: Settings) -> Report:
                 fields = (("authorization", f"Bearer {node.token}"),)
                 minted = partial(questions.create_minted, number)
                 found = measure(load_of(settings, node.port, questions.CREATE, minted, fields), node.process)
-                report.add(f"{node.name}, minted names", "ours", "handles", **found)
+                report.add(f"{node.name}, minted names", node.kind, "handles", **found)
                 scattered = partial(questions.create_random, settings.seed, run_name)
                 found = measure(load_of(settings, node.port, questions.CREATE, scattered, fields), node.process)
-                report.add(f"{node.name}, random names", "ours", "handles", **found)
+                report.add(f"{node.name}, random names", node.kind, "handles", **found)
             if etcd is not None:
                 ordered = partial(questions.etcd_put_ordered, settings.seed, run_name)
                 found = measure(load_of(settings, etcd.port, questions.ETCD_PUT, ordered), etcd.process)
@@ -69,13 +69,23 @@ def run(settings: Settings) -> Report:
     return report
 
 
+def per_row(found: dict[str, float], rows: int) -> dict[str, float]:
+    """Figures of calls as figures of rows."""
+    return {
+        "rate": found["rate"] * rows,
+        "errors": found["errors"],
+        "cpu_us": found["cpu_us"] / rows,
+        "client_cpu_us": found["client_cpu_us"] / rows,
+    }
+
+
 def load_of(
     settings: Settings, port: int, path: str, messages: Any, fields: tuple[tuple[str, str], ...] = (), *, each: int = 1
 ) -> Load:
     """A closed loop of writes, ``each`` rows to a call."""
     seconds = settings.seconds + settings.warm_s
     if each > 1:
-        shape = {"connections": 4, "in_flight": 4}
+        shape = {"connections": 2, "in_flight": 2}
     else:
         shape = {"connections": settings.connections, "in_flight": settings.in_flight}
     return Load(

@@ -1,0 +1,66 @@
+"""Every operation runs at a tiny size and writes a whole result: real stores, real nodes, peers where installed."""
+
+import json
+from importlib import import_module
+
+import pytest
+from click.testing import CliRunner
+
+from bench.__main__ import OPERATIONS, main
+from bench.settings import Settings
+
+TINY = Settings(records=1_000, seconds=0.2, warm_s=0.05, rounds=1, connections=2, in_flight=4, workers=1)
+WITHOUT_NODES = ("storage", "codec", "resolve", "cold")
+FIGURES = {"rate", "cpu_us", "octets_per_record"}
+
+
+def run(operation, tmp_path):
+    report = import_module(f"bench.operations.{OPERATIONS[operation]}").run(TINY)
+    return json.loads(report.write(tmp_path).read_text())
+
+
+def judge(result, operation):
+    assert result["operation"] == operation
+    assert result["settings"]["records"] == 1_000
+    assert {row["kind"] for row in result["rows"]} & {"peer", "limit"}
+    for row in result["rows"]:
+        assert FIGURES & set(row["figures"]), row["name"]
+        assert row["figures"].get("errors", {"max": 0})["max"] == 0, row["name"]
+        for figure in FIGURES & set(row["figures"]):
+            assert row["figures"][figure]["median"] >= 0
+    # Five hundred rows to an answer: on a busy machine none may fall into so short a window.
+    rated = [row for row in result["rows"] if "rate" in row["figures"] and "batch" not in row["name"] + operation]
+    assert all(row["figures"]["rate"]["median"] > 0 for row in rated)
+
+
+@pytest.mark.parametrize("operation", WITHOUT_NODES)
+def test_operation_in_process(operation, tmp_path):
+    judge(run(operation, tmp_path), operation)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("operation", [name for name in OPERATIONS if name not in WITHOUT_NODES])
+def test_operation_with_nodes(operation, tmp_path):
+    judge(run(operation, tmp_path), operation)
+
+
+def test_without_an_operation_all_are_listed():
+    shown = CliRunner().invoke(main, [])
+    assert shown.exit_code == 0
+    for name in OPERATIONS:
+        assert f"\n  {name} " in shown.output
+
+
+def test_an_unknown_operation_is_named():
+    shown = CliRunner().invoke(main, ["grcp-unary"])
+    assert shown.exit_code == 2
+    assert "grcp-unary" in shown.output
+
+
+def test_the_command_writes_result_and_prints_table(tmp_path):
+    arguments = ["codec", "plot", "--records", "1000", "--seconds", "0.05", "--rounds", "1", "--out", str(tmp_path)]
+    shown = CliRunner().invoke(main, arguments)
+    assert shown.exit_code == 0, shown.output
+    assert "| unseal | ours | calls |" in shown.output
+    assert (tmp_path / "codec.json").exists()
+    assert (tmp_path / "codec.svg").exists()
