@@ -44,7 +44,8 @@ class Reflection:
 
     def __init__(self) -> None:
         names = {method.service for method in METHODS.values()}
-        self._services = sorted(names | {CHECK.service, _V1ALPHA})  # a listed service must have a file; v1 has none here
+        # A listed service must have a file, and v1 has none here.
+        self._services = sorted(names | {CHECK.service, _V1ALPHA})
         self._pool = descriptor_pool.Default()
 
     async def info(
