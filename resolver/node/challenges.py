@@ -58,7 +58,8 @@ def fresh_id(worker: int, taken: Callable[[int], bool], randomness: Callable[[in
 class Challenge:
     """A request that waits for its answer.
 
-    ``digest`` are the octets the answer must cover behind the nonce; ``session_id`` is 0 outside a session.
+    ``digest`` are the octets the answer must cover behind the nonce; ``session_id`` is 0 outside a session;
+    ``hides`` says that the request came encrypted.
     """
 
     id: int
@@ -68,6 +69,7 @@ class Challenge:
     session_id: int
     network: Hashable
     deadline_s: float
+    hides: bool = False
 
 
 class Challenges:
@@ -102,7 +104,14 @@ class Challenges:
         return self._octets
 
     def issue(
-        self, request: Message, digest: bytes, network: Hashable, now_s: float, *, session_id: int = 0
+        self,
+        request: Message,
+        digest: bytes,
+        network: Hashable,
+        now_s: float,
+        *,
+        session_id: int = 0,
+        hides: bool = False,
     ) -> Challenge:
         """Keep a request and challenge it; in a session under the session's id, in place of an older one."""
         self._expire(now_s)
@@ -116,7 +125,7 @@ class Challenges:
             self._forget(next(iter(self._waiting)))
         id_ = session_id or fresh_id(self._worker, self._waiting.__contains__, self._randomness)
         nonce = self._randomness(bounds.NONCE_OCTETS)
-        challenge = Challenge(id_, nonce, digest, request, session_id, network, now_s + self._lifetime_s)
+        challenge = Challenge(id_, nonce, digest, request, session_id, network, now_s + self._lifetime_s, hides)
         self._waiting[id_] = challenge
         self._networks.setdefault(network, OrderedDict())[id_] = None
         self._octets += size

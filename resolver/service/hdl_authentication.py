@@ -79,7 +79,12 @@ class HandleAuthentication:
         digest = digest_of(turn.request.header_and_body, version)
         session_id = 0 if turn.session is None else turn.session.id
         issued = self.challenges.issue(
-            turn.request, digest.octets, turn.peer.network, self._now_s(), session_id=session_id
+            turn.request,
+            digest.octets,
+            turn.peer.network,
+            self._now_s(),
+            session_id=session_id,
+            hides=turn.is_encrypted,
         )
         if turn.request.header.op_code == OpCode.LOGIN_ID_SYSTEM:
             turn.peer.login = issued.id
@@ -102,6 +107,7 @@ class HandleAuthentication:
                 ResponseCode.AUTHENTICATION_TIMEOUT, "this challenge is unknown, answered or too old: ask again"
             )
         turn.request = challenge.request
+        turn.is_encrypted = turn.is_encrypted or challenge.hides
         turn.peer.is_proven = True
         identity = await self._identify(turn, answer, challenge.nonce, challenge.digest)
         if challenge.session_id:

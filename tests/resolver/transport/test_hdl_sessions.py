@@ -1,0 +1,166 @@
+"""Sessions over real sockets, two workers side by side: set-up, MACs, replays, encryption, end."""
+
+import pytest
+
+from resolver.handle.value import Permission
+from resolver.wire import requests, signatures
+from resolver.wire.credential import signed_octets
+from resolver.wire.message import request_message
+from tests.resolver.transport.hdl_node import PRIVATE, ClientSession, handle_node, rsa_key, value
+
+CERTIFIED = 0x5800_0000
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    with handle_node(tmp_path_factory.mktemp("sessions"), workers=2) as node:
+        node.store("88.300.1/HIDDEN", value(1, "URL", "http://a"), value(2, "NOTE", "secret", PRIVATE))
+        yield node
+
+
+def create(name):
+    return requests.WithValues(name, (value(1, "URL", "http://example.org/"),))
+
+
+def test_set_up_is_signed_by_the_key_of_the_site(node):
+    session = ClientSession(node.client())
+    found = session.setup
+    covered = signed_octets(found.envelope, found.header_and_body, 0)
+    key = rsa_key("node").public
+    assert found.credential.type == "HS_SIGNED"
+    assert signatures.verify(key, found.credential.algorithm, found.credential.signature, covered)
+    assert found.request_digest is not None
+    assert session.key.cipher == 3
+
+
+@pytest.mark.parametrize("version", [(2, 4), (2, 5), (2, 6), (2, 7), (2, 8), (2, 10), (2, 11)])
+def test_one_challenge_then_macs_alone_in_every_version(node, version):
+    session = ClientSession(node.client(version=version))
+    name = f"88.300.1/SESSION-{version[1]}"
+    made = session.ask(100, create(name), flags=CERTIFIED)
+    assert made.header.response_code == 1
+    assert made.credential.is_mac_of(made.envelope, made.header_and_body, session.key.octets)
+    frame = session.request(101, requests.OfHandle(name), flags=CERTIFIED)
+    gone = session.read(session.client.frames(frame.to_wire())[0])
+    assert gone.header.response_code == 1, "an authenticated session is not challenged again"
+    assert gone.credential.counter > made.credential.counter
+
+
+def test_session_is_good_at_the_other_worker_too(node):
+    session = ClientSession(node.client(0))
+    session.client.port = node.ports[1]
+    assert session.ask(100, create("88.300.1/ELSEWHERE")).header.response_code == 1
+    frame = session.request(101, requests.OfHandle("88.300.1/ELSEWHERE"), encrypts=True)
+    assert session.read(session.client.frames(frame.to_wire())[0]).header.response_code == 1
+
+
+def test_repeated_message_is_rejected(node):
+    session = ClientSession(node.client())
+    assert session.ask(100, create("88.300.1/AGAIN")).header.response_code == 1
+    frame = session.request(101, requests.OfHandle("88.300.1/AGAIN"))
+    assert session.read(session.client.frames(frame.to_wire())[0]).header.response_code == 1
+    assert session.read(session.client.frames(frame.to_wire())[0]).header.response_code == 505
+
+
+def test_message_without_mac_or_with_a_wrong_one(node):
+    session = ClientSession(node.client())
+    plain = session.client.request(101, requests.OfHandle("88.300.1/X"), session_id=session.id)
+    assert session.client.send(plain).header.response_code == 404
+    good = session.request(101, requests.OfHandle("88.300.1/X"))
+    damaged = good.payload[:-1] + bytes((good.payload[-1] ^ 1,))
+    found = session.client.frames(good._replace(payload=damaged).to_wire())[0]
+    assert session.read(found).header.response_code == 502
+
+
+def test_encrypted_request_gets_an_encrypted_answer(node):
+    session = ClientSession(node.client())
+    assert session.ask(100, create("88.300.1/CIPHER"), encrypts=True).header.response_code == 1
+    assert session.was_encrypted
+    assert session.ask(1, requests.Resolution("88.300.1/CIPHER"), flags=0x3900_0000).header.response_code == 1
+    assert session.was_encrypted
+
+
+def test_restricted_values_are_read_in_a_session_and_hidden(node):
+    session = ClientSession(node.client())
+    node.store("88.300.1/HIDDEN", value(1, "URL", "http://a"), value(2, "NOTE", "secret", PRIVATE))
+    found = session.ask(1, requests.Resolution("88.300.1/HIDDEN"), flags=0x1800_0000)
+    assert [(item.index, item.data) for item in found.body.values] == [(1, b"http://a"), (2, b"secret")]
+    assert session.was_encrypted
+    assert not found.body.values[1].permissions & Permission.PUBLIC_READ
+
+
+def test_wrong_answer_leaves_the_session_anonymous(node):
+    session = ClientSession(node.client())
+    found = session.ask(100, create("88.300.1/NO"), key=rsa_key("stranger"))
+    assert found.header.response_code == 403
+    frame = session.request(100, create("88.300.1/NO"))
+    assert session.read(session.client.frames(frame.to_wire())[0]).header.response_code == 402
+
+
+def test_ended_session_is_gone(node):
+    session = ClientSession(node.client())
+    ended = session.ask(401, requests.OfHandle("/"))
+    assert ended.header.response_code == 1
+    frame = session.request(101, requests.OfHandle("88.300.1/X"))
+    assert session.read(session.client.frames(frame.to_wire())[0]).header.response_code == 500
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [(b"no key", 504), (rsa_key("x").public.to_wire(), 504), (b"", 504)],
+)
+def test_bad_exchange_key(node, key, code):
+    setup = requests.SessionSetup(4, 60, "", 0xFFFFFFFF, public_key=key)
+    assert node.client().ask(400, setup).header.response_code == code
+
+
+def test_old_version_without_cipher_is_refused(node):
+    setup = requests.SessionSetup(4, 60, "", 0xFFFFFFFF, public_key=b"")
+    assert node.client(version=(2, 3)).ask(400, setup).header.response_code == 501
+
+
+def test_key_handed_over_encrypted_for_the_client(node):
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    from resolver.wire.sessions import SessionKey
+
+    client = node.client()
+    setup = requests.SessionSetup(1, 60, "", 0xFFFFFFFF, public_key=rsa_key("client").public.to_wire())
+    found = client.ask(400, setup)
+    assert found.header.response_code == 1
+    session = ClientSession(client)
+    session.id = found.envelope.session_id
+    clear = rsa_key("client").to_native().decrypt(found.body.data, padding.PKCS1v15())
+    session.key, session.counter = SessionKey.from_wire(clear), 0
+    assert session.ask(100, create("88.300.1/RSA-1")).header.response_code == 1
+
+
+def test_key_handed_over_encrypted_for_the_server(node):
+    import os
+
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    from resolver.wire.keys import public_key_from_wire
+    from resolver.wire.sessions import SessionKey
+
+    client = node.client()
+    found = client.ask(400, requests.SessionSetup(2, 60, "", 0xFFFFFFFF))
+    key = SessionKey(type(ClientSession(client).key.cipher)(3), os.urandom(16))
+    encrypted = public_key_from_wire(found.body.data).to_native().encrypt(key.to_wire(), padding.PKCS1v15())
+    message = client.request(402, requests.ExchangeKey(encrypted), session_id=found.envelope.session_id)
+    assert client.send(message).header.response_code == 1
+    assert client.send(message).header.response_code == 500, "a key is taken once"
+    session = ClientSession(client)
+    session.id, session.key, session.counter = found.envelope.session_id, key, 0
+    assert session.ask(100, create("88.300.1/RSA-2")).header.response_code == 1
+
+
+def test_answer_with_the_mac_of_another_session_is_no_proof(node):
+    first, second = ClientSession(node.client()), ClientSession(node.client())
+    frame = first.request(101, requests.OfHandle("88.300.1/X"))
+    moved = request_message(
+        frame.envelope._replace(session_id=second.id), frame.header, requests.OfHandle("88.300.1/X")
+    )
+    assert moved.envelope.session_id == second.id
+    stolen = frame._replace(envelope=frame.envelope._replace(session_id=second.id))
+    assert second.read(second.client.frames(stolen.to_wire())[0]).header.response_code == 502
