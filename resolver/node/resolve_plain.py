@@ -33,7 +33,21 @@ def resolve_plain(
     length = len(question) - 2
     if not 0 < length <= _NAME_OCTETS_MAX or question[0] != _NAME_TAG or question[1] != length:
         return None  # other fields, no name, or a long one
-    key = question[2:].upper()
+    return _record(find, reader, served, question[2:].upper())
+
+
+def find_plain(
+    find: Callable[[bytes], bytes | None], reader: Reader, served: ServedPrefixes, name: str
+) -> tuple[str, bytes] | None:
+    """As ``resolve_plain``, for a name of which all public values are wanted. Raises RowCorrupt."""
+    key = name.encode().upper()  # folds ASCII only, as a handle is folded
+    return _record(find, reader, served, key) if len(key) <= _NAME_OCTETS_MAX else None
+
+
+def _record(
+    find: Callable[[bytes], bytes | None], reader: Reader, served: ServedPrefixes, key: bytes
+) -> tuple[str, bytes] | None:
+    """Folded prefix and body under the key of a short name; None when the name or the record is not plain."""
     prefix, _, suffix = key.partition(b"/")
     if not prefix or not suffix or not key.isascii():
         return None

@@ -235,7 +235,9 @@ class Calls(Endings):
         calls, questions = iter(ready), iter(asked)
         try:
             with core.burst(), core.reading() as reader:
-                self._answer_each(calls, questions, now_s, PlainBurst(core, reader))
+                plain = PlainBurst(core, self.shared.service.resolution, reader)
+                self._answer_each(calls, questions, now_s, plain)
+            plain.count(self.source)
         except ResolverError:
             self._answer_each(calls, questions, now_s, None)  # no read transaction to be had: each call says so
         finally:
@@ -266,7 +268,7 @@ class Calls(Endings):
                     continue
             try:
                 call = anonymous if anonymous is not None and ticket.anonymous else self.call_of(ticket)
-                response = plain.resolve(call, message) if plain is not None and mount.plain else None  # type: ignore[arg-type]
+                response = mount.plain(plain, call, message) if mount.plain and plain else None  # type: ignore[arg-type]
                 if response is None:
                     response = mount.handler(call, parse(mount.method, message))  # type: ignore[arg-type]
                     if type(response) is not bytes:

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resolver import limits
 from resolver.errors import CredentialInvalid, MessageTooLarge
-from resolver.methods import RESOLVE, STREAM_RESOLVE, Shape
+from resolver.methods import BATCH_RESOLVE, RESOLVE, STREAM_RESOLVE, Shape
+from resolver.service.plain import PlainBurst
 from resolver.transport import grpc_frames as frames
 from resolver.transport.requests import credential_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from google.protobuf.message import Message
 
     from resolver.methods import Method
-    from resolver.service import Credential
+    from resolver.service import Call, Credential
     from resolver.transport.table import Entry
 
 
@@ -41,8 +44,14 @@ class Mount(NamedTuple):
     handler: Any
     lane: Lane
     open: bool
-    plain: bool = False
-    """Whether plain questions have a shorter way to their answers, ``service.plain``."""
+    plain: Callable[[PlainBurst, Call, bytes], bytes | None] | None = None
+    """The shorter way of plain questions to their answers."""
+
+
+_PLAIN: dict[Method[Message, Message], Callable[[PlainBurst, Call, bytes], bytes | None]] = {
+    RESOLVE: PlainBurst.resolve,
+    BATCH_RESOLVE: PlainBurst.batch_resolve,
+}
 
 
 class Ticket(NamedTuple):
@@ -69,7 +78,7 @@ class Refusal(NamedTuple):
 def mounts_of(table: dict[str, Entry]) -> dict[bytes, Mount]:
     """The common table by path in octets."""
     return {
-        path.encode(): Mount(entry.method, entry.handler, _lane(entry), entry.open, entry.method is RESOLVE)
+        path.encode(): Mount(entry.method, entry.handler, _lane(entry), entry.open, _PLAIN.get(entry.method))
         for path, entry in table.items()
     }
 

@@ -46,6 +46,28 @@ CASES = {
         [resolution_pb2.ResolveRequest(name=f"{PREFIX_A}/mixed", include_restricted=True)],
     ),
     "batch": ("", methods.BATCH_RESOLVE, [resolution_pb2.BatchResolveRequest(names=[NAME, "x", f"{PREFIX_A}/no"])]),
+    "batch of all sorts": (
+        "",
+        methods.BATCH_RESOLVE,
+        [
+            resolution_pb2.BatchResolveRequest(
+                names=[
+                    NAME,
+                    f"{PREFIX_A}/{LONG}",
+                    "no/x",
+                    f"{PREFIX_A}/产品",
+                    "",
+                    NAME.upper(),
+                    PREFIX_A,
+                    f"{PREFIX_A}/",
+                ]
+                + [f"{PREFIX_A}/mixed", f"{PREFIX_A}/\u0131", f"{PREFIX_A}/\u017f", NAME]
+            )
+        ],
+    ),
+    "batch garbage": ("", methods.BATCH_RESOLVE, [b"\xff\xff"]),
+    "batch of nothing": ("", methods.BATCH_RESOLVE, [b""]),
+    "batch types": ("", methods.BATCH_RESOLVE, [resolution_pb2.BatchResolveRequest(names=[NAME], types=["EMAIL"])]),
     "batch too many": ("", methods.BATCH_RESOLVE, [resolution_pb2.BatchResolveRequest(names=[NAME] * 1001)]),
     "stream": ("", methods.STREAM_RESOLVE, [resolution_pb2.StreamResolveRequest(tag=7, name=NAME)]),
     "stream miss": ("", methods.STREAM_RESOLVE, [resolution_pb2.StreamResolveRequest(tag=7, name="nobody/x")]),
