@@ -9,6 +9,7 @@ connections. A message that is too large is refused at its envelope.
 from __future__ import annotations
 
 import asyncio
+from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from resolver.service.core import Core
     from resolver.service.handle_protocol import HandleProtocol
     from resolver.transport.hdl_relay import Relay
-    from resolver.wire.envelope import Envelope
     from resolver.wire.message import Frame
 
 _log = structlog.get_logger("handle")
@@ -54,6 +54,17 @@ _NEVER = float("inf")
 _SERVER_ERROR = "Server error processing request, see server logs"
 
 
+class _Part(Enum):
+    """What of a message is under way."""
+
+    NOTHING = "nothing"
+    HEADER = "header"
+    BODY = "body"
+
+
+_TIMEOUTS_S = {_Part.HEADER: HEADER_TIMEOUT_S, _Part.BODY: BODY_TIMEOUT_S}
+
+
 class _Connection(asyncio.Protocol):
     """One client."""
 
@@ -68,8 +79,7 @@ class _Connection(asyncio.Protocol):
         self._ended = False
         self.deadline_s = door.now_s() + HEADER_TIMEOUT_S
         self._write_deadline_s = _NEVER
-        self._message_began = False
-        self._pending_body: Envelope | None = None
+        self._part = _Part.NOTHING
         self._is_half_closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -135,18 +145,15 @@ class _Connection(asyncio.Protocol):
 
     def _set_deadline(self, *, completed: bool) -> None:
         """Give the message under way, or the silence between messages, its time; trickling octets win none."""
-        now_s = self._door.now_s()
         if not self._stream.pending_octets:
-            self._message_began = False
-            self.deadline_s = now_s + self._door.idle_s
+            part = _Part.NOTHING
         elif self._stream.pending_envelope is None:
-            if completed or not self._message_began:
-                self.deadline_s = now_s + HEADER_TIMEOUT_S
-            self._message_began = True
-        elif self._pending_body is not self._stream.pending_envelope:
-            self._pending_body = self._stream.pending_envelope
-            self.deadline_s = now_s + BODY_TIMEOUT_S
-            self._message_began = True
+            part = _Part.HEADER
+        else:
+            part = _Part.BODY
+        if completed or part is not self._part or part is _Part.NOTHING:
+            self._part = part
+            self.deadline_s = self._door.now_s() + (_TIMEOUTS_S.get(part) or self._door.idle_s)
 
     async def _respond(self, frame: Frame) -> None:
         try:

@@ -1,0 +1,293 @@
+"""The doors themselves: pipelining, half-closed clients, slow and greedy ones, and what UDP gives to strangers."""
+
+import random
+import socket
+import threading
+import time
+
+import pytest
+
+from resolver.transport.hdl_rate import AnswerRate, Pace
+from resolver.wire import requests
+from resolver.wire.datagrams import split
+from resolver.wire.envelope import Envelope
+from resolver.wire.message import Frame, Message
+from tests.resolver.transport.hdl_node import HSJ_PUBLIC, SECRET, handle_node, read_frame, value
+from tests.support.clock import FakeClock
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    with handle_node(tmp_path_factory.mktemp("doors")) as node:
+        for size in (10, 60, 150, 400, 900, 5_000, 60_000):
+            node.store(f"88.300.1/S-{size}", value(1, "URL", "x" * size))
+        yield node
+
+
+def question(node, name, **options):
+    return node.client().request(1, requests.Resolution(name), flags=HSJ_PUBLIC, **options)
+
+
+def test_many_requests_on_one_connection_are_all_answered(node):
+    client = node.client(keep=True)
+    wanted = {}
+    octets = b""
+    for number in range(200):
+        if number % 7:
+            message = client.request(
+                1, requests.Resolution(f"88.300.1/S-{(10, 60, 150)[number % 3]}"), flags=HSJ_PUBLIC
+            )
+        else:
+            message = client.request(2, requests.OfHandle("/"))
+        wanted[message.envelope.request_id] = message.header.op_code
+        octets += message.to_wire()
+    connection = client.connection()
+    connection.sendall(octets)
+    found = [Message.from_frame(read_frame(connection)) for _ in wanted]
+    assert {answer.envelope.request_id: answer.header.op_code for answer in found} == wanted
+    client.close()
+
+
+def test_octet_by_octet_with_the_next_request_behind(node):
+    message = question(node, "88.300.1/S-10").to_wire()
+    with socket.create_connection(("127.0.0.1", node.port), timeout=5) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for octet in message:
+            connection.sendall(bytes((octet,)))
+        connection.sendall(message + message[:7])
+        assert read_frame(connection).header.response_code == 1
+        assert read_frame(connection).header.response_code == 1
+        connection.sendall(message[7:])
+        assert read_frame(connection).header.response_code == 1
+
+
+def test_client_that_closes_its_half_gets_its_answer_and_the_end(node):
+    for message in (question(node, "88.300.1/S-10"), node.client().request(2, requests.OfHandle("/"))):
+        with socket.create_connection(("127.0.0.1", node.port), timeout=5) as connection:
+            connection.sendall(message.to_wire())
+            connection.shutdown(socket.SHUT_WR)
+            assert read_frame(connection).header.response_code == 1
+            assert connection.recv(1) == b""
+
+
+def test_large_record_over_tcp(node):
+    found = node.client().send(question(node, "88.300.1/S-60000"))
+    assert len(found.body.values[0].data) == 60_000
+
+
+def test_message_that_is_too_large_is_refused_at_its_envelope(node):
+    envelope = question(node, "88.300.1/S-10").envelope._replace(message_octets=300_000)
+    with socket.create_connection(("127.0.0.1", node.port), timeout=5) as connection:
+        connection.sendall(envelope.to_wire())
+        answer = read_frame(connection)
+        assert answer.header.response_code == 2
+        assert answer.envelope.request_id == envelope.request_id
+        assert connection.recv(1) == b""
+
+
+def test_answers_are_not_answered(node):
+    message = question(node, "88.300.1/S-10")
+    header = message.header._replace(response_code=1)
+    answer = header.to_wire() + message.header_and_body[24:] + bytes(4)
+    octets = Frame(message.envelope, answer).to_wire()
+    with socket.create_connection(("127.0.0.1", node.port), timeout=5) as connection:
+        connection.sendall(octets + message.to_wire())
+        assert read_frame(connection).envelope.request_id == message.envelope.request_id
+        connection.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+    with udp(node) as client:
+        client.send(octets)
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.recv(600)
+
+
+def udp(node):
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.settimeout(3)
+    client.connect(("127.0.0.1", node.port))
+    return client
+
+
+@pytest.mark.parametrize("size", [10, 60, 150, 400, 900, 5_000, 60_000])
+@pytest.mark.parametrize("flags", [HSJ_PUBLIC, HSJ_PUBLIC | 0x4000_0000, HSJ_PUBLIC | 0x0080_0000])
+def test_nobody_gets_over_three_times_what_was_sent(node, size, flags):
+    octets = node.client().request(1, requests.Resolution(f"88.300.1/S-{size}"), flags=flags).to_wire()
+    with udp(node) as client:
+        client.send(octets)
+        packets = [client.recv(4_096)]
+        client.settimeout(0.05)
+        while True:
+            try:
+                packets.append(client.recv(4_096))
+            except TimeoutError:
+                break
+    assert sum(map(len, packets)) <= 3 * len(octets)
+    code = Message.from_wire(packets[0]).header.response_code if len(packets) == 1 else 1
+    assert code == (1 if size == 10 and not flags & 0x4000_0000 else code)
+    assert code in {1, 2}
+
+
+def test_a_small_answer_comes_over_udp(node):
+    with udp(node) as client:
+        client.send(question(node, "88.300.1/S-10").to_wire())
+        assert Message.from_wire(client.recv(600)).body.values[0].data == b"x" * 10
+
+
+def test_proven_source_gets_its_answer_in_packets(node):
+    """The answer to a challenge shows that the sender receives at its address."""
+    node.store("88.300.1/PROVEN", value(1, "URL", "y" * 2_000), value(2, "N", b"s", 12))
+    client = node.client()
+    with udp(node) as connection:
+        request = client.request(1, requests.Resolution("88.300.1/PROVEN"), flags=0x1800_0000)
+        connection.send(request.to_wire())
+        challenge = Message.from_wire(connection.recv(600))
+        assert challenge.header.response_code == 402
+        answer = client.answer_to(challenge, request, "301:0.NA/88.300", SECRET)
+        for packet in split(answer.to_frame(), is_request=True):
+            connection.send(packet)
+        first = connection.recv(600)
+        whole = Envelope.from_wire(first).message_octets
+        payload = first[20:]
+        while len(payload) < whole:
+            payload += connection.recv(600)[20:]
+    assert Message.from_frame(Frame(Envelope.from_wire(first), payload)).header.response_code in {1, 400}
+
+
+@pytest.mark.parametrize("op_code", [100, 101, 102, 103, 104, 105, 300, 301, 302, 2001])
+def test_udp_takes_no_administration(node, op_code):
+    body = requests.BODIES[op_code]
+    given = {
+        requests.WithValues: requests.WithValues("88.300.1/U", ()),
+        requests.RemoveValues: requests.RemoveValues("88.300.1/U", (1,)),
+        requests.Login: requests.Login("0.NA/88.300", 300),
+    }.get(body, requests.OfHandle("0.NA/88.300"))
+    with udp(node) as client:
+        client.send(node.client().request(op_code, given).to_wire())
+        assert Message.from_wire(client.recv(600)).header.response_code == 4
+
+
+def test_rate_of_a_network_is_bounded_and_others_are_not_touched():
+    rate = AnswerRate(200, random.Random(1).randbytes, buckets=1 << 12)
+    paces = [rate.take("192.0.2", 1.0) for _ in range(1_000)]
+    assert paces.count(Pace.ANSWER) == 200
+    assert abs(paces.count(Pace.SLIP) - paces.count(Pace.NOTHING)) <= 1
+    assert rate.take("198.51.100", 1.0) is Pace.ANSWER
+    assert rate.take("192.0.2", 2.0) is Pace.ANSWER
+    assert all(rate.take("127.0.0", 1.0) is Pace.ANSWER for _ in range(1_000)), "loopback cannot be forged"
+
+
+def test_slow_clients_are_closed_and_honest_ones_are_not(tmp_path):
+    clock = FakeClock()
+    with handle_node(tmp_path, clock=clock, idle_s=600.0) as node:
+        node.store("88.300.1/X", value(1, "URL", "x"))
+        message = question(node, "88.300.1/X").to_wire()
+        silent = socket.create_connection(("127.0.0.1", node.port), timeout=5)
+        in_header = socket.create_connection(("127.0.0.1", node.port), timeout=5)
+        in_header.sendall(message[:10])
+        in_body = socket.create_connection(("127.0.0.1", node.port), timeout=5)
+        in_body.sendall(message[:30])
+        honest = node.client(keep=True)
+        assert honest.send(question(node, "88.300.1/X")).header.response_code == 1
+        time.sleep(0.1)
+        clock.advance(4)
+        in_header.sendall(message[10:11])
+        in_body.sendall(message[30:31])
+        time.sleep(0.1)
+        clock.advance(2)
+        assert closed(silent)
+        assert closed(in_header), "trickling octets win no time"
+        in_body.sendall(message[31:32])
+        clock.advance(5)
+        assert closed(in_body)
+        assert honest.send(question(node, "88.300.1/X")).header.response_code == 1
+        clock.advance(601)
+        assert closed(honest.connection())
+        honest.close()
+
+
+def closed(connection):
+    """Whether the node closes within two rounds of its timer."""
+    connection.settimeout(2.5)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+    finally:
+        connection.close()
+
+
+def test_idle_and_trickling_connections_do_not_delay_the_others(node):
+    idle = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(300)]
+    message = question(node, "88.300.1/S-10").to_wire()
+    stop = threading.Event()
+
+    def trickle():
+        position = 0
+        while not stop.wait(0.02):
+            for connection in idle[:100]:
+                try:
+                    connection.send(message[position % 20 : position % 20 + 1])
+                except OSError:
+                    continue
+            position += 1
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        client, took = node.client(keep=True), []
+        for _ in range(200):
+            began = time.perf_counter()
+            assert client.send(question(node, "88.300.1/S-10")).header.response_code == 1
+            took.append(time.perf_counter() - began)
+        client.close()
+    finally:
+        stop.set()
+        thread.join()
+        for connection in idle:
+            connection.close()
+    assert sorted(took)[-10] < 0.25
+
+
+def test_damaged_requests_never_end_the_door(node):
+    """Every octet of several requests is damaged; the door answers or closes, and goes on."""
+    seeded = random.Random(7)
+    client = node.client()
+    samples = [
+        client.request(1, requests.Resolution("88.300.1/S-10", (1,), ("URL",)), flags=HSJ_PUBLIC),
+        client.request(100, requests.WithValues("88.300.1/Z", (value(1, "URL", "x"),))),
+        client.request(200, requests.ChallengeAnswer("HS_SECKEY", "0.NA/88.300", 301, b"\x02" + bytes(20))),
+        client.request(201, requests.VerifyAnswer("0.NA/88.300", 301, b"n", _digest(), b"\x02" + bytes(20))),
+        client.request(400, requests.SessionSetup(4, 60, "", 1, public_key=b"x" * 40)),
+        client.request(2001, requests.Login("0.NA/88.300", 300)),
+    ]
+    with udp(node) as connection:
+        connection.setblocking(False)
+        for sample in samples:
+            octets = sample.to_wire()
+            for position in range(len(octets)):
+                damaged = bytearray(octets)
+                damaged[position] ^= 1 << seeded.randrange(8)
+                connection.send(
+                    bytes(damaged[: seeded.randrange(1, len(damaged) + 1)] if position % 3 == 0 else damaged)
+                )
+    for sample in samples:
+        octets = sample.to_wire()
+        for position in range(20, len(octets), 3):
+            damaged = bytearray(octets)
+            damaged[position] ^= 1 << seeded.randrange(8)
+            with socket.create_connection(("127.0.0.1", node.port), timeout=5) as connection:
+                connection.sendall(bytes(damaged))
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65_536):
+                    pass
+    assert node.client().send(question(node, "88.300.1/S-10")).header.response_code == 1
+
+
+def _digest():
+    from resolver.wire.digests import HashCode, RequestDigest
+
+    return RequestDigest(HashCode.SHA1, b"d" * 20)
