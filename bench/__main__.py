@@ -30,6 +30,14 @@ OPERATIONS = {
 }
 """Operation and the module that measures it, in the order of ``all``."""
 
+EXTRAS = {
+    "all": "Every operation with the quick profile, the goals and the plots.",
+    "table": "The tables of the results, printed again.",
+    "goals": "The ratios of the results that have a goal.",
+    "plot": "The results as SVG, beside them.",
+}
+"""What can be asked for beside operations."""
+
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -38,18 +46,14 @@ def _listing() -> str:
     for name, module in OPERATIONS.items():
         what = (import_module(f"bench.operations.{module}").run.__doc__ or "").partition("\n")[0]
         lines.append(f"  {name:15s} {what}")
-    lines += [
-        "  all             every operation, quick profile",
-        "  table           print the tables of the results again",
-    ]
-    lines += ["  plot            draw the results as SVG"]
+    lines += [f"  {name:15s} {what}" for name, what in EXTRAS.items()]
     return "\n".join(lines)
 
 
 @click.command()
 @click.argument("operations", nargs=-1)
 @click.option("--records", type=click.IntRange(1_000), help="Records in the store; 1,000,000, with all 100,000.")
-@click.option("--seconds", type=click.FloatRange(0.05), help="Seconds of one measurement; 2, with all 1.")
+@click.option("--seconds", type=click.FloatRange(0.05), help="Seconds of one measurement; 2, with all 0.5.")
 @click.option("--rounds", type=click.IntRange(1), help="Rounds; 3.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes of the contenders with N workers; 2.")
 @click.option("--seed", type=int, help="Seed of names and orders; 1.")
@@ -59,7 +63,7 @@ def main(operations: tuple[str, ...], out: Path, **given: float | None) -> None:
     if not operations:
         click.echo(click.get_current_context().get_help() + "\n" + _listing())
         return
-    unknown = [name for name in operations if name not in {*OPERATIONS, "all", "table", "plot"}]
+    unknown = [name for name in operations if name not in {*OPERATIONS, *EXTRAS}]
     if unknown:
         raise click.UsageError(f"there is no operation {', '.join(unknown)}: python -m bench lists them")
     settings = replace(
@@ -68,10 +72,17 @@ def main(operations: tuple[str, ...], out: Path, **given: float | None) -> None:
     )
     chosen = list(OPERATIONS) if "all" in operations else [name for name in operations if name in OPERATIONS]
     failed = [name for name in chosen if not _measure(name, settings, out)]
+    results = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in (out / f"{name}.json" for name in OPERATIONS)
+        if path.exists()
+    ]
     if "table" in operations:
-        for path in sorted(out.glob("*.json")):
-            click.echo(table.to_markdown(json.loads(path.read_text(encoding="utf-8"))))
-    if "plot" in operations or "all" in operations:
+        for result in results:
+            click.echo(table.to_markdown(result))
+    if {"goals", "all"} & {*operations}:
+        click.echo(table.goals(results))
+    if {"plot", "all"} & {*operations}:
         for path in plot.draw_all(out):
             say(f"wrote {path.name}")
     if failed:

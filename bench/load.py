@@ -3,7 +3,9 @@
 Why not h2load: it posts one body for ever, so every request asks for the one key that is in every cache. This
 generator walks answers frame by frame in about a microsecond of Python, so one process outruns the servers
 measured here; it runs in a process of its own, and its CPU is reported beside the server's. An answer counts as an
-error when it has no DATA (a gRPC error is Trailers-Only), when the stream is reset, or when it never comes.
+error when it has no DATA (a gRPC error is Trailers-Only), when the stream is reset, or when it never comes; rates are
+of good answers. The official client sends a stream again that was refused (REFUSED_STREAM), this one counts it as an
+error: grpcio's server does that to writes, because it keeps finished streams for a while and has a limit of streams.
 
 Open loop: request i is due at t0 + i/rate and its latency runs from then, whether it could be sent or not. The
 generator looks at the clock every tenth of a millisecond, which is the resolution of its latencies.
@@ -150,8 +152,9 @@ class Generator:
         self._drain(by_number)
         done, sent = self._done(), sum(wire.sent - 1 for wire in self._wires)
         errors = sent - done + sum(wire.done - wire.opened + wire.failed for wire in self._wires)
+        good = done - max(0, errors - (sent - done))
         figures = {
-            "rate": counted / measured_s,
+            "rate": counted / measured_s * good / max(1, done),
             "operations": float(done),
             "errors": float(errors),
             "answer_octets": sum(wire.octets for wire in self._wires) / max(1, done),

@@ -27,5 +27,5 @@ class Settings:
     """Worker processes of the contenders with N workers."""
 
 
-QUICK = Settings(records=100_000, seconds=1.0, warm_s=0.3)
+QUICK = Settings(records=100_000, seconds=0.5, warm_s=0.2)
 """The profile of ``make bench``: all operations in a few minutes."""

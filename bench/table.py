@@ -21,6 +21,10 @@ COLUMNS = {
 """Figures in the order of their columns; what a result does not have is left out."""
 
 
+VERDICTS = {"aim": "aim reached", "must": "must reached", "missed": "**missed**"}
+"""Words for the verdict of a ratio with a goal."""
+
+
 def to_markdown(result: dict[str, Any]) -> str:
     """Rows, ratios and notes of a result."""
     names = [name for name in COLUMNS if any(name in row["figures"] for row in result["rows"])]
@@ -58,3 +62,23 @@ def _cell(name: str, figure: dict[str, float] | None) -> str:
     if name == "rate":
         return f"**{figure['median']:,.0f}** [{figure['min']:,.0f}–{figure['max']:,.0f}]"
     return f"{figure['median']:,.3g}"
+
+
+def goals(results: list[dict[str, Any]]) -> str:
+    """Every ratio that has a goal, over all results."""
+    lines = [
+        "| what | must | aim | measured, median [range of rounds] | | load | result |",
+        "|---|---:|---:|---|---|---:|---|",
+    ]
+    for result in results:
+        load = max(result["load_average"].values())
+        for ratio in result["ratios"]:
+            if "must" not in ratio:
+                continue
+            name = result["operation"]
+            lines.append(
+                f"| {ratio['what']} | {ratio['must']:g} × | {ratio['aim']:g} × | **{ratio['median']:.3g} ×** "
+                f"[{ratio['min']:.3g}–{ratio['max']:.3g}] | {VERDICTS[ratio['verdict']]} | {load:g} | "
+                f"[{name}](results/{name}.json) |"
+            )
+    return "\n".join(lines) + "\n"

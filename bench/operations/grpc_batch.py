@@ -65,7 +65,9 @@ def run(settings: Settings) -> Report:
                 report.add(redis_name, "peer", "names", **found)
     for workers, goal in ((1, None), (settings.workers, Goal(1.0, 1.5))):
         top = f"{nodes.label('h2', workers)}, 1,000 names"
-        report.ratio(f"batches of 1,000, {workers} workers ÷ redis pipeline 100", top, redis_name, goal=goal)
+        report.ratio(f"batches of 1,000, workers: {workers} ÷ redis pipeline 100", top, redis_name, goal=goal)
+        cost = f"CPU per name, redis ÷ batches of 1,000, workers: {workers}"
+        report.ratio(cost, top, redis_name, figure="cpu_us", inverse=True)
     report.ratio(
         "batches of 1,000, 1 worker ÷ grpcio back end",
         f"{nodes.label('h2', 1)}, 1,000 names",

@@ -64,6 +64,8 @@ def test_the_result_says_where_it_was_measured(report, tmp_path):
 
 def test_the_table_shows_every_row_and_ratio(report, tmp_path):
     report.ratio("ours ÷ theirs", "ours", "theirs <x>", goal=Goal(1.0, 9.0))
+    result = report.to_json()
+    assert "| ours ÷ theirs | 1 × | 9 × | **2 ×** [1–3] | must reached |" in table.goals([result])
     report.note("redis is not installed\n")
     shown = table.to_markdown(json.loads(report.write(tmp_path).read_text()))
     assert "| ours | ours | requests | **100** [80–300] |" in shown
