@@ -194,7 +194,7 @@ def test_killed_worker_is_replaced(node):
     os.kill(victim, signal.SIGKILL)
     wait_for(lambda: len(node.workers() - {victim}) == 2 and node.ready_workers())
     assert len(node.workers() & before) == 1
-    assert "idis_worker_restarts_total 1.0" in node.get("/metrics")[1]
+    wait_for(lambda: "idis_worker_restarts_total 1.0" in node.get("/metrics")[1])
     with channel_to(node) as channel:
         assert resolve(channel, NAME).version
 
