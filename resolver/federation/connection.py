@@ -1,0 +1,139 @@
+"""One TCP connection to a Handle server: requests go out as they come, answers are matched by their request id.
+
+Servers that close after one answer are met by connecting again. Answers of several messages are collected up to a
+bound. Encryption, MACs and signatures are the client's business; frames pass here as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from resolver.errors import Meaning, Overloaded, Unavailable, WireError
+from resolver.handle.codes import ResponseCode
+from resolver.wire import bounds
+from resolver.wire.header import OpFlag
+from resolver.wire.stream import FrameStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resolver.wire.message import Frame
+
+READ_OCTETS = 64 << 10
+"""Octets read from the connection at one time."""
+
+MESSAGES_MAX = 100_000
+"""Messages of one answer: a list of five million handles."""
+
+
+class ServerUnreachable(Unavailable):
+    """The other server cannot be reached or has not answered in time; the same request may succeed later."""
+
+    @property
+    def meaning(self) -> Meaning:
+        """Unavailable, at every door."""
+        return Meaning(14, ResponseCode.SERVER_BUSY, 503, -4)
+
+
+class _Waiting:
+    """A request that waits for its answer."""
+
+    __slots__ = ("frames", "future", "is_last")
+
+    def __init__(self, future: asyncio.Future[list[Frame]], is_last: Callable[[Frame], bool]) -> None:
+        self.future = future
+        self.frames: list[Frame] = []
+        self.is_last = is_last
+
+
+def has_no_more(frame: Frame) -> bool:
+    """Whether a message in clear is the last of its answer."""
+    return not frame.header.flags & OpFlag.CONTINUOUS.value
+
+
+class HandleConnection:
+    """A connection that is made when it is needed. ``close`` it at the end."""
+
+    def __init__(self, host: str, port: int, *, timeout_s: float) -> None:
+        self._host = host
+        self._port = port
+        self._timeout_s = timeout_s
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._waiting: dict[int, _Waiting] = {}
+        self._connecting = asyncio.Lock()
+
+    async def ask(self, frame: Frame, is_last: Callable[[Frame], bool] = has_no_more) -> list[Frame]:
+        """The messages of the answer to a request, whose id must not be in use. Raises ServerUnreachable."""
+        request_id = frame.envelope.request_id
+        if request_id in self._waiting:
+            raise Overloaded(f"request id {request_id} waits for an answer already: choose another")
+        waiting = _Waiting(asyncio.get_running_loop().create_future(), is_last)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                writer = await self._connected()
+                self._waiting[request_id] = waiting
+                writer.write(frame.to_wire())
+                await writer.drain()
+                return await waiting.future
+        except TimeoutError:
+            raise ServerUnreachable(
+                f"{self._host}:{self._port} has not answered within {self._timeout_s} s", retry_after_s=1.0
+            ) from None
+        except OSError as error:
+            raise ServerUnreachable(
+                f"{self._host}:{self._port} cannot be reached: {error}", retry_after_s=1.0
+            ) from error
+        finally:
+            self._waiting.pop(request_id, None)
+
+    async def _connected(self) -> asyncio.StreamWriter:
+        async with self._connecting:
+            if self._writer is None or self._writer.is_closing():
+                reader, self._writer = await asyncio.open_connection(self._host, self._port)
+                self._reading = asyncio.create_task(self._read(reader, self._writer))
+            return self._writer
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hand out answers until the server closes; what waits then will not be answered."""
+        stream = FrameStream(bounds.ANSWER_OCTETS_MAX)
+        why = "the server has closed the connection"
+        try:
+            while octets := await reader.read(READ_OCTETS):
+                for frame in stream.receive_data(octets):
+                    self._hand_out(frame)
+        except (OSError, WireError) as error:
+            why = str(error)
+        finally:
+            writer.close()
+            if self._writer is writer:
+                self._writer = None
+                for waiting in self._waiting.values():
+                    if not waiting.future.done():
+                        waiting.future.set_exception(ConnectionResetError(why))
+
+    def _hand_out(self, frame: Frame) -> None:
+        """Give a message to the request it answers; one that nobody waits for is dropped."""
+        waiting = self._waiting.get(frame.envelope.request_id)
+        if waiting is None or waiting.future.done():
+            return
+        waiting.frames.append(frame)
+        try:
+            done = waiting.is_last(frame)
+        except WireError as error:
+            waiting.future.set_exception(error)
+            return
+        if done or len(waiting.frames) >= MESSAGES_MAX:
+            waiting.future.set_result(waiting.frames)
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._writer is not None:
+            self._writer.close()
+            with suppress(OSError):
+                await self._writer.wait_closed()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
