@@ -112,8 +112,8 @@ class _Connection(asyncio.Protocol):
         if not self._stream.pending_octets and len(data) == ENVELOPE_OCTETS + int.from_bytes(data[16:20], "big"):
             answer = self._door.protocol.at_once(data, self._peer.source)
             if answer is not None:
-                self._transport.write(answer)
                 self.deadline_s = self._door.now_s() + self._door.idle_s
+                self._transport.write(answer)
                 return
         try:
             frames = self._stream.receive_data(data)
