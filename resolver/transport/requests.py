@@ -21,19 +21,26 @@ _TOKEN_LENGTH_MAX = 512
 
 
 def parse(method: Method[Message, Message], octets: bytes) -> Message:
-    """The request message in some octets. Raises MessageTooLarge or MalformedMessage."""
+    """The request message in some octets. Raises MessageTooLarge or MalformedMessage.
+
+    Fields that this version does not know are dropped from what writes: stored, they would be served to everybody, and
+    a later version that knows them would take them for checked.
+    """
     if len(octets) > method.octets_max:
         raise MessageTooLarge(
             f"the request has {len(octets)} octets; {method.name} takes at most {method.octets_max}: send less at a "
             "time"
         )
     try:
-        return method.request.FromString(octets)
+        request = method.request.FromString(octets)
     except DecodeError:
         raise MalformedMessage(
             f"the request is not a {method.request.DESCRIPTOR.full_name}: its octets are no such message, or a text "
             "field is not valid UTF-8"
         ) from None
+    if method.writes:
+        request.DiscardUnknownFields()
+    return request
 
 
 def credential_of(metadata: Iterable[tuple[str, str | bytes]]) -> Credential | None:
