@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DATA ?= data
+INPUTS ?= 20000
 PROTOS := $(wildcard proto/resolver/v1/*.proto)
 HWDATA := /usr/share/hwdata
 
@@ -61,6 +62,14 @@ bench: $(VENV)/.dev ## measure; see bench/README.md
 
 soak: $(VENV)/.dev ## the long tests: minutes of crashes and load
 	@$(BIN)/python -m pytest -m slow -s
+
+# atheris is installed only for this; INPUTS=1000000 for the long form.
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[all,dev,fuzz]'
+	@touch $@
+
+fuzz: $(VENV)/.fuzz ## coverage-guided fuzzing of all decoders; INPUTS=1000000 for the long form, TARGETS=... for some
+	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS) $(TARGETS)
 
 proto: $(VENV)/.dev ## generate resolver/v1 from proto/
 	@$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
