@@ -70,6 +70,7 @@ MEANINGS: dict[str, Meaning] = {
     "PERMISSION_DENIED": Meaning(7, 401, 403, -3),
     "QUOTA_EXHAUSTED": Meaning(8, 604, 429, -2),
     "ANSWER_TOO_LARGE": Meaning(8, 2, 413, -2),
+    "RECURSION_LIMIT": Meaning(9, 6, 422, -2),
     "NOT_IMPLEMENTED": Meaning(12, 5, 501, -2),
     # Unavailable
     "STORAGE_FULL": Meaning(8, 3, 507, -4),
@@ -78,6 +79,7 @@ MEANINGS: dict[str, Meaning] = {
     "OVERLOADED": Meaning(14, 3, 503, -4),
     "SHUTTING_DOWN": Meaning(14, 3, 503, -4),
     "WATCH_TOO_SLOW": Meaning(8, 3, 503, -4),
+    "UPSTREAM_FAILED": Meaning(14, 2, 504, -4),
     "INTERNAL": Meaning(13, 2, 500, -4),
 }
 
@@ -295,6 +297,12 @@ class AnswerTooLarge(Refused):
     reason = "ANSWER_TOO_LARGE"
 
 
+class RecursionLimit(Refused):
+    """The search for an answer went round in a circle, or needs more steps than one question may cost."""
+
+    reason = "RECURSION_LIMIT"
+
+
 class NotImplementedYet(Refused):
     """The node has no such operation."""
 
@@ -335,6 +343,12 @@ class WatchTooSlow(Unavailable):
     """The reader of a stream does not take what it asked for."""
 
     reason = "WATCH_TOO_SLOW"
+
+
+class UpstreamFailed(Unavailable):
+    """The node that has the answer cannot be reached, or does not give one that can be believed."""
+
+    reason = "UPSTREAM_FAILED"
 
 
 class InternalError(Unavailable):

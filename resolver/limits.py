@@ -110,3 +110,67 @@ SOURCES_PER_DAY_MAX = 10_000
 
 DESCRIPTION_OCTETS_MAX = 1_024
 """Octets of a free description (orgDesc of the national enterprise record)."""
+
+# Asking other nodes. One question may cause only so much work, whatever strangers write into their records: the lesson
+# of the NXNS attack on DNS, where one query made a resolver send hundreds.
+
+REFERRALS_MAX = 10
+"""Referrals followed for one question: the recursion limit of the reference server."""
+
+ALIASES_MAX = 8
+"""HS_ALIAS values followed for one question; chains of more than two are unknown in practice."""
+
+SITES_MAX = 13
+"""Sites considered for one delegation: what BIND 9 looks at of a delegation since the NXNS attack."""
+
+UPSTREAM_MESSAGES_MAX = 20
+"""Messages sent to other nodes for one question, all its detours included."""
+
+UPSTREAM_SECONDS_MAX = 5.0
+"""Seconds for one question, all its detours included; clients of the Handle System give up soon after."""
+
+UPSTREAM_ASK_SECONDS_MAX = 2.0
+"""Seconds that one server gets for one answer, so that another one can still be asked."""
+
+UPSTREAM_OCTETS_MAX = 64 << 10
+"""Octets of one answer of another node; a record of a product has some hundred."""
+
+RECURSIONS_MAX = 10
+"""Nodes that have passed a question on before this one refuses to do so too (RFC 3652: recursion count)."""
+
+UPSTREAM_SEARCHES_MAX = 1_024
+"""Questions under way to other nodes in one worker; further ones are refused as overloaded."""
+
+UPSTREAM_WAITING_MAX = 8_192
+"""Callers that wait for those questions in one worker; further ones are refused as overloaded."""
+
+UPSTREAM_PER_SERVER_MAX = 256
+"""Questions under way to one server from one worker: a slow one must not take all there are."""
+
+FOREIGN_TTL_MAX_S = 172_800
+"""Seconds that another node's answer is kept at most: the cap of the reference client."""
+
+NEGATIVE_TTL_S = 60
+"""Seconds that another node's "not found" is kept: the Handle System gives it no TTL, and products are registered
+while people look for them."""
+
+FAILURE_TTL_S = 1.0
+"""Seconds that a question is not asked again after all its servers failed (RFC 9520: at least one)."""
+
+REVALIDATE_S = 30
+"""Seconds past its TTL that an answer is still given at once while it is fetched anew behind it."""
+
+STALE_ANSWER_S = 1.8
+"""Seconds that a caller waits for news while an old answer lies there (RFC 8767 section 5)."""
+
+COOL_DOWN_S = (0.5, 4.0)
+"""Seconds that a server which failed is left alone, at first and at most: below the five of a recovery."""
+
+FOREIGN_ENTRIES_MAX = 100_000
+"""Answers of other nodes kept by one worker."""
+
+FOREIGN_OCTETS_MAX = 64 << 20
+"""Octets of the answers of other nodes kept by one worker."""
+
+SERVERS_KNOWN_MAX = 4_096
+"""Servers whose latency one worker remembers, and the connections it may hold to them."""

@@ -31,6 +31,9 @@ GROUP_INDEX = 200
 KEY_INDEX = 300
 """Where the values of a prefix handle stand by convention: its site, its administrators, their group, its key."""
 
+GRPC_ATTRIBUTE = "idis.grpc"
+"""Attribute of a site that says at which port its servers speak gRPC; other implementations read over it."""
+
 _PREFIX_SITE_TYPES = {"HS_SITE.PREFIX", "HS_SERV.PREFIX", "HS_NA_DELEGATE"}
 _SITE_TYPES = {"HS_SITE", "HS_SITE.6", "HS_SERV"}
 
@@ -45,8 +48,8 @@ def site_of(address: str, tcp_port: int, udp_port: int, public_key: bytes, descr
     return HsSite((server,), attributes=(("desc", description),))
 
 
-def site_from_routes(routes: Iterable[registry.Route]) -> list[pb.HandleValue]:
-    """Values that refer to where the handles of a prefix live, one HS_SITE for each route of its row."""
+def site_from_routes(routes: Iterable[registry.Route], type_: str = "HS_SITE") -> list[pb.HandleValue]:
+    """Values that refer to where the handles of a prefix live, one site for each route of its row."""
     values = []
     for position, route in enumerate(routes, start=1):
         doors = ((Transport.TCP, route.tcp_port), (Transport.UDP, route.udp_port), (Transport.HTTP, route.http_port))
@@ -55,8 +58,9 @@ def site_from_routes(routes: Iterable[registry.Route]) -> list[pb.HandleValue]:
             for transport, port in doors
             if port
         )
-        site = HsSite((Server(1, address_to_wire(route.address), b"", interfaces),))
-        values.append(to_pb(HandleValue(position, "HS_SITE", site.to_wire())))
+        server = Server(1, address_to_wire(route.address), route.public_key, interfaces)
+        attributes = ((GRPC_ATTRIBUTE, str(route.grpc_port)),) if route.grpc_port else ()
+        values.append(to_pb(HandleValue(position, type_, HsSite((server,), attributes=attributes).to_wire())))
     return values
 
 
@@ -91,6 +95,11 @@ def stored_site(reader: Reader, prefix: str) -> HsSite | None:
 def referral_to(reader: Reader, prefix: str) -> list[pb.HandleValue]:
     """The public values of a prefix handle that say who serves the prefix."""
     return _public(reader, f"{PREFIX_OF_PREFIXES}/{prefix}", _SITE_TYPES)
+
+
+def derived_sites(reader: Reader, prefix: str) -> list[pb.HandleValue]:
+    """The public values of a prefix handle that say who serves the prefixes derived from it."""
+    return _public(reader, f"{PREFIX_OF_PREFIXES}/{prefix}", _PREFIX_SITE_TYPES)
 
 
 def prefix_referral(reader: Reader, prefix: str) -> list[pb.HandleValue]:

@@ -188,16 +188,20 @@ class Prefix(_message.Message):
     def __init__(self, prefix: _Optional[str] = ..., enterprise_id: _Optional[str] = ..., status: _Optional[_Union[PrefixStatus, str]] = ..., homed: _Optional[bool] = ..., hosting: _Optional[_Union[Hosting, str]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., version: _Optional[int] = ..., create_time_us: _Optional[int] = ..., description: _Optional[str] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("address", "tcp_port", "udp_port", "http_port")
+    __slots__ = ("address", "tcp_port", "udp_port", "http_port", "grpc_port", "public_key")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     TCP_PORT_FIELD_NUMBER: _ClassVar[int]
     UDP_PORT_FIELD_NUMBER: _ClassVar[int]
     HTTP_PORT_FIELD_NUMBER: _ClassVar[int]
+    GRPC_PORT_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
     address: str
     tcp_port: int
     udp_port: int
     http_port: int
-    def __init__(self, address: _Optional[str] = ..., tcp_port: _Optional[int] = ..., udp_port: _Optional[int] = ..., http_port: _Optional[int] = ...) -> None: ...
+    grpc_port: int
+    public_key: bytes
+    def __init__(self, address: _Optional[str] = ..., tcp_port: _Optional[int] = ..., udp_port: _Optional[int] = ..., http_port: _Optional[int] = ..., grpc_port: _Optional[int] = ..., public_key: _Optional[bytes] = ...) -> None: ...
 
 class CreatePrefixRequest(_message.Message):
     __slots__ = ("prefix", "request_id", "validate_only")

@@ -1,0 +1,69 @@
+"""The longest prefix with a row decides who answers, whatever else the name looks like."""
+
+import pytest
+
+from resolver.node.authority import Above, Below, Here, authority_for, delegation
+from resolver.registry import prefixes
+from resolver.v1 import registry_pb2 as pb
+from resolver.wire.predefined.hs_site import HsSite
+from tests.support.builders import ADMIN
+
+
+@pytest.fixture
+def reader(memory_world):
+    route = pb.Route(address="2001:db8::17", tcp_port=2641, udp_port=2642, grpc_port=2640, public_key=b"key")
+    with memory_world.engine.write() as writer:
+        for row in (
+            pb.Prefix(prefix="88.300.17", hosting=pb.HOSTING_ELSEWHERE, routes=[route]),
+            pb.Prefix(prefix="88.300.17.5", hosting=pb.HOSTING_HERE),
+            pb.Prefix(prefix="88.300.18", hosting=pb.HOSTING_ELSEWHERE, routes=[route], status=4),
+        ):
+            prefixes.create(writer, ADMIN, row, 1)
+    with memory_world.engine.read() as reader:
+        yield reader
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("88.300.1/ABC", Here),
+        ("88.300.9/NOBODY-HAS-IT", Here),
+        ("88.300.17/ABC", Below),
+        ("88.300.17.6/ABC", Below),
+        ("88.300.17.5/ABC", Here),
+        ("88.300.17.5.1/ABC", Here),
+        ("88.300.170/ABC", Here),
+        ("88.300.18/ABC", Here),
+        ("88.301.1/ABC", Above),
+        ("88.3000.1/ABC", Above),
+        ("88/ABC", Above),
+        ("0.NA/88.300", Here),
+        ("0.na/88.300.17", Here),
+        ("0.NA/88.300.17.6", Below),
+        ("0.NA/88.300.9", Here),
+        ("0.NA/88", Above),
+        ("0.NA/0.NA", Above),
+        ("88.300.17", Here),
+        ("88.300.17.6", Below),
+        ("0.SITE/STATUS", Above),
+        ("a" * 300 + "/x", Above),
+        ("/x", Above),
+        ("88.300.17.\u0000/x", Above),
+        ("." * 250 + "/x", Above),
+    ],
+)
+def test_who_answers(reader, name, expected):
+    assert isinstance(authority_for(reader, name), expected)
+
+
+def test_what_is_known_of_the_node_below(reader):
+    below = authority_for(reader, "88.300.17.6/ABC")
+    assert (below.row.prefix, below.is_exact) == ("88.300.17", False)
+    assert authority_for(reader, "88.300.17/ABC").is_exact
+    for of_prefix, type_ in ((False, "HS_SITE"), (True, "HS_SITE.PREFIX")):
+        (value,) = delegation(reader, below, of_prefix=of_prefix)
+        site = HsSite.from_wire(value.data)
+        assert value.type == type_
+        assert str(site.servers[0].ip) == "2001:db8::17"
+        assert site.servers[0].public_key == b"key"
+        assert site.attributes == (("idis.grpc", "2640"),)
