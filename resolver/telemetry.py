@@ -214,6 +214,8 @@ class WorkerMetrics:
         self._commits: deque[tuple[int, float]] = deque()
         self._codes: dict[tuple[Called, int], int] = {}
         self._times: dict[Called, Tally] = {}
+        self._statuses: dict[tuple[str, int], int] = {}
+        self._answering: dict[str, Tally] = {}
         self.on = _give_blocks(directory)
         if not self.on:
             return
@@ -226,6 +228,16 @@ class WorkerMetrics:
             "grpc_server_handling_seconds",
             "Time from request to answer.",
             labels,
+            buckets=CALL_BUCKETS_S,
+            registry=registry,
+        )
+        self._requests = Counter(
+            "idis_http_requests", "HTTP requests answered, by door and status.", ("protocol", "code"), registry=registry
+        )
+        self._requesting = Histogram(
+            "idis_http_request_seconds",
+            "Time from request to answer over HTTP.",
+            ("protocol",),
             buckets=CALL_BUCKETS_S,
             registry=registry,
         )
@@ -247,6 +259,17 @@ class WorkerMetrics:
             times = self._times[method] = Tally(self._handling.labels(method.service, method.name), CALL_BUCKETS_S)
         times.add(duration_s)
 
+    def observe_http(self, door: str, status: int, duration_s: float) -> None:
+        """Count an answered HTTP request: the door's name, its status, its time in seconds."""
+        if not self.on:
+            return
+        key = (door, status)
+        self._statuses[key] = self._statuses.get(key, 0) + 1
+        times = self._answering.get(door)
+        if times is None:
+            times = self._answering[door] = Tally(self._requesting.labels(door), CALL_BUCKETS_S)
+        times.add(duration_s)
+
     def observe_commit(self, jobs: int, duration_s: float) -> None:
         """Count a commit of the write lane: its jobs, its time in seconds. Safe to call from the lane's thread."""
         if self.on:
@@ -260,11 +283,14 @@ class WorkerMetrics:
         for (method, code), count in codes.items():
             name = CODE_NAMES[code] if 0 <= code < len(CODE_NAMES) else "UNKNOWN"
             self._handled.labels(method.service, method.name, name).inc(count)
+        statuses, self._statuses = self._statuses, {}
+        for (door, status), count in statuses.items():
+            self._requests.labels(door, str(status)).inc(count)
         while self._commits:
             jobs, duration_s = self._commits.popleft()
             self._group.add(jobs)
             self._commit.add(duration_s)
-        for tally in (*self._times.values(), self._group, self._commit):
+        for tally in (*self._times.values(), *self._answering.values(), self._group, self._commit):
             tally.flush()
 
 

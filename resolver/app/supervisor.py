@@ -13,6 +13,7 @@ import os
 import secrets
 import signal
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,12 @@ from resolver.app.child import Child
 from resolver.app.crew import Crew
 from resolver.app.data_dir import DataDir, StartRefused
 from resolver.app.node_collector import NodeCollector
-from resolver.app.ports import Reservation, listen, reserve, reserve_with_datagrams
+from resolver.app.ports import PATIENCE_S, Reservation, listen, reserve, reserve_with_datagrams
 from resolver.app.systemd import notify, watchdog_interval_s
 from resolver.clock import SystemClock
 from resolver.config.changes import Applied, changes, take_over
 from resolver.config.endpoint import Endpoint
-from resolver.config.settings import Admin
+from resolver.config.settings import Admin, Http
 from resolver.config.sources import ConfigInvalid
 from resolver.errors import ResolverError
 from resolver.registry.first_start import first_start
@@ -53,11 +54,11 @@ log = structlog.get_logger()
 TICK_S = 1.0
 """Seconds between two rounds of housekeeping: dead readers pin pages of the store until they are cleared."""
 
+HTTP_LIBRARIES = ("starlette", "uvicorn", "httptools")
+"""What the HTTP door is built of: the extra ``http``."""
+
 PREFIX_DEFAULT = "88.300"
 """Node prefix of a new store when none is named: a test prefix of the national system."""
-
-NOT_IN_THIS_VERSION = ("http",)
-"""Doors that have a place in the configuration and are not built."""
 
 
 class Supervisor:
@@ -141,6 +142,8 @@ class Supervisor:
         self._endpoints = {"grpc": where["grpc"]}
         if "hdl" in where:
             self._endpoints |= {"hdl_tcp": where["hdl"], "hdl_udp": where["hdl"]}
+        if "http" in where:
+            self._endpoints["http"] = where["http"]
         if admin is not None:
             await self._open_admin(admin)
         try:
@@ -174,9 +177,6 @@ class Supervisor:
 
     def _reserve(self) -> list[Reservation]:
         """Hold the port of every door the workers have. Raises StartRefused."""
-        for door in NOT_IN_THIS_VERSION:
-            if wanted := getattr(self._config, door).listen:
-                log.warning("this version has no such door, it stays closed", door=door, listen=wanted)
         wanted = Endpoint.from_text(self._config.grpc.listen)
         if not wanted.is_loopback and not self._config.tls.certificate_file:
             log.warning(
@@ -188,11 +188,34 @@ class Supervisor:
         try:
             if self._config.hdl.listen:
                 held["hdl"] = reserve_with_datagrams("hdl", Endpoint.from_text(self._config.hdl.listen))
+            if (http := self._reserve_http()) is not None:
+                held["http"] = http
         except StartRefused:
-            held["grpc"].close()
+            for reservation in held.values():
+                reservation.close()
             raise
         self._doors = {door: (place.endpoint.host, place.endpoint.port) for door, place in held.items()}
         return list(held.values())
+
+    def _reserve_http(self) -> Reservation | None:
+        """Hold the HTTP port. Raises StartRefused when a port that was asked for cannot be had."""
+        wanted = self._config.http.listen
+        if not wanted:
+            return None
+        is_asked_for = wanted != Http().listen
+        if missing := [name for name in HTTP_LIBRARIES if find_spec(name) is None]:
+            if is_asked_for:
+                raise StartRefused(f"the HTTP door needs the extra idis-node[http], which has {', '.join(missing)}")
+            log.warning("the HTTP door stays closed: install the extra idis-node[http]", missing=missing)
+            return None
+        try:
+            return reserve("http", Endpoint.from_text(wanted), patience_s=PATIENCE_S if is_asked_for else 0.0)
+        except StartRefused as error:
+            if is_asked_for:
+                raise
+            # Nobody asked for this port; a second node on the machine should not need to know of it.
+            log.warning("the HTTP door stays closed", why=str(error))
+            return None
 
     def _prepare_handle_service(self, engine: LmdbEngine) -> None:
         """Make the keys and prefix handles that the Handle doors need. Raises StartRefused."""

@@ -34,9 +34,10 @@ from storage.lmdb_engine import LmdbEngine
 
 if TYPE_CHECKING:
     from resolver.app.handle_service import HandleDoors
+    from resolver.app.http_service import HttpDoors
     from resolver.config.settings import Config
 
-    Draining = backends.GrpcDoor | HandleDoors
+    Draining = backends.GrpcDoor | HandleDoors | HttpDoors
 
 log = structlog.get_logger()
 
@@ -59,7 +60,7 @@ class Worker:
         self._tls: TlsFiles | None = None
         self._engine: LmdbEngine | None = None
         self._service: Service | None = None
-        self._handle_doors: HandleDoors | None = None
+        self._more_doors: list[HandleDoors | HttpDoors] = []
 
     async def run(self) -> int:
         """Serve until told to leave; the exit code."""
@@ -116,7 +117,8 @@ class Worker:
                 write_timeout_s=self._config.watch.write_timeout_s,
             )
             await door.start(host, port, self._tls)
-            self._handle_doors = await self._open_handle_doors(service)
+            await self._open_handle_doors(service)
+            await self._open_http_doors(service)
             door.set_serving(True)
             self._say("ready")
             log.info("worker ready", grpc=f"{host}:{port}", backend=choice.name, tls=self._tls is not None)
@@ -138,7 +140,7 @@ class Worker:
             await asyncio.wait_for(self._hurry.wait(), drain.delay_s)
         if self._service is not None:
             self._service.begin_drain()
-        doors: list[Draining] = [door] if self._handle_doors is None else [door, self._handle_doors]
+        doors: list[Draining] = [door, *self._more_doors]
         hurry = asyncio.create_task(self._hurry.wait())
         grace_s = 0.0 if self._hurry.is_set() else drain.grace_s
         leaving = asyncio.create_task(_drain_all(doors, grace_s))
@@ -148,15 +150,25 @@ class Worker:
         hurry.cancel()
         await leaving
 
-    async def _open_handle_doors(self, service: Service) -> HandleDoors | None:
+    async def _open_handle_doors(self, service: Service) -> None:
         """Open the Handle doors when the supervisor has a port for them."""
         if "hdl" not in self._assignment.doors:
-            return None
+            return
         from resolver.app.handle_service import HandleDoors  # noqa: PLC0415 - needed with these doors only
 
         doors = HandleDoors(service.core, self._assignment, self._clock)
         await doors.start()
-        return doors
+        self._more_doors.append(doors)
+
+    async def _open_http_doors(self, service: Service) -> None:
+        """Open the HTTP doors when the supervisor has a port for them."""
+        if "http" not in self._assignment.doors:
+            return
+        from resolver.app.http_service import HttpDoors  # noqa: PLC0415 - an extra, and slow to load
+
+        doors = HttpDoors(service, self._assignment, self._metrics, self._tls)
+        await doors.start()
+        self._more_doors.append(doors)
 
     async def _beat(self) -> None:
         """Every second: carry the metrics over, look whether the store still works, say that we live."""

@@ -114,9 +114,20 @@ class Hdl(Section, frozen=True):
 
 
 class Http(Section, frozen=True):
-    """The HTTP door."""
+    """The HTTP door: Handle REST, the proxy and the other JSON APIs. TLS as in [tls]."""
 
-    listen: Annotated[str, Meta(description="HOST:PORT of the HTTP door; empty turns it off.")] = ""
+    listen: Annotated[str, Meta(description="HOST:PORT of the HTTP door; empty turns it off.")] = "127.0.0.1:2642"
+    accept_clear_credentials: Annotated[
+        bool,
+        Meta(description="Whether credentials over plain HTTP count: for networks you trust."),
+    ] = False
+    trusted_proxies: Annotated[
+        str,
+        Meta(description="Networks, by commas, of reverse proxies whose X-Forwarded-For and -Proto are believed."),
+    ] = ""
+    idle_s: Annotated[Interval, Meta(description="Seconds without a request after which a connection is closed.")] = (
+        75.0
+    )
 
 
 class Access(Section, frozen=True):

@@ -55,7 +55,7 @@ class TlsFiles:
         self._poll_s = poll_s
         self._clock = clock
         self._lock = Lock()
-        self._contexts: list[ssl.SSLContext] = []
+        self._contexts: list[tuple[ssl.SSLContext, ssl.VerifyMode]] = []
         self._stamp = _stamp(self._paths)
         self._loaded = load(certificate, key, client_ca)
         self._looked_s = clock.monotonic_s()
@@ -88,8 +88,8 @@ class TlsFiles:
                 return False
             self._loaded = loaded
             try:
-                for context in self._contexts:
-                    self._fill(context)
+                for context, mode in self._contexts:
+                    self._fill(context, mode)
             except (ssl.SSLError, OSError) as error:
                 log.warning("certificate changed while it was read, looking again later", fault=str(error))
                 self._stamp = ()
@@ -97,21 +97,26 @@ class TlsFiles:
             log.info("certificate renewed", file=str(self._paths[0]), not_after_s=loaded.not_after_s)
             return True
 
-    def ssl_context(self) -> ssl.SSLContext:
-        """A server context for sockets that offers HTTP/2 and follows renewals."""
+    def ssl_context(
+        self, protocols: tuple[str, ...] = ALPN_PROTOCOLS, certificates: ssl.VerifyMode = ssl.CERT_REQUIRED
+    ) -> ssl.SSLContext:
+        """A server context for sockets that offers ``protocols`` and follows renewals.
+
+        ``certificates`` says how much a client's certificate is wanted where there are authorities.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(list(ALPN_PROTOCOLS))
+        context.set_alpn_protocols(list(protocols))
         with self._lock:
-            self._fill(context)
-            self._contexts.append(context)
+            self._fill(context, certificates)
+            self._contexts.append((context, certificates))
         return context
 
-    def _fill(self, context: ssl.SSLContext) -> None:
+    def _fill(self, context: ssl.SSLContext, certificates: ssl.VerifyMode) -> None:
         """Give a context the chain, the key and the authorities."""
         context.load_cert_chain(self._paths[0], self._paths[1])
         if self._loaded.client_ca is not None:
-            context.verify_mode = ssl.CERT_REQUIRED
+            context.verify_mode = certificates
             context.load_verify_locations(cadata=self._loaded.client_ca.decode("ascii"))
 
 

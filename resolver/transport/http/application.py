@@ -1,0 +1,201 @@
+"""From a path to the door that answers it, and from whatever that raises to an answer of its kind.
+
+An ASGI application around starlette's routers, one for each door. It keeps what every door must: a body is refused
+when it grows beyond the door's bound, whether its length was told or not; a failure gets the status
+of the table in ``errors.py`` and the body of the door's API; a defect is logged and told without its trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Router
+
+from resolver.errors import (
+    InternalError,
+    InvalidField,
+    MalformedMessage,
+    MessageTooLarge,
+    NotFound,
+    NotImplementedYet,
+    ResolverError,
+)
+from resolver.transport.http import bounds
+from resolver.transport.http.door import Door, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from resolver.service import Service
+    from resolver.transport.http.calls import HttpOptions
+    from resolver.transport.http.door import Observe
+
+_log = structlog.get_logger("http")
+
+
+def failure_of(error: BaseException, where: str) -> Failure:
+    """The failure to tell for an exception; a defect is logged with its trace."""
+    headers: dict[str, str] = {}
+    match error:
+        case ResolverError():
+            if error.retry_after_s is not None:
+                headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+            return Failure(error.meaning.http, error, headers)
+        case HTTPException(status_code=404):
+            return Failure(404, NotFound("nothing is here: check the path"), {})
+        case HTTPException(status_code=405):
+            allowed = (error.headers or {}).get("Allow", "")
+            words = f"this path does not take the method; it takes {allowed}"
+            return Failure(405, NotImplementedYet(words), dict(error.headers or {}))
+        case HTTPException():
+            words = error.detail or http.HTTPStatus(error.status_code).phrase
+            return Failure(error.status_code, MalformedMessage(words), dict(error.headers or {}))
+        case _:
+            _log.error("defect in a handler", path=where, exc_info=error)
+            return Failure(500, InternalError("the node has a defect: the operator finds the trace in the log"), {})
+
+
+class _Body:
+    """The receiving side of a request: its body may have so many octets."""
+
+    def __init__(self, request: Request, receive: Receive, octets_max: int) -> None:
+        self._receive = receive
+        self._octets_max = octets_max
+        self._octets = 0
+        headers = request.headers
+        # A client that waits for "100 Continue" sends nothing unless it is asked for.
+        self._is_coming = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        self._is_coming = self._is_coming and "expect" not in headers
+
+    async def receive(self) -> Message:
+        """The next piece. Raises MessageTooLarge."""
+        message = await self._take()
+        if self._octets > self._octets_max:
+            raise too_large(self._octets_max)
+        return message
+
+    async def _take(self) -> Message:
+        message = await self._receive()
+        self._octets += len(message.get("body", b""))
+        self._is_coming = self._is_coming and message.get("more_body", False)
+        return message
+
+    async def discard(self) -> None:
+        """Take what is still coming and forget it: a client that is sending hears no answer, only a broken pipe."""
+        octets_max = self._octets + bounds.DISCARD_OCTETS_MAX
+        with suppress(TimeoutError):
+            async with asyncio.timeout(bounds.DISCARD_TIMEOUT_S):
+                while self._is_coming and self._octets < octets_max:
+                    await self._take()
+
+
+def too_large(octets_max: int) -> MessageTooLarge:
+    """The refusal of a body."""
+    return MessageTooLarge(f"the body has more than the {octets_max} octets that this path takes: send less at a time")
+
+
+class Application:
+    """All doors as one ASGI application."""
+
+    def __init__(
+        self, service: Service, options: HttpOptions, observe: Observe, doors: Sequence[Door] | None = None
+    ) -> None:
+        self._observe = observe
+        self._doors: list[tuple[str, Door, ASGIApp]] = []
+        for door in DOORS if doors is None else doors:
+            router = Router(door.routes(service, options), redirect_slashes=False)
+            self._doors += [(prefix, door, router) for prefix in door.prefixes]
+        # The longest prefix first: a path belongs to the door that claims most of it.
+        self._doors.sort(key=lambda entry: -len(entry[0]))
+
+    def _find(self, path: str) -> tuple[Door, ASGIApp]:
+        for prefix, door, app in self._doors:
+            if path.startswith(prefix):
+                return door, app
+        return NOWHERE, _nothing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started_s = time.monotonic()
+        status = 0
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif not message.get("more_body", False):
+                await body.discard()
+            await send(message)
+
+        scope["app"] = self
+        door, app = self._find(scope["path"])
+        request = Request(scope)
+        body = _Body(request, receive, door.octets_max)
+        try:
+            _check_length(request, door.octets_max)
+            await app(scope, body.receive, note)
+        except ClientDisconnect:
+            status = status or 499
+        except Exception as error:
+            failure = failure_of(error, scope["path"])
+            if status:
+                raise  # the answer has begun: the connection is closed, which is all that can still be said
+            await _told(door, request, failure)(scope, receive, note)
+        finally:
+            self._observe(door.name, status, time.monotonic() - started_s)
+
+
+def _check_length(request: Request, octets_max: int) -> None:
+    """Refuse a body by the length it tells. Raises MessageTooLarge and InvalidField."""
+    told = request.headers.get("content-length")
+    if told is None:
+        return
+    if not (told.isascii() and told.isdigit()):
+        raise InvalidField(f"Content-Length {told!r} is no number of octets")
+    if len(told) > 12 or int(told) > octets_max:
+        raise too_large(octets_max)
+
+
+def _told(door: Door, request: Request, failure: Failure) -> Response:
+    """The failure as the door's API tells it; its own defect must not go unanswered."""
+    try:
+        response = door.failed(request, failure)
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        _log.error("defect in telling a failure", door=door.name, exc_info=error)
+        return told_plainly(request, failure)
+    for name, value in failure.headers.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def told_plainly(_request: Request, failure: Failure) -> Response:
+    """A failure as text, for paths that belong to no API."""
+    return PlainTextResponse(failure.error.message + "\n", failure.status, failure.headers)
+
+
+async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Paths of no door."""
+    raise HTTPException(404)
+
+
+def _no_routes(_service: Service, _options: HttpOptions) -> Sequence[BaseRoute]:
+    return ()
+
+
+NOWHERE = Door("none", (), _no_routes, told_plainly)
+"""Answers for paths of no door."""
+
+DOORS: tuple[Door, ...] = ()
+"""Every API on the HTTP port."""

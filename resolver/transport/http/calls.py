@@ -1,0 +1,121 @@
+"""Who calls over HTTP, whether what they present may be believed, and the octets of a path.
+
+A credential over plain HTTP is a credential for everybody on the way. It is believed on an encrypted connection, from
+a proxy of ours that says it was encrypted, or where the operator trusts the network; the doors of
+this node's own APIs also believe it from the machine itself, as the gRPC door does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from resolver.errors import CredentialInvalid, CredentialMissing
+from resolver.registry.keys import certificate_digest
+from resolver.service import Call, Credential
+from resolver.transport.requests import credential_of
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
+    from resolver.service import Service
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True)
+class HttpOptions:
+    """What the operator set for all HTTP doors."""
+
+    node_prefix: str
+    believes_clear_credentials: bool = False
+    """Whether credentials over plain HTTP count, from wherever they come."""
+    proxies: tuple[Network, ...] = ()
+    """Networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """The networks in a list by commas. Raises ValueError."""
+    return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+
+
+def source_of(request: HTTPConnection, options: HttpOptions) -> str:
+    """The caller's address: the peer's, or what a proxy of ours says it is."""
+    peer = request.client.host if request.client else ""
+    if not _is_in(peer, options.proxies):
+        return peer
+    # The last address that is not a proxy of ours: whatever stands before it may be made up.
+    for part in reversed(request.headers.get("x-forwarded-for", "").split(",")):
+        address = part.strip().strip("[]")
+        if address and not _is_in(address, options.proxies):
+            return address if _is_address(address) else peer
+    return peer
+
+
+def is_encrypted(request: HTTPConnection, options: HttpOptions) -> bool:
+    """Whether the client's connection is encrypted: ours, or the one to a proxy of ours."""
+    if request.scope["scheme"] == "https":
+        return True
+    peer = request.client.host if request.client else ""
+    return _is_in(peer, options.proxies) and request.headers.get("x-forwarded-proto", "").strip().lower() == "https"
+
+
+def believes(request: HTTPConnection, options: HttpOptions) -> bool:
+    """Whether a credential in the request counts (as for the Handle REST API, loopback is no exception)."""
+    return options.believes_clear_credentials or is_encrypted(request, options)
+
+
+def certificate_of(request: HTTPConnection) -> bytes:
+    """The client's certificate in DER, whose key the client has proven to have; empty without one."""
+    octets: bytes = request.scope.get("state", {}).get("certificate", b"")
+    return octets
+
+
+def caller(request: HTTPConnection, service: Service, options: HttpOptions) -> Call:
+    """The call of a Bearer token or a client certificate; anonymous without both.
+
+    Raises CredentialInvalid, and CredentialMissing for a token that came over plain HTTP through a network.
+    """
+    source = source_of(request, options)
+    header = request.headers.get("authorization")
+    if header is None:
+        certificate = certificate_of(request)
+        credential = Credential(certificate=certificate_digest(certificate)) if certificate else None
+        return service.call_from(source, credential)
+    require_confidential(request, options)
+    if not header.lower().startswith("bearer "):
+        raise CredentialInvalid("the header Authorization is not 'Bearer TOKEN': send the token in that form")
+    return service.call_from(source, credential_of((("authorization", header),)))
+
+
+def require_confidential(request: HTTPConnection, options: HttpOptions) -> None:
+    """Raise CredentialMissing when a secret in the request may have been read on its way."""
+    peer = request.client.host if request.client else ""
+    is_local = _is_address(peer) and ip_address(peer).is_loopback
+    if not is_local and not believes(request, options):
+        raise CredentialMissing(
+            "credentials over plain HTTP are not accepted: use https, or let the operator set "
+            "http.accept_clear_credentials or http.trusted_proxies"
+        )
+
+
+def path_octets(request: HTTPConnection) -> bytes:
+    """The path as it came, percent-encoding and all: what ``%2F`` and ``+`` mean is for the door to say."""
+    octets: bytes = request.scope["raw_path"]
+    return octets
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_in(address: str, networks: tuple[Network, ...]) -> bool:
+    if not networks or not _is_address(address):
+        return False
+    parsed = ip_address(address)
+    return any(parsed in network for network in networks if network.version == parsed.version)

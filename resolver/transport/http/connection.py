@@ -1,0 +1,185 @@
+"""One HTTP/1.1 client: uvicorn's protocol, held to the bounds of ``bounds.py``.
+
+uvicorn parses (httptools) and speaks ASGI; here stands what it leaves to a proxy in front: how large headers may be,
+how long a request may take to come and its answer to go, how many requests may wait in a pipeline. Deadlines are
+looked at once a second for all connections together, so that a request costs no timer.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from resolver.transport.http import bounds
+
+if TYPE_CHECKING:
+    import asyncio
+    import ssl
+
+    from uvicorn.config import Config
+
+    from resolver.transport.http.server import HttpDoor
+
+_NEVER = float("inf")
+_ASCII = "".join(map(chr, range(0x80)))
+
+
+def _encoded_target(data: bytes) -> bytes:
+    """The start of a request with its first line percent-encoded: clients that send names as they are mean them so."""
+    line, end, rest = data.partition(b"\r\n")
+    return quote(line, safe=_ASCII).encode() + end + rest
+
+
+class HttpConnection(HttpToolsProtocol):
+    """A client of the door."""
+
+    def __init__(self, config: Config, door: HttpDoor) -> None:
+        super().__init__(config, door.state, {})
+        self._door = door
+        self._certificate = b""
+        self._header_octets = 0
+        self._is_in_header = False
+        self._is_in_body = False
+        self._body_octets = 0
+        self._refusal: tuple[int, str] | None = None
+        self.deadline_s = time.monotonic() + bounds.HEADER_TIMEOUT_S
+        self._write_deadline_s = _NEVER
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, or close it when there are too many."""
+        if len(self.connections) >= bounds.CONNECTIONS_MAX:
+            self.transport = transport
+            transport.abort()
+            return
+        super().connection_made(transport)
+        tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
+        if tls is not None:
+            self._certificate = tls.getpeercert(binary_form=True) or b""
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; refuse what is no HTTP or too much of it."""
+        if self.parser is None or self.transport.is_closing():
+            return
+        if not (self._is_in_header or self._is_in_body or data.isascii()):
+            data = _encoded_target(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # Nothing here upgrades (RFC 9110 section 7.8 lets a server go on): a new parser, or the old one would
+            # take the rest of the connection for another protocol.
+            self.parser = httptools.HttpRequestParser(self)
+        except httptools.HttpParserError:
+            status, words = self._refusal or (400, "this is no HTTP/1.1 request")
+            self._refuse(status, words)
+            return
+        if self._is_in_header:
+            self._header_octets += len(data)
+            if self._header_octets > bounds.HEADER_OCTETS_MAX:
+                self._refuse(431, f"request line and headers have more than {bounds.HEADER_OCTETS_MAX} octets")
+        elif len(self.pipeline) > bounds.PIPELINE_MAX:
+            self._refuse(429, f"more than {bounds.PIPELINE_MAX} requests are waiting: read the answers first")
+
+    def on_message_begin(self) -> None:
+        """A request begins: its header has its time and its octets."""
+        super().on_message_begin()
+        self._is_in_header = True
+        self._is_in_body = False
+        self._header_octets = 0
+        self.deadline_s = time.monotonic() + bounds.HEADER_TIMEOUT_S
+        if self._certificate:
+            self.scope["state"]["certificate"] = self._certificate
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the request target."""
+        self._take(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header line."""
+        self._take(len(name) + len(value) + 4)
+        if len(self.headers) >= bounds.HEADERS_MAX:
+            self._refusal = (431, f"the request has more than {bounds.HEADERS_MAX} header lines")
+            raise ValueError(self._refusal[1])
+        super().on_header(name, value)
+
+    def _take(self, octets: int) -> None:
+        """Count octets of the header. Raises ValueError, which the parser turns into its own error."""
+        self._header_octets += octets
+        if self._header_octets > bounds.HEADER_OCTETS_MAX:
+            self._refusal = (431, f"request line and headers have more than {bounds.HEADER_OCTETS_MAX} octets")
+            raise ValueError(self._refusal[1])
+
+    def on_headers_complete(self) -> None:
+        """Start the answer; the body has its time from here."""
+        self._is_in_header = False
+        self._is_in_body = True
+        self._body_octets = 0
+        self.deadline_s = time.monotonic() + bounds.BODY_TIMEOUT_S
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body; enough of them win more time."""
+        self._body_octets += len(body)
+        if self._body_octets >= bounds.BODY_PROGRESS_OCTETS:
+            self._body_octets = 0
+            self.deadline_s = time.monotonic() + bounds.BODY_TIMEOUT_S
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole: now we owe the time."""
+        self._is_in_body = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request of the pipeline, or wait for one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif not self._is_in_header:
+            self.deadline_s = time.monotonic() + self._door.idle_s
+            if self._is_in_body:
+                self.transport.close()  # answered before the body was read: the rest of it is no request
+
+    def pause_writing(self) -> None:
+        """The peer does not take its answer."""
+        super().pause_writing()
+        self._write_deadline_s = time.monotonic() + bounds.WRITE_TIMEOUT_S
+
+    def resume_writing(self) -> None:
+        """The peer takes its answer again."""
+        super().resume_writing()
+        self._write_deadline_s = _NEVER
+
+    def check(self, now_s: float) -> None:
+        """Close the connection when its time is over; an answer under way has as long as it needs."""
+        if self._write_deadline_s <= now_s:
+            self.transport.abort()
+        elif self.deadline_s <= now_s:
+            is_ours = self.cycle is not None and not self.cycle.response_complete and not self._is_in_header
+            if is_ours and (not self._is_in_body or self.flow.read_paused):
+                return
+            if self._is_in_header or (is_ours and not self.cycle.response_started):
+                self._refuse(408, "the request took too long to come")
+            else:
+                self.transport.abort()
+
+    def _refuse(self, status: int, words: str) -> None:
+        """Answer what is no request and close: where the next one would begin is not known."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # an answer is under way, another one would be taken for its body
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            return
+        body = words.encode() + b"\n"
+        head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[status] + head % len(body) + body)
+        self.transport.close()
+        self._door.observe_refusal(status)

@@ -1,0 +1,113 @@
+"""The HTTP server of one worker: sockets, TLS, drain, and the sweep over its connections.
+
+It runs in the worker's loop beside the other doors. uvicorn gives configuration, protocol and ASGI; accepting and
+leaving are ours, so that SO_REUSEPORT, the handshake's time and the drain are the same as at the Handle doors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from resolver.transport.http import bounds
+from resolver.transport.http.application import Application
+from resolver.transport.http.connection import HttpConnection
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Sequence
+
+    from resolver.service import Service
+    from resolver.transport.http.calls import HttpOptions
+    from resolver.transport.http.door import Door, Observe
+
+
+class HttpDoor:
+    """All HTTP doors of a worker on one port."""
+
+    def __init__(
+        self,
+        service: Service,
+        options: HttpOptions,
+        observe: Observe,
+        *,
+        idle_s: float,
+        doors: Sequence[Door] | None = None,
+    ) -> None:
+        """Make the port of ``doors``, all that there are when none are named."""
+        self.idle_s = idle_s
+        self.state = ServerState()
+        self._observe = observe
+        settings: dict[str, Any] = {
+            "lifespan": "off",
+            "log_config": None,
+            "access_log": False,
+            "server_header": False,
+            "proxy_headers": False,
+            "loop": "none",
+            "ws": "none",
+        }
+        self._config = uvicorn.Config(Application(service, options, observe, doors), **settings)
+        self._config.load()
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
+        """Answer on the port, shared with other workers; the port bound."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: HttpConnection(self._config, self),
+            host,
+            port,
+            ssl=tls,
+            ssl_handshake_timeout=bounds.HANDSHAKE_TIMEOUT_S if tls is not None else None,
+            reuse_port=True,
+            backlog=bounds.BACKLOG,
+        )
+        self._set_date()
+        self._sweeper = asyncio.create_task(self._sweep())
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    def observe_refusal(self, status: int) -> None:
+        """Count what was refused before it was a request."""
+        self._observe("none", status, 0.0)
+
+    @property
+    def connection_count(self) -> int:
+        """Connections open."""
+        return len(self.state.connections)
+
+    def _connections(self) -> list[HttpConnection]:
+        return [each for each in self.state.connections if isinstance(each, HttpConnection)]
+
+    def _set_date(self) -> None:
+        self.state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(bounds.SWEEP_S)
+            self._set_date()
+            now_s = time.monotonic()
+            for connection in self._connections():
+                connection.check(now_s)
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no new connection, let answers under way finish for ``grace_s``, then end them."""
+        if self._server is not None:
+            self._server.close()
+        for connection in self._connections():
+            connection.shutdown()
+        if self.state.tasks and grace_s > 0:
+            await asyncio.wait(list(self.state.tasks), timeout=grace_s)
+        for connection in self._connections():
+            connection.transport.abort()
+        for task in list(self.state.tasks):
+            task.cancel()
+        if self._sweeper is not None:
+            self._sweeper.cancel()

@@ -1,0 +1,316 @@
+"""The HTTP port itself: doors by prefix, failures in each door's words, and clients that ask too much of it."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
+
+import httpx
+import pytest
+import uvloop
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from resolver.errors import HandleNotFound, Overloaded
+from resolver.transport.http import bounds
+from resolver.transport.http.calls import HttpOptions
+from resolver.transport.http.door import Door
+from resolver.transport.http.server import HttpDoor
+
+
+def run(main):
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def routes(service, options):
+    async def echo(request):
+        body = await request.body()
+        return Response(body, headers={"x-path": request.scope["raw_path"].decode()})
+
+    async def missing(request):
+        raise HandleNotFound("no such handle: register it first")
+
+    async def busy(request):
+        raise Overloaded("too many writes wait: try again", retry_after_s=2.0)
+
+    async def defect(request):
+        raise RuntimeError("a secret of ours")
+
+    async def late(request):
+        await asyncio.sleep(0.3)
+        return PlainTextResponse("late")
+
+    async def early(request):
+        return PlainTextResponse("not read")
+
+    return [
+        Route("/api/echo/{rest:path}", echo, methods=["GET", "POST"]),
+        Route("/api/missing", missing),
+        Route("/api/busy", busy),
+        Route("/api/defect", defect),
+        Route("/api/late", late),
+        Route("/api/early", early, methods=["POST"]),
+    ]
+
+
+def failed(request, failure):
+    return JSONResponse({"reason": failure.error.reason, "message": failure.error.message}, failure.status)
+
+
+DOOR = Door("demo", ("/api/",), routes, failed, octets_max=100_000)
+INNER = Door("inner", ("/api/echo/inner",), lambda s, o: [], failed)
+
+
+@asynccontextmanager
+async def serving(*doors, idle_s=5.0, options=None):
+    observed = []
+    door = HttpDoor(
+        None,
+        options or HttpOptions("88.300"),
+        lambda *answer: observed.append(answer),
+        idle_s=idle_s,
+        doors=doors or (DOOR, INNER),
+    )
+    port = await door.start("127.0.0.1", 0, None)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            yield SimpleNamespace(door=door, port=port, client=client, observed=observed)
+    finally:
+        await door.drain(0.0)
+
+
+async def talk(port, *octets, pause_s=0.0):
+    """Everything the server says to some octets before it closes or falls silent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for part in octets:
+        with suppress(ConnectionError, RuntimeError):
+            writer.write(part)
+            await writer.drain()
+        await asyncio.sleep(pause_s)
+    said = b""
+    try:
+        async with asyncio.timeout(1.0):
+            while part := await reader.read(65_536):
+                said += part
+    except (TimeoutError, ConnectionError):
+        pass
+    writer.close()
+    return said
+
+
+def test_failures_are_told_in_the_words_of_the_door():
+    async def main():
+        async with serving() as place:
+            get = place.client.get
+            answer = await get("/api/missing")
+            assert (answer.status_code, answer.json()["reason"]) == (404, "HANDLE_NOT_FOUND")
+            answer = await get("/api/busy")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            answer = await get("/api/nowhere")
+            assert (answer.status_code, answer.json()["reason"]) == (404, "NOT_FOUND")
+            answer = await place.client.delete("/api/missing")
+            assert answer.status_code == 405
+            assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+            answer = await get("/elsewhere")
+            assert (answer.status_code, answer.headers["content-type"]) == (404, "text/plain; charset=utf-8")
+            assert ("demo", 404) in {entry[:2] for entry in place.observed}
+
+    run(main())
+
+
+def test_a_defect_keeps_its_trace_to_itself():
+    async def main():
+        async with serving() as place:
+            answer = await place.client.get("/api/defect")
+            assert (answer.status_code, answer.json()["reason"]) == (500, "INTERNAL")
+            assert "secret" not in answer.text
+
+    run(main())
+
+
+def test_a_path_belongs_to_the_door_that_claims_most_of_it():
+    async def main():
+        async with serving() as place:
+            assert (await place.client.get("/api/echo/other")).status_code == 200
+            assert (await place.client.get("/api/echo/inner/x")).status_code == 404
+            assert [entry[0] for entry in place.observed] == ["demo", "inner"]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("sent", "seen"),
+    [
+        (b"/api/echo/88.1%2Fa+b?x=1", b"/api/echo/88.1%2Fa+b"),
+        ("/api/echo/产品".encode(), b"/api/echo/%E4%BA%A7%E5%93%81"),
+        ("/api/echo/产品".encode("gb18030"), b"/api/echo/%B2%FA%C6%B7"),
+        (b"http://host.example/api/echo/a//b/../c", b"/api/echo/a//b/../c"),
+    ],
+)
+def test_a_path_reaches_the_door_as_it_came(sent, seen):
+    async def main():
+        async with serving() as place:
+            said = await talk(place.port, b"GET " + sent + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            assert said.startswith(b"HTTP/1.1 200"), said
+            assert b"x-path: " + seen + b"\r\n" in said
+
+    run(main())
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_body_that_is_too_large_is_refused_however_it_comes(told):
+    async def pieces():
+        for _ in range(200):
+            yield b"x" * 1_000
+
+    async def main():
+        async with serving() as place:
+            answer = await place.client.post("/api/echo/x", content=b"y" * 100_000)
+            assert answer.status_code == 200
+            answer = await place.client.post("/api/echo/x", content=b"y" * 100_001 if told else pieces())
+            assert (answer.status_code, answer.json()["reason"]) == (413, "MESSAGE_TOO_LARGE")
+            assert (await place.client.post("/api/echo/x", content=b"z")).text == "z"
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("octets", "status"),
+    [
+        (b"GET /api/echo/x HTTP/1.1\r\n" + b"x-a: " + b"y" * 40_000, b"431"),
+        (b"GET /api/echo/x HTTP/1.1\r\n" + b"x-a: " + b"y" * 40_000 + b"\r\n\r\n", b"431"),
+        (b"GET /api/echo/x HTTP/1.1\r\n" + b"x-a: y\r\n" * 101 + b"\r\n", b"431"),
+        (b"GET /api/echo/" + b"x" * 40_000, b"431"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", b"400"),
+        (b"GET /api/echo/x HTTP/1.1\r\nhost: x\r\nx-a: 1\r\n folded\r\n\x00\r\n\r\n", b"400"),
+        (b"POST /api/echo/x HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", b"400"),
+        (b"POST /api/echo/x HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", b"400"),
+        (
+            b"POST /api/echo/x HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"400",
+        ),
+    ],
+)
+def test_what_is_no_request_or_too_large_a_header_is_refused_and_closed(octets, status):
+    async def main():
+        async with serving() as place:
+            said = await talk(place.port, octets)
+            assert said.startswith(b"HTTP/1.1 " + status), said
+            assert b"connection: close" in said.lower()
+            await asyncio.sleep(0.05)
+            assert place.door.connection_count == 0
+
+    run(main())
+
+
+def test_a_request_that_trickles_in_is_closed(monkeypatch):
+    monkeypatch.setattr(bounds, "HEADER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(bounds, "BODY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(bounds, "SWEEP_S", 0.05)
+
+    async def main():
+        async with serving() as place:
+            silent, header, body = await asyncio.gather(
+                talk(place.port),
+                talk(place.port, *[b"GET /api/echo/x HTTP/1.1\r\n", b"x-a: b\r\n"], pause_s=0.05),
+                talk(
+                    place.port,
+                    b"POST /api/echo/x HTTP/1.1\r\ncontent-length: 100\r\n\r\n",
+                    *[b"x"] * 5,
+                    pause_s=0.1,
+                ),
+            )
+            assert silent == b""
+            assert header.startswith(b"HTTP/1.1 408")
+            assert body == b"" or body.startswith(b"HTTP/1.1 408")
+            await asyncio.sleep(0.1)
+            assert place.door.connection_count == 0
+
+    run(main())
+
+
+def test_an_idle_connection_is_closed_and_a_slow_answer_is_not(monkeypatch):
+    monkeypatch.setattr(bounds, "SWEEP_S", 0.02)
+    monkeypatch.setattr(bounds, "BODY_TIMEOUT_S", 0.1)
+
+    async def main():
+        async with serving(idle_s=0.1) as place:
+            said = await talk(place.port, b"GET /api/late HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert said.endswith(b"late")
+            await asyncio.sleep(0.1)
+            assert place.door.connection_count == 0
+
+    run(main())
+
+
+def test_requests_behind_one_another_are_answered_in_order_and_a_flood_of_them_is_not():
+    async def main():
+        async with serving() as place:
+            one = b"GET /api/echo/%d HTTP/1.1\r\nhost: x\r\n\r\n"
+            said = await talk(place.port, b"".join(one % number for number in range(20)))
+            assert [b"x-path: /api/echo/%d\r\n" % number in said for number in range(20)] == [True] * 20
+            assert said.index(b"echo/3\r") < said.index(b"echo/4\r")
+            await talk(place.port, b"GET /api/late HTTP/1.1\r\nhost: x\r\n\r\n" * 200)
+            assert sum(entry[1] == 200 for entry in place.observed) < 100
+
+    run(main())
+
+
+def test_an_offer_of_http_2_is_passed_over_and_the_connection_goes_on():
+    async def main():
+        async with serving() as place:
+            offer = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+            said = await talk(
+                place.port,
+                b"GET /api/echo/1 HTTP/1.1\r\nhost: x\r\n" + offer + b"\r\n",
+                b"GET /api/echo/2 HTTP/1.1\r\nhost: x\r\n\r\n",
+                pause_s=0.1,
+            )
+            assert said.count(b"HTTP/1.1 200") == 2, said
+
+    run(main())
+
+
+def test_an_answer_before_the_body_was_read_ends_the_connection(monkeypatch):
+    monkeypatch.setattr(bounds, "DISCARD_TIMEOUT_S", 0.1)
+
+    async def main():
+        async with serving() as place:
+            said = await talk(
+                place.port, b"POST /api/early HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\nGET /api/echo/x HTTP/1.1"
+            )
+            assert said.startswith(b"HTTP/1.1 200")
+            assert said.count(b"HTTP/1.1") == 1
+            assert place.door.connection_count == 0
+
+    run(main())
+
+
+def test_too_many_connections_are_closed_at_once(monkeypatch):
+    monkeypatch.setattr(bounds, "CONNECTIONS_MAX", 3)
+
+    async def main():
+        async with serving() as place:
+            kept = [await asyncio.open_connection("127.0.0.1", place.port) for _ in range(3)]
+            await asyncio.sleep(0.05)
+            assert await talk(place.port, b"GET /api/echo/x HTTP/1.1\r\nhost: x\r\n\r\n") == b""
+            for _, writer in kept:
+                writer.close()
+            await asyncio.sleep(0.05)
+            assert (await place.client.get("/api/echo/x")).status_code == 200
+
+    run(main())
+
+
+def test_a_drain_lets_the_answer_under_way_finish():
+    async def main():
+        async with serving() as place:
+            asked = asyncio.create_task(place.client.get("/api/late"))
+            await asyncio.sleep(0.1)
+            await place.door.drain(5.0)
+            answer = await asked
+            assert (answer.status_code, answer.text) == (200, "late")
+            with pytest.raises(httpx.ConnectError):
+                await place.client.get("/api/echo/x")
+
+    run(main())
