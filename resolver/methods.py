@@ -16,6 +16,7 @@ from resolver.v1 import node_pb2 as node
 from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import registry_pb2 as registry
 from resolver.v1 import resolution_pb2 as resolution
+from resolver.v1 import template_pb2 as template
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -53,6 +54,7 @@ class Method(Generic[Req_co, Resp_co]):
 _RESOLUTION = "resolver.v1.ResolutionService"
 _REGISTRATION = "resolver.v1.RegistrationService"
 _REGISTRY = "resolver.v1.RegistryService"
+_TEMPLATE = "resolver.v1.TemplateService"
 _NODE = "resolver.v1.NodeService"
 _CHANGES = "resolver.v1.ChangesService"
 
@@ -150,22 +152,31 @@ CREATE_KEY = Method(_REGISTRY, "CreateKey", registry.CreateKeyRequest, registry.
 LIST_KEYS = Method(_REGISTRY, "ListKeys", registry.ListKeysRequest, registry.ListKeysResponse)
 REVOKE_KEY = Method(_REGISTRY, "RevokeKey", registry.RevokeKeyRequest, registry.RevokeKeyResponse, writes=True)
 CREATE_TEMPLATE = Method(
-    _REGISTRY,
+    _TEMPLATE,
     "CreateTemplate",
-    registry.CreateTemplateRequest,
-    registry.CreateTemplateResponse,
+    template.CreateTemplateRequest,
+    template.CreateTemplateResponse,
     writes=True,
     octets_max=_SINGLE,
 )
-GET_TEMPLATE = Method(_REGISTRY, "GetTemplate", registry.GetTemplateRequest, registry.GetTemplateResponse)
-LIST_TEMPLATES = Method(_REGISTRY, "ListTemplates", registry.ListTemplatesRequest, registry.ListTemplatesResponse)
+GET_TEMPLATE = Method(_TEMPLATE, "GetTemplate", template.GetTemplateRequest, template.GetTemplateResponse)
+LIST_TEMPLATES = Method(_TEMPLATE, "ListTemplates", template.ListTemplatesRequest, template.ListTemplatesResponse)
+LIST_TEMPLATE_VERSIONS = Method(
+    _TEMPLATE,
+    "ListTemplateVersions",
+    template.ListTemplateVersionsRequest,
+    template.ListTemplateVersionsResponse,
+)
 UPDATE_TEMPLATE = Method(
-    _REGISTRY,
+    _TEMPLATE,
     "UpdateTemplate",
-    registry.UpdateTemplateRequest,
-    registry.UpdateTemplateResponse,
+    template.UpdateTemplateRequest,
+    template.UpdateTemplateResponse,
     writes=True,
     octets_max=_SINGLE,
+)
+DELETE_TEMPLATE = Method(
+    _TEMPLATE, "DeleteTemplate", template.DeleteTemplateRequest, template.DeleteTemplateResponse, writes=True
 )
 
 GET_NODE_INFO = Method(_NODE, "GetNodeInfo", node.GetNodeInfoRequest, node.GetNodeInfoResponse)

@@ -256,7 +256,7 @@ async def _items(client: AsyncClient, wanted: Wanted, node_prefix: str, state: I
     from resolver.intake.chunks import chunks  # noqa: PLC0415 - as above
     from resolver.intake.files import open_rows, read_mapping  # noqa: PLC0415 - as above
     from resolver.intake.fingerprint import Fingerprint, check_unchanged, guarded  # noqa: PLC0415 - as above
-    from resolver.v1 import registry_pb2  # noqa: PLC0415 - as above
+    from resolver.v1 import template_pb2  # noqa: PLC0415 - as above
 
     path = Path(wanted.file)
     before = Fingerprint.from_text(state.fingerprint) if state.fingerprint else None
@@ -276,7 +276,7 @@ async def _items(client: AsyncClient, wanted: Wanted, node_prefix: str, state: I
         return items_of_operations(operations(), rows_max, record_octets_max)
     mapping: Any = read_mapping(wanted.mapping) if wanted.mapping else None
     if wanted.template_id:
-        request = registry_pb2.GetTemplateRequest(template_id=wanted.template_id)
+        request = template_pb2.GetTemplateRequest(template_id=wanted.template_id)
         mapping = (await client.call(methods.GET_TEMPLATE, request)).template
     rows = open_rows(
         wanted.file,

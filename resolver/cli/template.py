@@ -12,6 +12,13 @@ name = "产品名称"
 required = true
 kind = "text"
 maximum = 64
+
+[[items]]
+index = 2001
+type = "GRADE"
+name = "等级"
+kind = "enum"
+options = ["P0", "P5", "P6"]
 """
 
 from __future__ import annotations
@@ -26,20 +33,21 @@ import click
 from resolver import methods
 from resolver.cli import pages, safely
 from resolver.cli.output import INVALID, Failed, Family, number_of, words_of
-from resolver.v1 import registry_pb2 as pb
+from resolver.cli.shown import moment
+from resolver.v1 import template_pb2 as pb
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from resolver.cli.target import Target
 
-SET_BY_NODE = frozenset({"version", "create_time_us"})
+SET_BY_NODE = frozenset({"version", "create_time_us", "update_time_us", "principal_id", "deleted"})
 """Fields that a file cannot set."""
 
 
 @click.group("template", cls=Family)
 def template() -> None:
-    """Metadata templates: create, update, get, list."""
+    """Metadata templates: create, update, delete, get, list, history."""
 
 
 _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.toml")
@@ -74,35 +82,80 @@ def update(ctx: click.Context, file: Path, if_version: int | None, request_id: s
         pages.emit_row(ctx, client.call(methods.UPDATE_TEMPLATE, request).template)
 
 
+@template.command("delete")
+@click.argument("template_id", metavar="ID")
+@click.option("--if-version", type=click.IntRange(min=1), metavar="N", help="Only if the template has version N.")
+@safely.options
+@click.pass_context
+def delete(
+    ctx: click.Context, template_id: str, if_version: int | None, request_id: str, *, validate_only: bool
+) -> None:
+    """Delete a template: no new identifier can follow it, its history stays."""
+    target: Target = ctx.obj
+    request = pb.DeleteTemplateRequest(
+        template_id=template_id, if_version=if_version, request_id=request_id, validate_only=validate_only
+    )
+    with target.client() as client:
+        pages.emit_row(ctx, client.call(methods.DELETE_TEMPLATE, request).template)
+
+
 @template.command("get")
 @click.argument("template_id", metavar="ID")
+@click.option("--version", type=click.IntRange(min=1), default=0, metavar="N", help="As it was in version N.")
 @click.pass_context
-def get(ctx: click.Context, template_id: str) -> None:
+def get(ctx: click.Context, template_id: str, version: int) -> None:
     """Show a template."""
     target: Target = ctx.obj
     with target.client() as client:
-        request = pb.GetTemplateRequest(template_id=template_id)
+        request = pb.GetTemplateRequest(template_id=template_id, version=version)
         pages.emit_row(ctx, client.call(methods.GET_TEMPLATE, request).template)
 
 
 @template.command("list")
+@click.option("--prefix", default="", metavar="PREFIX", help="Only those of this prefix.")
+@click.option("--deleted", "include_deleted", is_flag=True, help="Deleted ones too.")
 @click.pass_context
-def list_(ctx: click.Context) -> None:
+def list_(ctx: click.Context, prefix: str, *, include_deleted: bool) -> None:
     """List templates: id, prefix, label, items, state, description."""
     target: Target = ctx.obj
     with target.client() as client:
         pages.emit_rows(
             ctx,
-            pages.rows(client, methods.LIST_TEMPLATES, "templates"),
+            pages.rows(client, methods.LIST_TEMPLATES, "templates", prefix=prefix, include_deleted=include_deleted),
             lambda row: (
                 row.template_id,
                 row.prefix or "-",
                 row.label or "-",
                 len(row.items),
-                "withdrawn" if row.withdrawn else "in use",
+                _state(row),
                 row.description,
             ),
         )
+
+
+@template.command("history")
+@click.argument("template_id", metavar="ID")
+@click.pass_context
+def history(ctx: click.Context, template_id: str) -> None:
+    """List every version of a template, newest first: version, time, author, items, state, description."""
+    target: Target = ctx.obj
+    with target.client() as client:
+        pages.emit_rows(
+            ctx,
+            pages.rows(client, methods.LIST_TEMPLATE_VERSIONS, "templates", template_id=template_id),
+            lambda row: (
+                row.version,
+                moment(row.update_time_us),
+                row.principal_id,
+                len(row.items),
+                _state(row),
+                row.description,
+            ),
+        )
+
+
+def _state(row: pb.Template) -> str:
+    return "deleted" if row.deleted else "withdrawn" if row.withdrawn else "in use"
 
 
 def template_from_toml(file: Path) -> pb.Template:

@@ -24,7 +24,7 @@ from resolver.intake.rows import IntakeError, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from resolver.v1 import registry_pb2
+    from resolver.v1 import template_pb2
 
 NAME_COLUMNS = ("name", "handle", "标识", "标识编码")
 """Columns that hold the handle when nothing else is said; case does not count."""
@@ -131,12 +131,12 @@ def mapping_from_columns(columns: Sequence[str]) -> Mapping:
     return Mapping(None, _unique(values))
 
 
-def mapping_from_template(template: registry_pb2.Template, columns: Sequence[str]) -> Mapping:
+def mapping_from_template(template: template_pb2.Template, columns: Sequence[str]) -> Mapping:
     """The mapping of a table whose columns are items of a template, by name, type, index or ``INDEX:TYPE``.
 
     Raises IntakeError for a column that is no item, an item no longer in use and a required item without a column.
     """
-    known: dict[str, registry_pb2.TemplateItem] = {}
+    known: dict[str, template_pb2.TemplateItem] = {}
     for item in template.items:
         for word in (str(item.index), f"{item.index}:{item.type}", item.type, item.name):
             known[word.strip().casefold()] = item

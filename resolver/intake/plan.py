@@ -20,12 +20,12 @@ from resolver.intake.mapping import (
 )
 from resolver.intake.registration import check_name
 from resolver.intake.rows import IntakeError, nearest
-from resolver.v1 import registration_pb2, registry_pb2
+from resolver.v1 import registration_pb2, template_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TableMapping = Mapping | registry_pb2.Template | None
+TableMapping = Mapping | template_pb2.Template | None
 """How columns become values: a mapping, a template to match them with, or None for what the columns say."""
 
 

@@ -299,9 +299,12 @@ def delete(ledger: Ledger, caller: Caller, target: Target) -> Outcome:
 
 
 def _check_template(ledger: Ledger, draft: Draft, *, new: bool) -> None:
-    if draft.template_id:
-        template = templates.template_row(ledger.writer, draft.template_id)
-        templates.check_follows(template, draft.values, new=new)
+    template_id = draft.template_id
+    if template_id:
+        rules = ledger.templates.get(template_id)
+        if rules is None:
+            rules = ledger.templates[template_id] = templates.Rules(templates.template_row(ledger.writer, template_id))
+        rules.check(draft.handle.prefix_folded, draft.values, new=new)
 
 
 def _change(draft: Draft, prefix_key: bytes, caller: Caller) -> Change:

@@ -19,6 +19,7 @@ from storage.errors import RowCorrupt
 from storage.tables import MARK, Table
 
 if TYPE_CHECKING:
+    from resolver.node.templates import Rules
     from resolver.v1 import registry_pb2 as registry
     from storage.engine import Reader, Writer
 
@@ -98,6 +99,8 @@ class Ledger:
         self._tallies: dict[bytes, list[int]] = {}
         self._days: dict[bytes, stored.StoredDay] = {}
         self._prefixes: dict[str, registry.Prefix | None] = {}
+        self.templates: dict[str, Rules] = {}
+        """Templates seen in this transaction, by id: a cache for whoever asks."""
 
     @property
     def serial(self) -> int:

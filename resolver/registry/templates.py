@@ -1,17 +1,23 @@
-"""The life cycle of metadata templates (元数据模版): items are added or disabled, never removed."""
+"""The life cycle of metadata templates (元数据模版): items are added or disabled, never removed; every version stays.
+
+A template belongs to a prefix, or to the whole node, for good, and has a label that is unique there. Deleting one is a
+version like any other: new handles cannot name it any more, those that do are still checked against it, and it can be
+created again, with the same items disabled or in use.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from resolver import limits
-from resolver.errors import InvalidField, InvalidTransition
+from resolver.errors import AlreadyExists, InvalidTransition, NotFound, QuotaExhausted
 from resolver.handle.name import Prefix, fold
+from resolver.node import templates
 from resolver.node.authorize import Action, Caller, Role, require
+from resolver.node.listing import page_size, start_of, token_for
 from resolver.node.prefixes import prefix_row
-from resolver.node.templates import ITEM_INDEX_MIN, template_row
-from resolver.registry import rows
-from resolver.v1 import registry_pb2 as pb
+from resolver.registry import rows, template_items
+from resolver.v1 import template_pb2 as pb
 from storage.tables import Table
 
 if TYPE_CHECKING:
@@ -19,7 +25,13 @@ if TYPE_CHECKING:
 
     from storage.engine import Reader, Writer
 
-_ITEMS_MAX = 500
+TEMPLATES_MAX = 1_000
+"""Templates of one prefix, and of the whole node without a prefix, the deleted ones included."""
+
+VERSIONS_MAX = 1_000
+"""Versions of one template: all are kept, so there is an end to them."""
+
+_VERSION_OCTETS = 8
 
 
 def _authorize(reader: Reader, caller: Caller, prefix: str) -> None:
@@ -30,50 +42,84 @@ def _authorize(reader: Reader, caller: Caller, prefix: str) -> None:
     row = prefix_row(reader, Prefix.from_text(prefix).folded)
     owner = None if row is None else row.enterprise_id
     require(caller, Action.REGISTER, owner, f"prefix {prefix[:80]!r}")
+    if row is None:
+        raise NotFound(f"prefix {prefix[:80]!r} does not exist: create it first", field="template.prefix")
 
 
-def _check(row: pb.Template) -> None:
-    rows.check_text(row.template_id, 128, "template.template_id", required=True)
-    rows.check_text(row.label, 128, "template.label")
-    rows.check_text(row.description, limits.DESCRIPTION_OCTETS_MAX, "template.description")
-    if len(row.industry_codes) > 4:
-        raise InvalidField("industry_codes has more than four levels (GB/T 4754)", field="template.industry_codes")
-    for code in row.industry_codes:
-        rows.check_text(code, 8, "template.industry_codes")
-    if len(row.items) > _ITEMS_MAX:
-        raise InvalidField(f"the template has more than {_ITEMS_MAX} items", field="template.items")
-    seen: set[int] = set()
-    for position, item in enumerate(row.items):
-        field = f"template.items[{position}]"
-        if item.index < ITEM_INDEX_MIN:
-            raise InvalidField(f"{field} has index {item.index}: items start at {ITEM_INDEX_MIN}", field=field)
-        if item.index in seen:
-            raise InvalidField(f"{field} repeats index {item.index}", field=field)
-        seen.add(item.index)
-        rows.check_enum(pb.ItemKind, item.kind, f"{field}.kind")
-        rows.check_text(item.type, 128, f"{field}.type", required=True)
-        rows.check_text(item.name, 255, f"{field}.name")
-        if item.maximum and item.minimum > item.maximum:
-            raise InvalidField(f"{field} has a minimum above its maximum", field=field)
+def _version_key(template_id: str, version: int) -> bytes:
+    return template_id.encode() + b"\0" + version.to_bytes(_VERSION_OCTETS, "big")
+
+
+def _store(writer: Writer, caller: Caller, row: pb.Template, version: int, now_us: int) -> pb.Template:
+    """Write a version of a template, current and historical."""
+    if version > VERSIONS_MAX:
+        raise QuotaExhausted(
+            f"template {row.template_id!r} has {VERSIONS_MAX} versions, and all are kept: create another template",
+            field="template",
+        )
+    template_items.check(row)
+    row.version, row.update_time_us, row.principal_id = version, now_us, caller.principal_id
+    body = row.SerializeToString(deterministic=True)
+    writer.put(Table.TEMPLATES, row.template_id.encode(), body)
+    writer.put(Table.TEMPLATE_VERSIONS, _version_key(row.template_id, version), body)
+    rows.touch(writer)
+    return row
 
 
 def create(
     writer: Writer, caller: Caller, row: pb.Template, now_us: int, randomness: Callable[[int], bytes]
 ) -> pb.Template:
-    """Create a template."""
+    """Create a template, or create one again that was deleted. Raises AlreadyExists."""
+    if row.prefix:
+        row.prefix = Prefix.from_text(row.prefix).text
     _authorize(writer, caller, row.prefix)
+    labelled = writer.get(Table.TEMPLATE_LABELS, templates.label_key(row.prefix, row.label)) if row.label else None
     if not row.template_id:
-        row.template_id = rows.mint_id("tpl", randomness)
-    _check(row)
+        row.template_id = labelled.decode() if labelled else rows.mint_id("tpl", randomness)
+    row.label = row.label or row.template_id
+    row.deleted = False
+    template_items.check(row)
+    body = writer.get(Table.TEMPLATES, row.template_id.encode())
+    before = None if body is None else pb.Template.FromString(body)
+    if before is not None and not before.deleted:
+        raise AlreadyExists(
+            f"template {row.template_id!r} exists already: choose another id or label, or update it", field="template"
+        )
+    if before is not None:
+        return _create_again(writer, caller, row, before, now_us)
+    if labelled is not None:
+        raise AlreadyExists(
+            f"label {row.label!r} belongs to template {labelled.decode()!r} already: choose another label",
+            field="template.label",
+        )
+    start = templates.label_key(row.prefix, "")
+    if sum(1 for _ in writer.scan(Table.TEMPLATE_LABELS, start, start[:-1] + b"\x01")) >= TEMPLATES_MAX:
+        raise QuotaExhausted(f"prefix {row.prefix!r} has {TEMPLATES_MAX} templates: add items to one of them")
+    writer.put(Table.TEMPLATE_LABELS, templates.label_key(row.prefix, row.label), row.template_id.encode())
+    row.create_time_us = now_us
+    return _store(writer, caller, row, 1, now_us)
+
+
+def _create_again(writer: Writer, caller: Caller, row: pb.Template, before: pb.Template, now_us: int) -> pb.Template:
+    """Bring a deleted template back: what it had and the new one has not is disabled."""
     thing = f"template {row.template_id!r}"
-    rows.insert(writer, Table.TEMPLATES, row.template_id.encode(), row, now_us, thing)
-    return row
+    _require_same(row, before, thing)
+    for item in before.items:
+        item.disabled = True
+    merged = template_items.merge(before.items, row.items, thing)
+    del row.items[:]
+    row.items.extend(merged)
+    row.create_time_us = before.create_time_us
+    return _store(writer, caller, row, before.version + 1, now_us)
 
 
-def get(reader: Reader, caller: Caller, template_id: str) -> pb.Template:
-    """A template; whoever may see the registry may see all templates, they describe public values."""
-    _require_reader(caller)
-    return template_row(reader, template_id)
+def _require_same(row: pb.Template, before: pb.Template, thing: str) -> None:
+    """Prefix and label of a template never change."""
+    if fold(row.prefix) != fold(before.prefix) or row.label != before.label:
+        raise InvalidTransition(
+            f"{thing} has prefix {before.prefix!r} and label {before.label!r} for good: create another template",
+            field="template.label",
+        )
 
 
 def _require_reader(caller: Caller) -> None:
@@ -81,34 +127,99 @@ def _require_reader(caller: Caller) -> None:
     require(caller, Action.READ_REGISTRY, owner, "templates")
 
 
-def page(reader: Reader, caller: Caller, size: int, token: str) -> tuple[list[pb.Template], str]:
-    """All templates."""
+def get(reader: Reader, caller: Caller, request: pb.GetTemplateRequest) -> pb.Template:
+    """A template by id, or by prefix and label, now or in an earlier version; deleted ones by id only.
+
+    Whoever may see the registry may see all templates: they describe public values.
+    """
     _require_reader(caller)
-    return rows.page(reader, Table.TEMPLATES, "templates", size, token, pb.Template.FromString, lambda _: True)
+    template_id = request.template_id
+    if not template_id:
+        found = reader.get(Table.TEMPLATE_LABELS, templates.label_key(request.prefix, request.label[:128]))
+        row = None if found is None else templates.template_row(reader, found.decode())
+        if row is None or row.deleted:
+            raise NotFound(
+                f"prefix {request.prefix[:80]!r} has no template with label {request.label[:128]!r}: check both",
+                field="label",
+            )
+        template_id = row.template_id
+    row = templates.template_row(reader, template_id)
+    if not request.version:
+        return row
+    body = reader.get(Table.TEMPLATE_VERSIONS, _version_key(template_id, min(request.version, 2**64 - 1)))
+    if body is None:
+        raise NotFound(
+            f"template {template_id[:128]!r} has no version {request.version}: the newest is {row.version}",
+            field="version",
+        )
+    return pb.Template.FromString(body)
 
 
-def update(writer: Writer, caller: Caller, given: pb.Template, if_version: int | None) -> pb.Template:
+def page(reader: Reader, caller: Caller, request: pb.ListTemplatesRequest) -> tuple[list[pb.Template], str]:
+    """All templates, or those of one prefix."""
+    _require_reader(caller)
+    wanted = fold(Prefix.from_text(request.prefix).text) if request.prefix else ""
+    return rows.page(
+        reader,
+        Table.TEMPLATES,
+        f"templates {wanted}",
+        request.page_size,
+        request.page_token,
+        pb.Template.FromString,
+        lambda row: (not wanted or fold(row.prefix) == wanted) and (request.include_deleted or not row.deleted),
+    )
+
+
+def history(reader: Reader, caller: Caller, request: pb.ListTemplateVersionsRequest) -> tuple[list[pb.Template], str]:
+    """Every version of a template, newest first."""
+    _require_reader(caller)
+    template_id = templates.template_row(reader, request.template_id).template_id
+    size, listing = page_size(request.page_size), f"versions {template_id}"
+    first = _version_key(template_id, 0)
+    stop = _version_key(template_id, VERSIONS_MAX + 1)
+    if request.page_token:
+        stop = start_of(listing, request.page_token, first)[:-1]
+    found: list[pb.Template] = []
+    last = b""
+    for key, body in reader.scan(Table.TEMPLATE_VERSIONS, first, stop, reverse=True):
+        if len(found) == size or sum(row.ByteSize() for row in found) > limits.ANSWER_OCTETS_MAX // 2:
+            return found, token_for(listing, last)
+        found.append(pb.Template.FromString(body))
+        last = key
+    return found, ""
+
+
+def update(writer: Writer, caller: Caller, given: pb.Template, if_version: int | None, now_us: int) -> pb.Template:
     """Change a template: items match by index and type, new ones are added, others stay."""
-    require(caller, Action.REGISTER, caller.enterprise_id or None, "templates")
-    before = template_row(writer, given.template_id)
-    _authorize(writer, caller, before.prefix)
+    before = _to_change(writer, caller, given.template_id, if_version)
     thing = f"template {given.template_id!r}"
-    rows.check_version(before, if_version, thing)
+    if before.deleted:
+        raise NotFound(f"{thing} was deleted: create it again before you change it", field="template.template_id")
     row = pb.Template()
     row.CopyFrom(given)
-    row.prefix = before.prefix
+    row.prefix = given.prefix or before.prefix
+    row.label = given.label or before.label
+    _require_same(row, before, thing)
+    row.prefix, row.create_time_us, row.deleted = before.prefix, before.create_time_us, False
+    merged = template_items.merge(before.items, given.items, thing)
     del row.items[:]
-    items = {item.index: item for item in before.items}
-    for position, item in enumerate(given.items):
-        old = items.get(item.index)
-        if old is not None and fold(old.type) != fold(item.type):
-            raise InvalidTransition(
-                f"index {item.index} of {thing} has type {old.type!r} and cannot become {item.type!r}: disable it "
-                "and add one with another index",
-                field=f"template.items[{position}].type",
-            )
-        items[item.index] = item
-    row.items.extend(items[index] for index in sorted(items))
-    _check(row)
-    rows.replace(writer, Table.TEMPLATES, row.template_id.encode(), row, before)
-    return row
+    row.items.extend(merged)
+    return _store(writer, caller, row, before.version + 1, now_us)
+
+
+def delete(writer: Writer, caller: Caller, template_id: str, if_version: int | None, now_us: int) -> pb.Template:
+    """Delete a template; deleting it again changes nothing."""
+    row = _to_change(writer, caller, template_id, if_version)
+    if row.deleted:
+        return row
+    row.deleted = True
+    return _store(writer, caller, row, row.version + 1, now_us)
+
+
+def _to_change(writer: Writer, caller: Caller, template_id: str, if_version: int | None) -> pb.Template:
+    """The template as it is, for somebody who may change it, in the version expected."""
+    require(caller, Action.REGISTER, caller.enterprise_id or None, "templates")
+    before = templates.template_row(writer, template_id)
+    _authorize(writer, caller, before.prefix)
+    rows.check_version(before, if_version, f"template {template_id!r}")
+    return before

@@ -12,6 +12,7 @@ from resolver.service.node import Node
 from resolver.service.registration import Registration
 from resolver.service.registry import Registry
 from resolver.service.resolution import Resolution
+from resolver.service.templates import Templates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ class Service:
         self.resolution = Resolution(self.core)
         self.registration = Registration(self.core)
         self.registry = Registry(self.core)
+        self.templates = Templates(self.core)
         self.node = Node(self.core)
         self.changes = Changes(self.core)
 
@@ -96,10 +98,12 @@ class Service:
             methods.CREATE_KEY: registry.create_key,
             methods.LIST_KEYS: registry.list_keys,
             methods.REVOKE_KEY: registry.revoke_key,
-            methods.CREATE_TEMPLATE: registry.create_template,
-            methods.GET_TEMPLATE: registry.get_template,
-            methods.LIST_TEMPLATES: registry.list_templates,
-            methods.UPDATE_TEMPLATE: registry.update_template,
+            methods.CREATE_TEMPLATE: self.templates.create_template,
+            methods.GET_TEMPLATE: self.templates.get_template,
+            methods.LIST_TEMPLATES: self.templates.list_templates,
+            methods.LIST_TEMPLATE_VERSIONS: self.templates.list_template_versions,
+            methods.UPDATE_TEMPLATE: self.templates.update_template,
+            methods.DELETE_TEMPLATE: self.templates.delete_template,
             methods.GET_NODE_INFO: self.node.get_node_info,
             methods.GET_STATISTICS: self.node.get_statistics,
             methods.WATCH: self.changes.watch,

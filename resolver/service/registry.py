@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from resolver import methods
-from resolver.node.authorize import Action, Role, require
-from resolver.registry import enterprises, keys, prefixes, principals, templates
-from resolver.service.jobs import RequestJob, validate
+from resolver.registry import enterprises, keys, prefixes, principals
+from resolver.service.registry_jobs import write_row
 from resolver.v1 import registry_pb2 as pb
 
 if TYPE_CHECKING:
@@ -39,23 +38,7 @@ class Registry:
         *,
         frees_space: bool = False,
     ) -> bytes:
-        if call.caller.role is Role.ANONYMOUS:
-            require(call.caller, Action.ADMINISTER, None, "the registry")
-        job = RequestJob(
-            caller=call.caller,
-            method=method,
-            request=request,
-            decide=decide,
-            request_id=request.request_id,  # type: ignore[attr-defined]  # every write request has one
-            stored_form=stored_form,
-            frees_space=frees_space,
-        )
-        if request.validate_only:  # type: ignore[attr-defined]  # every write request has one
-            response = await validate(self._core, job)
-            return (stored_form(response) if stored_form else response).SerializeToString()
-        octets = await self._core.lane.submit(job)
-        self._core.poll()
-        return octets
+        return await write_row(self._core, call, method, request, decide, stored_form, frees_space=frees_space)
 
     async def create_enterprise(self, call: Call, request: pb.CreateEnterpriseRequest) -> bytes:
         """Register an enterprise."""
@@ -179,36 +162,3 @@ class Registry:
             return pb.RevokeKeyResponse(key=keys.revoke(ledger.writer, call.caller, request.key_id))
 
         return await self._write(call, methods.REVOKE_KEY, request, decide, frees_space=True)
-
-    async def create_template(self, call: Call, request: pb.CreateTemplateRequest) -> bytes:
-        """Create a template."""
-
-        def decide(ledger: Ledger) -> pb.CreateTemplateResponse:
-            row = pb.Template()
-            row.CopyFrom(request.template)
-            row = templates.create(ledger.writer, call.caller, row, ledger.now_us, self._core.randomness)
-            return pb.CreateTemplateResponse(template=row)
-
-        return await self._write(call, methods.CREATE_TEMPLATE, request, decide)
-
-    def get_template(self, call: Call, request: pb.GetTemplateRequest) -> pb.GetTemplateResponse:
-        """A template."""
-        with self._core.reading() as reader:
-            return pb.GetTemplateResponse(template=templates.get(reader, call.caller, request.template_id))
-
-    def list_templates(self, call: Call, request: pb.ListTemplatesRequest) -> pb.ListTemplatesResponse:
-        """A page of templates."""
-        with self._core.reading() as reader:
-            rows, token = templates.page(reader, call.caller, request.page_size, request.page_token)
-        return pb.ListTemplatesResponse(templates=rows, next_page_token=token)
-
-    async def update_template(self, call: Call, request: pb.UpdateTemplateRequest) -> bytes:
-        """Change a template."""
-        if_version = request.if_version if request.HasField("if_version") else None
-
-        def decide(ledger: Ledger) -> pb.UpdateTemplateResponse:
-            return pb.UpdateTemplateResponse(
-                template=templates.update(ledger.writer, call.caller, request.template, if_version)
-            )
-
-        return await self._write(call, methods.UPDATE_TEMPLATE, request, decide)

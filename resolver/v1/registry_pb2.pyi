@@ -40,13 +40,6 @@ class KeyKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     KEY_KIND_UNSPECIFIED: _ClassVar[KeyKind]
     KEY_KIND_API_TOKEN: _ClassVar[KeyKind]
     KEY_KIND_CERTIFICATE: _ClassVar[KeyKind]
-
-class ItemKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    ITEM_KIND_UNSPECIFIED: _ClassVar[ItemKind]
-    ITEM_KIND_TEXT: _ClassVar[ItemKind]
-    ITEM_KIND_NUMBER: _ClassVar[ItemKind]
-    ITEM_KIND_DATE: _ClassVar[ItemKind]
 ENTERPRISE_STATUS_UNSPECIFIED: EnterpriseStatus
 ENTERPRISE_STATUS_ENABLED: EnterpriseStatus
 ENTERPRISE_STATUS_DISABLED: EnterpriseStatus
@@ -66,10 +59,6 @@ ROLE_APPLICATION: Role
 KEY_KIND_UNSPECIFIED: KeyKind
 KEY_KIND_API_TOKEN: KeyKind
 KEY_KIND_CERTIFICATE: KeyKind
-ITEM_KIND_UNSPECIFIED: ItemKind
-ITEM_KIND_TEXT: ItemKind
-ITEM_KIND_NUMBER: ItemKind
-ITEM_KIND_DATE: ItemKind
 
 class Enterprise(_message.Message):
     __slots__ = ("enterprise_id", "name", "credit_code", "contact", "status", "version", "create_time_us", "description")
@@ -436,109 +425,3 @@ class RevokeKeyResponse(_message.Message):
     KEY_FIELD_NUMBER: _ClassVar[int]
     key: Key
     def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ...) -> None: ...
-
-class TemplateItem(_message.Message):
-    __slots__ = ("index", "type", "name", "required", "disabled", "kind", "minimum", "maximum")
-    INDEX_FIELD_NUMBER: _ClassVar[int]
-    TYPE_FIELD_NUMBER: _ClassVar[int]
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    REQUIRED_FIELD_NUMBER: _ClassVar[int]
-    DISABLED_FIELD_NUMBER: _ClassVar[int]
-    KIND_FIELD_NUMBER: _ClassVar[int]
-    MINIMUM_FIELD_NUMBER: _ClassVar[int]
-    MAXIMUM_FIELD_NUMBER: _ClassVar[int]
-    index: int
-    type: str
-    name: str
-    required: bool
-    disabled: bool
-    kind: ItemKind
-    minimum: int
-    maximum: int
-    def __init__(self, index: _Optional[int] = ..., type: _Optional[str] = ..., name: _Optional[str] = ..., required: _Optional[bool] = ..., disabled: _Optional[bool] = ..., kind: _Optional[_Union[ItemKind, str]] = ..., minimum: _Optional[int] = ..., maximum: _Optional[int] = ...) -> None: ...
-
-class Template(_message.Message):
-    __slots__ = ("template_id", "prefix", "label", "industry_codes", "active_carrier", "description", "items", "withdrawn", "version", "create_time_us")
-    TEMPLATE_ID_FIELD_NUMBER: _ClassVar[int]
-    PREFIX_FIELD_NUMBER: _ClassVar[int]
-    LABEL_FIELD_NUMBER: _ClassVar[int]
-    INDUSTRY_CODES_FIELD_NUMBER: _ClassVar[int]
-    ACTIVE_CARRIER_FIELD_NUMBER: _ClassVar[int]
-    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
-    ITEMS_FIELD_NUMBER: _ClassVar[int]
-    WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
-    VERSION_FIELD_NUMBER: _ClassVar[int]
-    CREATE_TIME_US_FIELD_NUMBER: _ClassVar[int]
-    template_id: str
-    prefix: str
-    label: str
-    industry_codes: _containers.RepeatedScalarFieldContainer[str]
-    active_carrier: bool
-    description: str
-    items: _containers.RepeatedCompositeFieldContainer[TemplateItem]
-    withdrawn: bool
-    version: int
-    create_time_us: int
-    def __init__(self, template_id: _Optional[str] = ..., prefix: _Optional[str] = ..., label: _Optional[str] = ..., industry_codes: _Optional[_Iterable[str]] = ..., active_carrier: _Optional[bool] = ..., description: _Optional[str] = ..., items: _Optional[_Iterable[_Union[TemplateItem, _Mapping]]] = ..., withdrawn: _Optional[bool] = ..., version: _Optional[int] = ..., create_time_us: _Optional[int] = ...) -> None: ...
-
-class CreateTemplateRequest(_message.Message):
-    __slots__ = ("template", "request_id", "validate_only")
-    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
-    template: Template
-    request_id: str
-    validate_only: bool
-    def __init__(self, template: _Optional[_Union[Template, _Mapping]] = ..., request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
-
-class CreateTemplateResponse(_message.Message):
-    __slots__ = ("template",)
-    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
-    template: Template
-    def __init__(self, template: _Optional[_Union[Template, _Mapping]] = ...) -> None: ...
-
-class GetTemplateRequest(_message.Message):
-    __slots__ = ("template_id",)
-    TEMPLATE_ID_FIELD_NUMBER: _ClassVar[int]
-    template_id: str
-    def __init__(self, template_id: _Optional[str] = ...) -> None: ...
-
-class GetTemplateResponse(_message.Message):
-    __slots__ = ("template",)
-    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
-    template: Template
-    def __init__(self, template: _Optional[_Union[Template, _Mapping]] = ...) -> None: ...
-
-class ListTemplatesRequest(_message.Message):
-    __slots__ = ("page_size", "page_token")
-    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
-    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    page_size: int
-    page_token: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
-
-class ListTemplatesResponse(_message.Message):
-    __slots__ = ("templates", "next_page_token")
-    TEMPLATES_FIELD_NUMBER: _ClassVar[int]
-    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    templates: _containers.RepeatedCompositeFieldContainer[Template]
-    next_page_token: str
-    def __init__(self, templates: _Optional[_Iterable[_Union[Template, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
-
-class UpdateTemplateRequest(_message.Message):
-    __slots__ = ("template", "request_id", "if_version", "validate_only")
-    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    IF_VERSION_FIELD_NUMBER: _ClassVar[int]
-    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
-    template: Template
-    request_id: str
-    if_version: int
-    validate_only: bool
-    def __init__(self, template: _Optional[_Union[Template, _Mapping]] = ..., request_id: _Optional[str] = ..., if_version: _Optional[int] = ..., validate_only: _Optional[bool] = ...) -> None: ...
-
-class UpdateTemplateResponse(_message.Message):
-    __slots__ = ("template",)
-    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
-    template: Template
-    def __init__(self, template: _Optional[_Union[Template, _Mapping]] = ...) -> None: ...

@@ -110,26 +110,6 @@ class RegistryServiceStub:
                 request_serializer=resolver_dot_v1_dot_registry__pb2.RevokeKeyRequest.SerializeToString,
                 response_deserializer=resolver_dot_v1_dot_registry__pb2.RevokeKeyResponse.FromString,
                 _registered_method=True)
-        self.CreateTemplate = channel.unary_unary(
-                '/resolver.v1.RegistryService/CreateTemplate',
-                request_serializer=resolver_dot_v1_dot_registry__pb2.CreateTemplateRequest.SerializeToString,
-                response_deserializer=resolver_dot_v1_dot_registry__pb2.CreateTemplateResponse.FromString,
-                _registered_method=True)
-        self.GetTemplate = channel.unary_unary(
-                '/resolver.v1.RegistryService/GetTemplate',
-                request_serializer=resolver_dot_v1_dot_registry__pb2.GetTemplateRequest.SerializeToString,
-                response_deserializer=resolver_dot_v1_dot_registry__pb2.GetTemplateResponse.FromString,
-                _registered_method=True)
-        self.ListTemplates = channel.unary_unary(
-                '/resolver.v1.RegistryService/ListTemplates',
-                request_serializer=resolver_dot_v1_dot_registry__pb2.ListTemplatesRequest.SerializeToString,
-                response_deserializer=resolver_dot_v1_dot_registry__pb2.ListTemplatesResponse.FromString,
-                _registered_method=True)
-        self.UpdateTemplate = channel.unary_unary(
-                '/resolver.v1.RegistryService/UpdateTemplate',
-                request_serializer=resolver_dot_v1_dot_registry__pb2.UpdateTemplateRequest.SerializeToString,
-                response_deserializer=resolver_dot_v1_dot_registry__pb2.UpdateTemplateResponse.FromString,
-                _registered_method=True)
 
 
 class RegistryServiceServicer:
@@ -241,34 +221,6 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def CreateTemplate(self, request, context):
-        """Creates a metadata template.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetTemplate(self, request, context):
-        """Reads a metadata template.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListTemplates(self, request, context):
-        """Lists metadata templates in the order of their ids.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UpdateTemplate(self, request, context):
-        """Changes a template: items are added or disabled, never removed.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -346,26 +298,6 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.RevokeKey,
                     request_deserializer=resolver_dot_v1_dot_registry__pb2.RevokeKeyRequest.FromString,
                     response_serializer=resolver_dot_v1_dot_registry__pb2.RevokeKeyResponse.SerializeToString,
-            ),
-            'CreateTemplate': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateTemplate,
-                    request_deserializer=resolver_dot_v1_dot_registry__pb2.CreateTemplateRequest.FromString,
-                    response_serializer=resolver_dot_v1_dot_registry__pb2.CreateTemplateResponse.SerializeToString,
-            ),
-            'GetTemplate': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetTemplate,
-                    request_deserializer=resolver_dot_v1_dot_registry__pb2.GetTemplateRequest.FromString,
-                    response_serializer=resolver_dot_v1_dot_registry__pb2.GetTemplateResponse.SerializeToString,
-            ),
-            'ListTemplates': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListTemplates,
-                    request_deserializer=resolver_dot_v1_dot_registry__pb2.ListTemplatesRequest.FromString,
-                    response_serializer=resolver_dot_v1_dot_registry__pb2.ListTemplatesResponse.SerializeToString,
-            ),
-            'UpdateTemplate': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpdateTemplate,
-                    request_deserializer=resolver_dot_v1_dot_registry__pb2.UpdateTemplateRequest.FromString,
-                    response_serializer=resolver_dot_v1_dot_registry__pb2.UpdateTemplateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -774,114 +706,6 @@ class RegistryService:
             '/resolver.v1.RegistryService/RevokeKey',
             resolver_dot_v1_dot_registry__pb2.RevokeKeyRequest.SerializeToString,
             resolver_dot_v1_dot_registry__pb2.RevokeKeyResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CreateTemplate(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/resolver.v1.RegistryService/CreateTemplate',
-            resolver_dot_v1_dot_registry__pb2.CreateTemplateRequest.SerializeToString,
-            resolver_dot_v1_dot_registry__pb2.CreateTemplateResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetTemplate(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/resolver.v1.RegistryService/GetTemplate',
-            resolver_dot_v1_dot_registry__pb2.GetTemplateRequest.SerializeToString,
-            resolver_dot_v1_dot_registry__pb2.GetTemplateResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListTemplates(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/resolver.v1.RegistryService/ListTemplates',
-            resolver_dot_v1_dot_registry__pb2.ListTemplatesRequest.SerializeToString,
-            resolver_dot_v1_dot_registry__pb2.ListTemplatesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def UpdateTemplate(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/resolver.v1.RegistryService/UpdateTemplate',
-            resolver_dot_v1_dot_registry__pb2.UpdateTemplateRequest.SerializeToString,
-            resolver_dot_v1_dot_registry__pb2.UpdateTemplateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,14 +7,14 @@ import pytest
 from resolver.intake.mapping import Pattern, mapping_from_columns, mapping_from_template, mapping_from_toml
 from resolver.intake.plan import Plan
 from resolver.intake.rows import IntakeError
-from resolver.v1 import registry_pb2
+from resolver.v1 import template_pb2
 
-TEMPLATE = registry_pb2.Template(
+TEMPLATE = template_pb2.Template(
     template_id="bearing-1",
     items=[
-        registry_pb2.TemplateItem(index=2000, type="NAME", name="产品名称", required=True),
-        registry_pb2.TemplateItem(index=2001, type="MODEL", name="型号"),
-        registry_pb2.TemplateItem(index=2002, type="OLD", name="旧码", disabled=True, required=True),
+        template_pb2.TemplateItem(index=2000, type="NAME", name="产品名称", required=True),
+        template_pb2.TemplateItem(index=2001, type="MODEL", name="型号"),
+        template_pb2.TemplateItem(index=2002, type="OLD", name="旧码", disabled=True, required=True),
     ],
 )
 
@@ -91,7 +91,7 @@ def test_columns_say_what_they_are():
 
 @pytest.mark.parametrize("column", ["产品名称", "NAME_", "2000", "2000:NAME"])
 def test_template_items_are_found_by_name_type_and_index(column):
-    template = registry_pb2.Template()
+    template = template_pb2.Template()
     template.CopyFrom(TEMPLATE)
     template.items[0].type = "NAME_"
     if column == "2000:NAME":

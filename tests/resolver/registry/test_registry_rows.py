@@ -1,4 +1,4 @@
-"""Enterprises, prefixes, principals, keys, templates and the first start: every rule of the registry."""
+"""Enterprises, prefixes, principals, keys and the first start: every rule of the registry."""
 
 import asyncio
 
@@ -14,14 +14,13 @@ from resolver.errors import (
     NotFound,
     PermissionDenied,
     QuotaExhausted,
-    TemplateNotFollowed,
     VersionMismatch,
 )
-from resolver.registry import enterprises, keys, prefixes, principals, templates
+from resolver.registry import enterprises, keys, prefixes, principals
 from resolver.registry.directory import Directory
 from resolver.registry.first_start import first_start
 from resolver.v1 import registry_pb2 as pb
-from tests.support.builders import ADMIN, APP_A, PREFIX_A, USER_A, dump, enterprise, register, value
+from tests.support.builders import ADMIN, APP_A, PREFIX_A, USER_A, dump, enterprise
 
 CODE = "91350100M000100Y43"
 STATUSES = [1, 2, 3, 4, 5]
@@ -197,57 +196,6 @@ def test_tokens_are_nowhere_on_disk(world, tmp_path):
     for token in tokens:
         assert token.startswith("idis_")
         assert token.removeprefix("idis_").encode() not in octets
-
-
-def test_templates(memory_world):
-    world = memory_world
-    items = [
-        pb.TemplateItem(index=2000, type="NAME", required=True, minimum=2, maximum=4),
-        pb.TemplateItem(index=2001, type="WEIGHT", kind=2, maximum=10),
-        pb.TemplateItem(index=2002, type="MADE", kind=3),
-    ]
-    row = pb.Template(template_id="t", items=items)
-    write(world, templates.create, ADMIN, row, 1, world.randomness)
-    good = {2000: ("标识", "name"), 2001: ("9.5", "WEIGHT"), 2002: ("2026-05-28", "MADE")}
-
-    def values(**changes):
-        given = good | {int(key[1:]): new for key, new in changes.items()}
-        return [value(index, *pair) for index, pair in given.items() if pair]
-
-    register(world.engine, world.clock, f"{PREFIX_A}/good", values(), template_id="t")
-    for changes in (
-        {"v2000": None},
-        {"v2000": ("x", "NAME")},
-        {"v2000": ("xxxxx", "NAME")},
-        {"v2000": ("xx", "OTHER")},
-        {"v2000": (b"\xff\xfe", "NAME")},
-        {"v2001": ("heavy", "WEIGHT")},
-        {"v2001": ("10.1", "WEIGHT")},
-        {"v2001": ("NaN", "WEIGHT")},
-        {"v2002": ("28.5.2026", "MADE")},
-        {"v2003": ("x", "NEW")},
-    ):
-        with pytest.raises(TemplateNotFollowed):
-            register(world.engine, world.clock, f"{PREFIX_A}/bad", values(**changes), template_id="t")
-    given = pb.Template(template_id="t", withdrawn=True, items=[pb.TemplateItem(index=2003, type="NEW")])
-    after = write(world, templates.update, ADMIN, given, 1)
-    assert [item.index for item in after.items] == [2000, 2001, 2002, 2003]
-    with pytest.raises(TemplateNotFollowed, match="withdrawn"):
-        register(world.engine, world.clock, f"{PREFIX_A}/new", values(), template_id="t")
-    with pytest.raises(InvalidTransition):
-        write(
-            world,
-            templates.update,
-            ADMIN,
-            pb.Template(template_id="t", items=[pb.TemplateItem(index=2000, type="X")]),
-            None,
-        )
-    for wrong in (pb.TemplateItem(index=1999, type="X"), pb.TemplateItem(index=2000, type="X", kind=9)):
-        with pytest.raises(InvalidField):
-            write(world, templates.create, ADMIN, pb.Template(items=[wrong]), 1, world.randomness)
-    for unknown in ("", "t" * 129, "标" * 200):
-        with pytest.raises(NotFound):
-            read(world, templates.get, USER_A, unknown)
 
 
 def test_first_start_happens_once(memory_world):

@@ -18,6 +18,7 @@ from resolver.errors import ResolverError
 from resolver.methods import METHODS, Shape
 from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import registry_pb2 as registry
+from resolver.v1 import template_pb2 as template
 from storage.memory_engine import MemoryEngine
 from storage.tables import Table
 from tests.support.builders import HIDDEN, PREFIX_B, dump, value
@@ -43,7 +44,7 @@ def verdict(role, method, request):  # noqa: PLR0911 - one line a rule
         return REFUSE if request.include_restricted else ANSWER
     if role == "anonymous":
         return REFUSE
-    if name in {"GetTemplate", "ListTemplates"}:
+    if name in {"GetTemplate", "ListTemplates", "ListTemplateVersions"}:
         return ANSWER  # templates describe public values: every known caller may read them
     if name == "GetPrincipal":
         return REFUSE if request.principal_id else ANSWER
@@ -110,9 +111,9 @@ prefix_rows = st.sampled_from(
     ]
 ).map(prefix_row)
 template_rows = st.builds(
-    registry.Template, template_id=st.sampled_from(["tpl-b", "tpl-new"]), prefix=st.just(PREFIX_B)
+    template.Template, template_id=st.sampled_from(["tpl-b", "tpl-new"]), prefix=st.just(PREFIX_B)
 )
-known_template = st.builds(registry.Template, template_id=st.just("tpl-b"), withdrawn=st.booleans())
+known_template = st.builds(template.Template, template_id=st.just("tpl-b"), withdrawn=st.booleans())
 token = st.sampled_from(["", base64.urlsafe_b64encode(b"enterprises\0ent-a").decode().rstrip("=")])
 
 ATTEMPTS = {
@@ -164,8 +165,10 @@ ATTEMPTS = {
         methods.REVOKE_KEY: {"key_id": st.just("KEY-OF-B")},
         methods.CREATE_TEMPLATE: {"template": template_rows},
         methods.GET_TEMPLATE: {"template_id": st.just("tpl-b")},
-        methods.LIST_TEMPLATES: {},
+        methods.LIST_TEMPLATES: {"prefix": st.sampled_from(["", PREFIX_B])},
+        methods.LIST_TEMPLATE_VERSIONS: {"template_id": st.just("tpl-b")},
         methods.UPDATE_TEMPLATE: {"template": known_template},
+        methods.DELETE_TEMPLATE: {"template_id": st.just("tpl-b")},
         methods.GET_NODE_INFO: {},
         methods.GET_STATISTICS: {
             "prefix": st.sampled_from([PREFIX_B, "0.NA", "88.300", "88.300.1", ""]),
@@ -205,7 +208,7 @@ class Scene:
         key = await ask("administrator", methods.CREATE_KEY, principal_id="user-b", kind=1, description="bravo key")
         self.key_id = key.key.key_id
         await ask("administrator", methods.UPDATE_PREFIX, prefix=PREFIX_B, description="bravo prefix")
-        await ask("user_b", methods.CREATE_TEMPLATE, template=registry.Template(template_id="tpl-b", prefix=PREFIX_B))
+        await ask("user_b", methods.CREATE_TEMPLATE, template=template.Template(template_id="tpl-b", prefix=PREFIX_B))
         await ask("user_b", methods.CREATE_HANDLE, name=B_NAMES[0], values=[value(1, "open")], request_id="of-b")
         both = [value(1, "open"), value(2, secret, "SECRET", permissions=HIDDEN)]
         for name in (B_NAMES[1], LONG):

@@ -15,7 +15,7 @@ from resolver.errors import (
     TooManyItems,
 )
 from resolver.v1 import registration_pb2 as pb
-from resolver.v1 import registry_pb2
+from resolver.v1 import registry_pb2, template_pb2
 from storage.tables import Table
 from tests.support.builders import PREFIX_A, dump, journal, recount, tallies, value
 from tests.support.damage import damage
@@ -54,8 +54,9 @@ VALIDATED = [
     (methods.UPDATE_PRINCIPAL, {"principal_id": "user-a", "disabled": True}),
     (methods.CREATE_KEY, {"principal_id": "user-a", "kind": 1}),
     (methods.REVOKE_KEY, {}),
-    (methods.CREATE_TEMPLATE, {"template": registry_pb2.Template(template_id="t2")}),
-    (methods.UPDATE_TEMPLATE, {"template": registry_pb2.Template(template_id="t", withdrawn=True)}),
+    (methods.CREATE_TEMPLATE, {"template": template_pb2.Template(template_id="t2")}),
+    (methods.UPDATE_TEMPLATE, {"template": template_pb2.Template(template_id="t", withdrawn=True)}),
+    (methods.DELETE_TEMPLATE, {"template_id": "t"}),
 ]
 
 
@@ -63,7 +64,7 @@ def test_validation_of_every_write_changes_no_octet(world):
     async def main(asker):
         both = [value(1), value(2)]
         await asker.ask("user_a", methods.CREATE_HANDLE, name=f"{PREFIX_A}/x", values=both)
-        await asker.ask("administrator", methods.CREATE_TEMPLATE, template=registry_pb2.Template(template_id="t"))
+        await asker.ask("administrator", methods.CREATE_TEMPLATE, template=template_pb2.Template(template_id="t"))
         keys = await asker.ask("administrator", methods.LIST_KEYS, principal_id="user-a")
         before = dump(world.engine)
         for method, fields in VALIDATED:
