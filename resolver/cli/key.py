@@ -122,18 +122,17 @@ def list_(ctx: click.Context, principal_id: str) -> None:
     target: Target = ctx.obj
     kinds = ("", *words_of(pb.KeyKind.DESCRIPTOR))
     with target.client() as client:
-        found = client.call(methods.LIST_KEYS, pb.ListKeysRequest(principal_id=principal_id)).keys
-    pages.emit_rows(
-        ctx,
-        iter(found),
-        lambda row: (
-            row.key_id,
-            kinds[row.kind],
-            "revoked" if row.revoked else "valid",
-            moment(row.expire_time_us),
-            row.description,
-        ),
-    )
+        pages.emit_rows(
+            ctx,
+            pages.rows(client, methods.LIST_KEYS, "keys", principal_id=principal_id),
+            lambda row: (
+                row.key_id,
+                kinds[row.kind],
+                "revoked" if row.revoked else "valid",
+                moment(row.expire_time_us),
+                row.description,
+            ),
+        )
 
 
 @key.command("revoke")

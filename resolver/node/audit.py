@@ -332,6 +332,8 @@ def _judge_key(reader: Reader, key: bytes, body: bytes) -> Iterator[str]:
     row = stored.StoredKey.FromString(body)
     if reader.get(Table.KEY_IDS, row.key_id.encode()) != key:
         yield f"cannot be found by its id {row.key_id!r}: it could not be revoked"
+    if reader.get(Table.HELD, _held_key(row)) != key:
+        yield f"is not in the list of credentials of principal {row.principal_id!r}"
     if reader.get_row(Table.PRINCIPALS, row.principal_id.encode()) is None:
         yield f"belongs to principal {row.principal_id!r}, which does not exist"
 
@@ -342,8 +344,27 @@ def _judge_key_id(reader: Reader, key: bytes, body: bytes) -> Iterator[str]:
         yield "names a credential that does not exist"
 
 
-def _judge_principal(reader: Reader, _: bytes, body: bytes) -> Iterator[str]:
+def _held_key(row: stored.StoredKey) -> bytes:
+    return row.principal_id.encode() + b"\0" + (2**64 - 1 - row.create_time_us).to_bytes(8, "big") + row.key_id.encode()
+
+
+def _judge_held(reader: Reader, key: bytes, body: bytes) -> Iterator[str]:
+    row = reader.get(Table.KEYS, body)
+    if row is None or _held_key(stored.StoredKey.FromString(row)) != key:
+        yield "lists a credential that the principal does not have"
+
+
+def _judge_member(reader: Reader, key: bytes, _: bytes) -> Iterator[str]:
+    enterprise_id, _nul, principal_id = key.partition(b"\0")
+    body = reader.get(Table.PRINCIPALS, principal_id)
+    if body is None or registry.Principal.FromString(body).enterprise_id.encode() != enterprise_id:
+        yield "lists a principal that does not act for the enterprise"
+
+
+def _judge_principal(reader: Reader, key: bytes, body: bytes) -> Iterator[str]:
     row = registry.Principal.FromString(body)
+    if row.enterprise_id and reader.get_row(Table.MEMBERS, row.enterprise_id.encode() + b"\0" + key) is None:
+        yield f"is not in the list of principals of enterprise {row.enterprise_id!r}"
     if row.enterprise_id and reader.get_row(Table.ENTERPRISES, row.enterprise_id.encode()) is None:
         yield f"acts for enterprise {row.enterprise_id!r}, which does not exist"
 
@@ -359,5 +380,7 @@ JUDGES: dict[Table, Callable[[Reader, bytes, bytes], Iterator[str]]] = {
     Table.KEYS: _judge_key,
     Table.KEY_IDS: _judge_key_id,
     Table.PRINCIPALS: _judge_principal,
+    Table.MEMBERS: _judge_member,
+    Table.HELD: _judge_held,
 }
 """For each table what must hold for a row, as sentences about the row that does not."""

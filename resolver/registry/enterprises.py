@@ -106,15 +106,7 @@ def page(reader: Reader, caller: Caller, size: int, token: str) -> tuple[list[pb
     if caller.enterprise_id:
         start_of("enterprises", token, b"")
         return ([] if token else [get(reader, caller, caller.enterprise_id)]), ""
-    return rows.page(
-        reader,
-        Table.ENTERPRISES,
-        "enterprises",
-        size,
-        token,
-        pb.Enterprise.FromString,
-        lambda _: True,
-    )
+    return rows.page(reader, Table.ENTERPRISES, "enterprises", size, token, pb.Enterprise.FromString)
 
 
 def update(writer: Writer, caller: Caller, row: pb.Enterprise, if_version: int | None) -> pb.Enterprise:

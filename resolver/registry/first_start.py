@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from resolver.errors import InvalidField
 from resolver.handle.name import Prefix
 from resolver.node.authorize import Caller, Role
-from resolver.registry import keys, prefixes, rows
+from resolver.registry import indexes, keys, prefixes, rows
 from resolver.v1 import registry_pb2 as pb
 from storage.tables import Table
 
@@ -38,7 +38,9 @@ def first_start(engine: Engine, prefix: str, now_us: int, randomness: Callable[[
                     "or with another data directory",
                     field="prefix",
                 )
+            indexes.fill(writer)
             return None
+        indexes.fill(writer)
         writer.put(Table.META, prefixes.NODE_PREFIX_KEY, wanted.text.encode())
         for text, description in (
             (wanted.text, "prefix of the node"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TOKEN_START = "idis_"  # noqa: S105 - a public marker by which leaked tokens are found, no secret
 _TOKEN_OCTETS = 32
+_TIME_MAX = 2**64 - 1
 _CERTIFICATE_OCTETS_MAX = 16_384
 
 
@@ -83,6 +84,7 @@ def create(
     )
     writer.put(Table.KEYS, digest, row.SerializeToString())
     writer.put(Table.KEY_IDS, row.key_id.encode(), digest)
+    writer.put(Table.HELD, held_key(row), digest)
     rows.touch(writer)
     return pb.CreateKeyResponse(key=_to_key(row, digest), token=token)
 
@@ -100,21 +102,29 @@ def _der(pem: str) -> bytes:
     return certificate.public_bytes(Encoding.DER)
 
 
-def of_principal(reader: Reader, caller: Caller, principal_id: str) -> list[pb.Key]:
-    """The credentials of a principal, newest first."""
+def held_key(row: stored.StoredKey) -> bytes:
+    """Key in HELD of a credential: those of a principal come in one piece, the newest first."""
+    age = _TIME_MAX - row.create_time_us
+    return row.principal_id.encode() + b"\0" + age.to_bytes(8, "big") + row.key_id.encode()
+
+
+def page(reader: Reader, caller: Caller, principal_id: str, size: int, token: str) -> tuple[list[pb.Key], str]:
+    """The credentials of a principal, newest first; without an id, the caller's own."""
     principal_id = principal_id or caller.principal_id
     if principal_id != caller.principal_id:
         require(caller, Action.ADMINISTER, "", f"keys of principal {principal_id[:64]!r}")
     else:
         require(caller, Action.READ_REGISTRY, caller.enterprise_id or None, "keys")
     principals.load(reader, principal_id)
-    found = []
-    for digest, body in reader.scan(Table.KEYS):
-        row = stored.StoredKey.FromString(body)
-        if row.principal_id == principal_id:
-            found.append(_to_key(row, digest))
-    found.sort(key=lambda key: -key.create_time_us)
-    return found
+    return rows.indexed_page(
+        reader,
+        Table.HELD,
+        principal_id,
+        f"keys {principal_id}",
+        size,
+        token,
+        lambda _, digest: _to_key(stored.StoredKey.FromString(reader.get(Table.KEYS, digest) or b""), digest),
+    )
 
 
 def revoke(writer: Writer, caller: Caller, key_id: str) -> pb.Key:

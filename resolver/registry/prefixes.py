@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from resolver import limits
 from resolver.errors import InvalidField, InvalidPrefix, InvalidTransition, NotFound, QuotaExhausted
 from resolver.handle.name import Prefix
-from resolver.node.authorize import Action, Caller, Role, permits, require
+from resolver.node.authorize import Action, Caller, Role, require
 from resolver.node.prefixes import prefix_row
 from resolver.registry import rows
 from resolver.v1 import registry_pb2 as pb
@@ -151,16 +151,16 @@ def page(reader: Reader, caller: Caller, enterprise_id: str, size: int, token: s
     """Prefixes the caller may see, of one enterprise when it is named."""
     wanted = enterprise_id or caller.enterprise_id
     require(caller, Action.READ_REGISTRY, wanted, f"prefixes of enterprise {wanted[:64]!r}")
-    return rows.page(
+    if not wanted:
+        return rows.page(reader, Table.PREFIXES, "prefixes ", size, token, pb.Prefix.FromString)
+    return rows.indexed_page(
         reader,
-        Table.PREFIXES,
+        Table.OWNED,
+        wanted,
         f"prefixes {wanted}",
         size,
         token,
-        pb.Prefix.FromString,
-        lambda row: (
-            (not wanted or row.enterprise_id == wanted) and permits(caller, Action.READ_REGISTRY, row.enterprise_id)
-        ),
+        lambda key, _: pb.Prefix.FromString(reader.get(Table.PREFIXES, key) or b""),
     )
 
 

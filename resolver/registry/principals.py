@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver.errors import InvalidField, InvalidTransition
-from resolver.node.authorize import Action, Caller, Role, permits, require
+from resolver.node.authorize import Action, Caller, Role, require
 from resolver.registry import rows
 from resolver.v1 import registry_pb2 as pb
 from storage.tables import Table
@@ -47,7 +47,14 @@ def create(
     rows.check_text(row.display_name, 255, "principal.display_name")
     thing = f"principal {row.principal_id!r}"
     rows.insert(writer, Table.PRINCIPALS, row.principal_id.encode(), row, now_us, thing)
+    if row.enterprise_id:
+        writer.put(Table.MEMBERS, member_key(row), b"")
     return row
+
+
+def member_key(row: pb.Principal) -> bytes:
+    """Key in MEMBERS of a principal of an enterprise."""
+    return row.enterprise_id.encode() + b"\0" + row.principal_id.encode()
 
 
 def load(reader: Reader, principal_id: str) -> pb.Principal:
@@ -72,16 +79,16 @@ def page(reader: Reader, caller: Caller, enterprise_id: str, size: int, token: s
     """Principals the caller may see, of one enterprise when it is named."""
     wanted = enterprise_id or caller.enterprise_id
     require(caller, Action.READ_REGISTRY, wanted, f"principals of enterprise {wanted[:64]!r}")
-    return rows.page(
+    if not wanted:
+        return rows.page(reader, Table.PRINCIPALS, "principals ", size, token, pb.Principal.FromString)
+    return rows.indexed_page(
         reader,
-        Table.PRINCIPALS,
+        Table.MEMBERS,
+        wanted,
         f"principals {wanted}",
         size,
         token,
-        pb.Principal.FromString,
-        lambda row: (
-            (not wanted or row.enterprise_id == wanted) and permits(caller, Action.READ_REGISTRY, row.enterprise_id)
-        ),
+        lambda key, _: load(reader, key.decode()),
     )
 
 

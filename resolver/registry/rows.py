@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from resolver.errors import AlreadyExists, InvalidField, NotFound, VersionMismatch
-from resolver.node.listing import page_size, start_of, token_for
+from resolver.node.listing import after, page_size, start_of, token_for
 from storage.tables import Table
 
 if TYPE_CHECKING:
@@ -116,17 +116,41 @@ def page(
     asked: int,
     token: str,
     parse: Callable[[bytes], R],
-    wanted: Callable[[R], bool],
+    wanted: Callable[[R], bool] = lambda _: True,
 ) -> tuple[list[R], str]:
-    """One page of a table: the rows wanted, and the token of the next page or "".
+    """One page of a whole table: the rows wanted, and the token of the next page or "".
 
-    The token holds the key of the last row of the page and never that of a row the caller may not see.
+    A page reads all rows up to its last: use an index where few are wanted of many.
     """
+    return _page(reader, table, b"", listing, asked, token, lambda _, body: parse(body), wanted)
+
+
+def indexed_page(
+    reader: Reader, index: Table, owner: str, listing: str, asked: int, token: str, load: Callable[[bytes, bytes], R]
+) -> tuple[list[R], str]:
+    """One page of what belongs to an owner: the rows of an index whose keys start with its id and NUL.
+
+    ``load`` makes the row wanted of the rest of the key and the body.
+    """
+    first = owner.encode() + b"\0"
+    return _page(reader, index, first, listing, asked, token, lambda key, body: load(key[len(first) :], body))
+
+
+def _page(
+    reader: Reader,
+    table: Table,
+    first: bytes,
+    listing: str,
+    asked: int,
+    token: str,
+    load: Callable[[bytes, bytes], R],
+    wanted: Callable[[R], bool] = lambda _: True,
+) -> tuple[list[R], str]:
     size = page_size(asked)
     rows: list[R] = []
     last = b""
-    for key, body in reader.scan(table, start_of(listing, token, b"")):
-        row = parse(body)
+    for key, body in reader.scan(table, start_of(listing, token, first), after(first) if first else None):
+        row = load(key, body)
         if not wanted(row):
             continue
         if len(rows) == size:

@@ -16,7 +16,6 @@ from resolver.node.prefixes import prefix_row
 from resolver.registry.prefixes import node_prefix
 from resolver.service.core import stored_rows_checked
 from resolver.v1 import node_pb2 as pb
-from resolver.v1 import registry_pb2 as registry
 from storage.tables import FORMAT_VERSION, Table
 
 if TYPE_CHECKING:
@@ -97,14 +96,16 @@ class Node:
     def _page(reader: Reader, call: Call, request: pb.GetStatisticsRequest) -> tuple[list[str], str]:
         """Folded prefixes of a page that the caller may see."""
         size = listing.page_size(request.page_size)
-        start = listing.start_of("statistics", request.page_token, b"")
+        everything = permits(call.caller, Action.READ_STATISTICS, "")
+        table, first = (
+            (Table.PREFIXES, b"") if everything else (Table.OWNED, call.caller.enterprise_id.encode() + b"\0")
+        )
+        start = listing.start_of("statistics", request.page_token, first)
         names: list[str] = []
         last = b""
-        for key, body in reader.scan(Table.PREFIXES, start):
-            if not permits(call.caller, Action.READ_STATISTICS, registry.Prefix.FromString(body).enterprise_id):
-                continue
+        for key, _ in reader.scan(table, start, listing.after(first) if first else None):
             if len(names) == size:
                 return names, listing.token_for("statistics", last)
             last = key
-            names.append(key.decode())
+            names.append(key[len(first) :].decode())
         return names, ""

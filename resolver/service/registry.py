@@ -151,9 +151,10 @@ class Registry:
         return await self._write(call, methods.CREATE_KEY, request, decide, stored_form)
 
     def list_keys(self, call: Call, request: pb.ListKeysRequest) -> pb.ListKeysResponse:
-        """The credentials of a principal."""
+        """A page of the credentials of a principal."""
         with self._core.reading() as reader:
-            return pb.ListKeysResponse(keys=keys.of_principal(reader, call.caller, request.principal_id))
+            rows, token = keys.page(reader, call.caller, request.principal_id, request.page_size, request.page_token)
+        return pb.ListKeysResponse(keys=rows, next_page_token=token)
 
     async def revoke_key(self, call: Call, request: pb.RevokeKeyRequest) -> bytes:
         """Revoke a credential."""

@@ -7,7 +7,7 @@ from resolver.node.administer import Target, prepare
 from resolver.node.audit import JUDGES, audit
 from resolver.node.authorize import Caller, Role
 from resolver.node.ledger import Ledger, serial_key
-from resolver.registry import enterprises, prefixes
+from resolver.registry import enterprises, prefixes, principals
 from resolver.registry.first_start import first_start
 from resolver.v1 import changes_pb2, handle_pb2, registry_pb2, stored_pb2
 from storage.check import CheckReport, check
@@ -39,6 +39,8 @@ def fill(engine):
     with engine.write() as writer:
         row = registry_pb2.Enterprise(enterprise_id="acme", name="A", credit_code=CREDIT_CODE)
         enterprises.create(writer, ADMIN, row, NOW_US, lambda octets: b"e" * octets)
+        user = registry_pb2.Principal(principal_id="user", role=registry_pb2.ROLE_ENTERPRISE_USER, enterprise_id="acme")
+        principals.create(writer, ADMIN, user, NOW_US, lambda octets: b"p" * octets)
         for text in ("88.300.2", "88.300.10"):
             prefixes.create(writer, ADMIN, registry_pb2.Prefix(prefix=text, enterprise_id="acme"), NOW_US)
     register(engine, *(f"88.300.1/P-{number}" for number in range(2_500)))
@@ -197,6 +199,24 @@ def lose_a_principal(writer):
     writer.delete(Table.PRINCIPALS, b"administrator")
 
 
+def lose_a_member(writer):
+    writer.delete(Table.MEMBERS, b"acme\0user")
+
+
+def a_member_who_is_not(writer):
+    writer.put(Table.MEMBERS, b"acme\0administrator", b"")
+
+
+def lose_what_is_held(writer):
+    ((key, _),) = list(writer.scan(Table.HELD))
+    writer.delete(Table.HELD, key)
+
+
+def hold_what_is_not_there(writer):
+    ((key, digest),) = list(writer.scan(Table.HELD))
+    writer.put(Table.HELD, key + b"x", digest)
+
+
 DAMAGE = {
     lose_a_record: [("CHANGES", "neither record nor deletion"), ("TALLIES", "counts 2500 handles where 2499")],
     lose_a_prefix_of_records: [("TALLIES", "counts 1 handles where 0"), ("CHANGES", "neither record")],
@@ -222,6 +242,10 @@ DAMAGE = {
     lose_an_enterprise: [("PREFIXES", "does not exist"), ("CREDIT_CODES", "does not exist")],
     lose_a_key_id: [("KEYS", "could not be revoked")],
     lose_a_key: [("KEY_IDS", "does not exist")],
+    lose_a_member: [("PRINCIPALS", "not in the list of principals")],
+    a_member_who_is_not: [("MEMBERS", "does not act for")],
+    lose_what_is_held: [("KEYS", "not in the list of credentials")],
+    hold_what_is_not_there: [("HELD", "does not have")],
     lose_a_principal: [("KEYS", "does not exist")],
 }
 

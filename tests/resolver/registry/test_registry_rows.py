@@ -20,6 +20,7 @@ from resolver.registry import enterprises, keys, prefixes, principals
 from resolver.registry.directory import Directory
 from resolver.registry.first_start import first_start
 from resolver.v1 import registry_pb2 as pb
+from storage.tables import Table
 from tests.support.builders import ADMIN, APP_A, PREFIX_A, USER_A, dump, enterprise
 
 CODE = "91350100M000100Y43"
@@ -230,3 +231,77 @@ def test_pages_of_rows(memory_world):
     assert [row.enterprise_id for row in walk(enterprises.page, USER_A)] == ["ent-a"]
     assert [row.principal_id for row in walk(principals.page, USER_A, "")] == ["app-a", "user-a"]
     assert [row.prefix for row in walk(prefixes.page, USER_A, "ent-a")] == [PREFIX_A]
+
+
+class Counting:
+    """A reader that counts the rows it hands out."""
+
+    def __init__(self, reader):
+        self._reader, self.rows = reader, 0
+
+    def get(self, table, key):
+        self.rows += 1
+        return self._reader.get(table, key)
+
+    def scan(self, table, start=b"", stop=None):
+        for row in self._reader.scan(table, start, stop):
+            self.rows += 1
+            yield row
+
+
+def test_a_page_of_an_owner_costs_what_it_holds(memory_world):
+    """Once, each page read the whole table and kept what belonged to the owner."""
+    world = memory_world
+    add_enterprise(world, enterprise_id="many")
+    for number in range(300):
+        row = pb.Prefix(prefix=f"88.300.{1000 + number}", enterprise_id="many")
+        write(world, prefixes.create, ADMIN, row, 1)
+        world.add_principal(f"p_{number}", "many", pb.ROLE_APPLICATION)
+    looks = {
+        "prefixes": lambda reader, token: prefixes.page(reader, ADMIN, "ent-a", 10, token),
+        "prefixes of many": lambda reader, token: prefixes.page(reader, ADMIN, "many", 10, token),
+        "principals": lambda reader, token: principals.page(reader, ADMIN, "ent-a", 10, token),
+        "principals of many": lambda reader, token: principals.page(reader, ADMIN, "many", 10, token),
+        "keys": lambda reader, token: keys.page(reader, ADMIN, "p-7", 10, token),
+    }
+    for what, look in looks.items():
+        with world.engine.read() as reader:
+            counting, token, found = Counting(reader), "", []
+            rows, token = look(counting, token)
+            assert counting.rows <= 2 * 10 + 3, what
+            found += rows
+            while token:
+                rows, token = look(reader, token)
+                found += rows
+        names = [row.SerializeToString() for row in found]
+        assert len(set(names)) == len(names) == {"many": 300}.get(what.rpartition(" ")[2], len(names)), what
+        assert found
+
+
+def test_keys_come_newest_first_page_by_page(memory_world):
+    world = memory_world
+    for _ in range(5):
+        world.clock.advance(1)
+        request = pb.CreateKeyRequest(principal_id="user-a", kind=pb.KEY_KIND_API_TOKEN)
+        write(world, keys.create, ADMIN, request, world.clock.now_us(), world.randomness)
+    whole, rest = read(world, keys.page, ADMIN, "user-a", 100, "")
+    assert rest == ""
+    assert [key.create_time_us for key in whole] == sorted((key.create_time_us for key in whole), reverse=True)
+    first, token = read(world, keys.page, ADMIN, "user-a", 2, "")
+    second, token = read(world, keys.page, ADMIN, "user-a", 2, token)
+    assert [*first, *second] == whole[:4]
+    assert token
+
+
+def test_an_older_store_gets_its_lists_by_owner_at_the_next_start(memory_world):
+    world = memory_world
+    before = dump(world.engine, (Table.MEMBERS, Table.HELD))
+    assert before
+    with world.engine.write() as writer:
+        for table in (Table.MEMBERS, Table.HELD):
+            for key, _ in list(writer.scan(table)):
+                writer.delete(table, key)
+        writer.delete(Table.META, b"registry_indexes")
+    assert read(world, keys.page, ADMIN, "user-a", 10, "")[0] == []
+    assert first_start(world.engine, "88.300", 1, world.randomness) is None
+    assert dump(world.engine, (Table.MEMBERS, Table.HELD)) == before
