@@ -112,6 +112,22 @@ BATCH_CREATE_HANDLES = Method(
     writes=True,
     octets_max=_BULK,
 )
+BATCH_UPDATE_HANDLES = Method(
+    _REGISTRATION,
+    "BatchUpdateHandles",
+    registration.BatchUpdateHandlesRequest,
+    registration.BatchUpdateHandlesResponse,
+    writes=True,
+    octets_max=_BULK,
+)
+BATCH_DELETE_HANDLES = Method(
+    _REGISTRATION,
+    "BatchDeleteHandles",
+    registration.BatchDeleteHandlesRequest,
+    registration.BatchDeleteHandlesResponse,
+    writes=True,
+    octets_max=_BULK,
+)
 IMPORT_HANDLES = Method(
     _REGISTRATION,
     "ImportHandles",

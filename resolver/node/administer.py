@@ -225,6 +225,23 @@ def update(ledger: Ledger, caller: Caller, target: Target, draft: Draft, *, keep
     return _replace(ledger, caller, draft, prefix_key, before)
 
 
+def update_template_values(
+    ledger: Ledger, caller: Caller, target: Target, draft: Draft, record_octets_max: int, *, keep_template: bool
+) -> Outcome:
+    """Replace the values of template items; values below them stay unless the draft has one of the same index."""
+    prefix_key, before = _found(ledger, caller, target)
+    record, old = before.record(), before.all_values()
+    merged = {value.index: value for value in old if value.index < templates.ITEM_INDEX_MIN}
+    merged |= {value.index: value for value in draft.values}
+    ordered = [merged[index] for index in sorted(merged)]
+    values.check_count(ordered)
+    template_id = record.template_id if keep_template else draft.template_id
+    if values.keep_timestamps(ordered, old) and template_id == record.template_id:
+        return Outcome(record.name, UNCHANGED, record.version, 0, ledger.now_us)
+    whole = _draft(target.handle, ordered, template_id, record_octets_max)
+    return _replace(ledger, caller, whole, prefix_key, before)
+
+
 def put_values(
     ledger: Ledger,
     caller: Caller,

@@ -82,6 +82,8 @@ class Service:
             methods.REMOVE_VALUES: registration.remove_values,
             methods.DELETE_HANDLE: registration.delete_handle,
             methods.BATCH_CREATE_HANDLES: registration.batch_create_handles,
+            methods.BATCH_UPDATE_HANDLES: registration.batch_update_handles,
+            methods.BATCH_DELETE_HANDLES: registration.batch_delete_handles,
             methods.IMPORT_HANDLES: registration.import_handles,
             methods.CREATE_ENTERPRISE: registry.create_enterprise,
             methods.GET_ENTERPRISE: registry.get_enterprise,

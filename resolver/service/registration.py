@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from resolver import limits, methods
-from resolver.errors import InvalidField, InvalidName, ResolverError, TooManyItems
+from resolver import methods
+from resolver.errors import InvalidField, InvalidName
 from resolver.node import administer, imports, values
 from resolver.node.administer import Draft, Outcome, Target
 from resolver.node.authorize import Action, require
 from resolver.registry.rows import check_enum
+from resolver.service.batches import Batch, without_serials
 from resolver.service.jobs import RequestJob, validate
 from resolver.v1 import registration_pb2 as pb
 
@@ -108,8 +109,11 @@ class Registration:
             draft = self._draft(request.name, request.values, request.template_id)
 
         def decide(ledger: Ledger) -> Outcome:
-            target = Target.of(request.name, _version(request))
-            return administer.update(ledger, call.caller, target, draft, keep_template=not request.template_id)
+            target, keeps = Target.of(request.name, _version(request)), not request.template_id
+            if request.template_values_only:
+                most = self._core.options.record_octets_max
+                return administer.update_template_values(ledger, call.caller, target, draft, most, keep_template=keeps)
+            return administer.update(ledger, call.caller, target, draft, keep_template=keeps)
 
         return await self._write(call, methods.UPDATE_HANDLE, request, check, decide)
 
@@ -161,26 +165,75 @@ class Registration:
 
     async def batch_create_handles(self, call: Call, request: pb.BatchCreateHandlesRequest) -> bytes:
         """Register many handles, a result for each."""
-        _require_registrar(call)
         check_enum(pb.OnExisting, request.on_existing, "on_existing")
-        batch = _Batch(self, call, request.handles, request.on_existing)
+        rows = self._new_rows(call, request.handles, request.on_existing)
+        return await self._write_batch(call, methods.BATCH_CREATE_HANDLES, request, rows)
 
-        def decide(ledger: Ledger) -> pb.BatchCreateHandlesResponse:
-            results, serial = batch.apply(ledger)
-            return pb.BatchCreateHandlesResponse(results=results, serial=serial)
+    async def batch_update_handles(self, call: Call, request: pb.BatchUpdateHandlesRequest) -> bytes:
+        """Replace the values of many handles, a result for each."""
+        most = self._core.options.record_octets_max
+
+        def check(new: pb.NewHandle) -> tuple[Target, Draft, bool]:
+            draft = self._draft(new.name, new.values, new.template_id)
+            return Target(draft.handle, draft.key), draft, not new.template_id
+
+        def decide(ledger: Ledger, row: tuple[Target, Draft, bool]) -> Outcome:
+            target, draft, keeps = row
+            if request.template_values_only:
+                return administer.update_template_values(ledger, call.caller, target, draft, most, keep_template=keeps)
+            return administer.update(ledger, call.caller, target, draft, keep_template=keeps)
+
+        rows = Batch(request.handles, check, decide)
+        return await self._write_batch(call, methods.BATCH_UPDATE_HANDLES, request, rows)
+
+    async def batch_delete_handles(self, call: Call, request: pb.BatchDeleteHandlesRequest) -> bytes:
+        """Delete many handles, a result for each."""
+        rows = Batch(
+            request.names,
+            lambda name: Target.of(name, None),
+            lambda ledger, target: administer.delete(ledger, call.caller, target),
+            field="names",
+        )
+        return await self._write_batch(call, methods.BATCH_DELETE_HANDLES, request, rows, frees_space=True)
+
+    def _new_rows(
+        self, call: Call, handles: Sequence[pb.NewHandle], on_existing: pb.OnExisting
+    ) -> Batch[pb.NewHandle, Draft]:
+        return Batch(
+            handles,
+            lambda new: self._draft(new.name, new.values, new.template_id),
+            lambda ledger, draft: administer.create(ledger, call.caller, draft, on_existing),
+        )
+
+    async def _write_batch(
+        self,
+        call: Call,
+        method: Method[Message, Resp],
+        request: Message,
+        rows: Batch[Any, Any],
+        *,
+        frees_space: bool = False,
+    ) -> bytes:
+        """Answer a request about many handles: by a job, or by validation only."""
+        _require_registrar(call)
+
+        def decide(ledger: Ledger) -> Resp:
+            results, serial = rows.apply(ledger)
+            return method.response(results=results, serial=serial)
 
         job = RequestJob(
             caller=call.caller,
-            method=methods.BATCH_CREATE_HANDLES,
+            method=method,
             request=request,
             decide=decide,
-            check=batch.check,
-            request_id=request.request_id,
-            cost=max(1, len(request.handles)),
+            check=rows.check,
+            request_id=request.request_id,  # type: ignore[attr-defined]  # all batches have one
+            cost=max(1, len(rows)),
+            frees_space=frees_space,
         )
-        if not request.validate_only:
+        if not request.validate_only:  # type: ignore[attr-defined]  # all batches have one
             return await self._core.lane.submit(job)
-        return _without_serials(await validate(self._core, job)).SerializeToString()
+        return without_serials(await validate(self._core, job)).SerializeToString()
 
     async def import_handles(
         self, call: Call, requests: AsyncIterator[pb.ImportHandlesRequest]
@@ -230,7 +283,7 @@ class Registration:
             with core.reading() as reader:
                 durable = imports.durable_sequence(reader, principal_id, request.import_id)
             return pb.ImportHandlesResponse(sequence=request.sequence, durable_sequence=durable).SerializeToString()
-        batch = _Batch(self, call, request.handles, request.on_existing)
+        batch = self._new_rows(call, request.handles, request.on_existing)
         first_time = False
 
         def decide(ledger: Ledger) -> pb.ImportHandlesResponse:
@@ -255,7 +308,7 @@ class Registration:
             job.decide = lambda ledger: pb.ImportHandlesResponse(
                 sequence=request.sequence, results=batch.apply(ledger)[0]
             )
-            return _without_serials(await validate(core, job)).SerializeToString()
+            return without_serials(await validate(core, job)).SerializeToString()
         octets = await core.lane.submit(job, patient=True)
         if first_time:
             return octets
@@ -263,53 +316,6 @@ class Registration:
             durable = imports.durable_sequence(reader, principal_id, request.import_id)
         # Fields set again after a message replace those in it.
         return octets + pb.ImportHandlesResponse(repeated_chunk=True, durable_sequence=durable).SerializeToString()
-
-
-class _Batch:
-    """Rows that do not depend on each other: a bad one becomes a result and the others go on."""
-
-    def __init__(
-        self, registration: Registration, call: Call, handles: Sequence[pb.NewHandle], on_existing: pb.OnExisting
-    ) -> None:
-        self._registration = registration
-        self._call = call
-        self._handles = handles
-        self._on_existing = on_existing
-        self._drafts: list[Draft | ResolverError] = []
-
-    def check(self) -> None:
-        """Check every row. Raises TooManyItems for the batch as a whole only."""
-        if len(self._handles) > limits.BATCH_CREATE_MAX:
-            raise TooManyItems(
-                f"{len(self._handles)} rows are sent; at most {limits.BATCH_CREATE_MAX} are allowed: split the batch, "
-                "or use ImportHandles",
-                field="handles",
-            )
-        draft = self._registration._draft  # noqa: SLF001 - the batch is a part of registration
-        for new in self._handles:
-            try:
-                self._drafts.append(draft(new.name, new.values, new.template_id))
-            except ResolverError as error:
-                self._drafts.append(error)
-
-    def apply(self, ledger: Ledger) -> tuple[list[pb.RowResult], int]:
-        """Register every good row; the results, and the serial of the last change or 0."""
-        results: list[pb.RowResult] = []
-        last = 0
-        caller, on_existing = self._call.caller, self._on_existing
-        for row, draft in enumerate(self._drafts):
-            try:
-                if isinstance(draft, ResolverError):
-                    raise draft
-                outcome = administer.create(ledger, caller, draft, on_existing)
-            except ResolverError as error:
-                results.append(
-                    pb.RowResult(row=row, code=error.meaning.grpc, reason=error.reason, message=error.message)
-                )
-                continue
-            last = outcome.serial or last
-            results.append(pb.RowResult(row=row, reason=outcome.reason, version=outcome.version, serial=outcome.serial))
-        return results, last
 
 
 def _require_registrar(call: Call) -> None:
@@ -321,14 +327,3 @@ def _version(
     request: pb.UpdateHandleRequest | pb.PutValuesRequest | pb.RemoveValuesRequest | pb.DeleteHandleRequest,
 ) -> int | None:
     return request.if_version if request.HasField("if_version") else None
-
-
-B = TypeVar("B", pb.BatchCreateHandlesResponse, pb.ImportHandlesResponse)
-
-
-def _without_serials(response: B) -> B:
-    """A validation made no changes: it has no serials."""
-    response.serial = 0
-    for result in response.results:
-        result.serial = 0
-    return response

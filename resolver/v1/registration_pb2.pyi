@@ -67,20 +67,22 @@ class CreateHandleResponse(_message.Message):
     def __init__(self, receipt: _Optional[_Union[WriteReceipt, _Mapping]] = ...) -> None: ...
 
 class UpdateHandleRequest(_message.Message):
-    __slots__ = ("name", "values", "template_id", "request_id", "if_version", "validate_only")
+    __slots__ = ("name", "values", "template_id", "request_id", "if_version", "validate_only", "template_values_only")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     TEMPLATE_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     IF_VERSION_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_VALUES_ONLY_FIELD_NUMBER: _ClassVar[int]
     name: str
     values: _containers.RepeatedCompositeFieldContainer[_handle_pb2.HandleValue]
     template_id: str
     request_id: str
     if_version: int
     validate_only: bool
-    def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[_Union[_handle_pb2.HandleValue, _Mapping]]] = ..., template_id: _Optional[str] = ..., request_id: _Optional[str] = ..., if_version: _Optional[int] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+    template_values_only: bool
+    def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[_Union[_handle_pb2.HandleValue, _Mapping]]] = ..., template_id: _Optional[str] = ..., request_id: _Optional[str] = ..., if_version: _Optional[int] = ..., validate_only: _Optional[bool] = ..., template_values_only: _Optional[bool] = ...) -> None: ...
 
 class UpdateHandleResponse(_message.Message):
     __slots__ = ("receipt",)
@@ -187,6 +189,44 @@ class BatchCreateHandlesRequest(_message.Message):
     def __init__(self, handles: _Optional[_Iterable[_Union[NewHandle, _Mapping]]] = ..., on_existing: _Optional[_Union[OnExisting, str]] = ..., request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
 
 class BatchCreateHandlesResponse(_message.Message):
+    __slots__ = ("results", "serial")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[RowResult]
+    serial: int
+    def __init__(self, results: _Optional[_Iterable[_Union[RowResult, _Mapping]]] = ..., serial: _Optional[int] = ...) -> None: ...
+
+class BatchUpdateHandlesRequest(_message.Message):
+    __slots__ = ("handles", "template_values_only", "request_id", "validate_only")
+    HANDLES_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_VALUES_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    handles: _containers.RepeatedCompositeFieldContainer[NewHandle]
+    template_values_only: bool
+    request_id: str
+    validate_only: bool
+    def __init__(self, handles: _Optional[_Iterable[_Union[NewHandle, _Mapping]]] = ..., template_values_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+
+class BatchUpdateHandlesResponse(_message.Message):
+    __slots__ = ("results", "serial")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[RowResult]
+    serial: int
+    def __init__(self, results: _Optional[_Iterable[_Union[RowResult, _Mapping]]] = ..., serial: _Optional[int] = ...) -> None: ...
+
+class BatchDeleteHandlesRequest(_message.Message):
+    __slots__ = ("names", "request_id", "validate_only")
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    request_id: str
+    validate_only: bool
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+
+class BatchDeleteHandlesResponse(_message.Message):
     __slots__ = ("results", "serial")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     SERIAL_FIELD_NUMBER: _ClassVar[int]

@@ -65,6 +65,16 @@ class RegistrationServiceStub:
                 request_serializer=resolver_dot_v1_dot_registration__pb2.BatchCreateHandlesRequest.SerializeToString,
                 response_deserializer=resolver_dot_v1_dot_registration__pb2.BatchCreateHandlesResponse.FromString,
                 _registered_method=True)
+        self.BatchUpdateHandles = channel.unary_unary(
+                '/resolver.v1.RegistrationService/BatchUpdateHandles',
+                request_serializer=resolver_dot_v1_dot_registration__pb2.BatchUpdateHandlesRequest.SerializeToString,
+                response_deserializer=resolver_dot_v1_dot_registration__pb2.BatchUpdateHandlesResponse.FromString,
+                _registered_method=True)
+        self.BatchDeleteHandles = channel.unary_unary(
+                '/resolver.v1.RegistrationService/BatchDeleteHandles',
+                request_serializer=resolver_dot_v1_dot_registration__pb2.BatchDeleteHandlesRequest.SerializeToString,
+                response_deserializer=resolver_dot_v1_dot_registration__pb2.BatchDeleteHandlesResponse.FromString,
+                _registered_method=True)
         self.ImportHandles = channel.stream_stream(
                 '/resolver.v1.RegistrationService/ImportHandles',
                 request_serializer=resolver_dot_v1_dot_registration__pb2.ImportHandlesRequest.SerializeToString,
@@ -118,6 +128,20 @@ class RegistrationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchUpdateHandles(self, request, context):
+        """Replaces the values of up to 2,000 registered handles with a result for each; rows do not depend on each other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchDeleteHandles(self, request, context):
+        """Deletes up to 2,000 handles with a result for each; rows do not depend on each other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportHandles(self, request_iterator, context):
         """Registers a stream of any length in chunks; each chunk is acknowledged after it is durable and is applied once however often it is sent.
         """
@@ -157,6 +181,16 @@ def add_RegistrationServiceServicer_to_server(servicer, server):
                     servicer.BatchCreateHandles,
                     request_deserializer=resolver_dot_v1_dot_registration__pb2.BatchCreateHandlesRequest.FromString,
                     response_serializer=resolver_dot_v1_dot_registration__pb2.BatchCreateHandlesResponse.SerializeToString,
+            ),
+            'BatchUpdateHandles': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchUpdateHandles,
+                    request_deserializer=resolver_dot_v1_dot_registration__pb2.BatchUpdateHandlesRequest.FromString,
+                    response_serializer=resolver_dot_v1_dot_registration__pb2.BatchUpdateHandlesResponse.SerializeToString,
+            ),
+            'BatchDeleteHandles': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchDeleteHandles,
+                    request_deserializer=resolver_dot_v1_dot_registration__pb2.BatchDeleteHandlesRequest.FromString,
+                    response_serializer=resolver_dot_v1_dot_registration__pb2.BatchDeleteHandlesResponse.SerializeToString,
             ),
             'ImportHandles': grpc.stream_stream_rpc_method_handler(
                     servicer.ImportHandles,
@@ -327,6 +361,60 @@ class RegistrationService:
             '/resolver.v1.RegistrationService/BatchCreateHandles',
             resolver_dot_v1_dot_registration__pb2.BatchCreateHandlesRequest.SerializeToString,
             resolver_dot_v1_dot_registration__pb2.BatchCreateHandlesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchUpdateHandles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/resolver.v1.RegistrationService/BatchUpdateHandles',
+            resolver_dot_v1_dot_registration__pb2.BatchUpdateHandlesRequest.SerializeToString,
+            resolver_dot_v1_dot_registration__pb2.BatchUpdateHandlesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchDeleteHandles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/resolver.v1.RegistrationService/BatchDeleteHandles',
+            resolver_dot_v1_dot_registration__pb2.BatchDeleteHandlesRequest.SerializeToString,
+            resolver_dot_v1_dot_registration__pb2.BatchDeleteHandlesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -56,7 +56,10 @@ def verdict(role, method, request):  # noqa: PLR0911 - one line a rule
         return REFUSE if request.prefix else ANSWER
     if name == "Watch":
         return REFUSE if request.prefixes else ANSWER
-    if name in {"BatchCreateHandles", "ImportHandles"} and role == "enterprise user":
+    if (
+        name in {"BatchCreateHandles", "BatchUpdateHandles", "BatchDeleteHandles", "ImportHandles"}
+        and role == "enterprise user"
+    ):
         return ROWS_REFUSED
     return REFUSE
 
@@ -128,11 +131,13 @@ ATTEMPTS = {
         methods.STREAM_RESOLVE: {"name": names, "include_restricted": hidden, **filters},
         methods.LIST_HANDLES: {"prefix": prefixes, "include_restricted": hidden, "include_records": hidden},
         methods.CREATE_HANDLE: {"name": new_names, "values": values, "on_existing": existing},
-        methods.UPDATE_HANDLE: {"name": names, "values": values},
+        methods.UPDATE_HANDLE: {"name": names, "values": values, "template_values_only": st.booleans()},
         methods.PUT_VALUES: {"name": names, "values": values, "mode": st.sampled_from([0, 1, 2])},
         methods.REMOVE_VALUES: {"name": names, "indexes": st.sampled_from([[1], [2], [1, 2]])},
         methods.DELETE_HANDLE: {"name": names},
         methods.BATCH_CREATE_HANDLES: {"handles": rows, "on_existing": existing},
+        methods.BATCH_UPDATE_HANDLES: {"handles": rows, "template_values_only": st.booleans()},
+        methods.BATCH_DELETE_HANDLES: {"names": st.lists(new_names, min_size=1)},
         methods.IMPORT_HANDLES: {
             "import_id": st.sampled_from(["load-b", "load-a"]),
             "sequence": st.sampled_from([1, 2]),

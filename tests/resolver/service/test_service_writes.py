@@ -46,6 +46,8 @@ VALIDATED = [
     (methods.REMOVE_VALUES, {"name": f"{PREFIX_A}/x", "indexes": [1]}),
     (methods.DELETE_HANDLE, {"name": f"{PREFIX_A}/x"}),
     (methods.BATCH_CREATE_HANDLES, {"handles": [new(f"{PREFIX_A}/new")]}),
+    (methods.BATCH_UPDATE_HANDLES, {"handles": [new(f"{PREFIX_A}/x")]}),
+    (methods.BATCH_DELETE_HANDLES, {"names": [f"{PREFIX_A}/x"]}),
     (methods.CREATE_ENTERPRISE, {"enterprise": ROW}),
     (methods.UPDATE_ENTERPRISE, {"enterprise": registry_pb2.Enterprise(enterprise_id="ent-a", name="other")}),
     (methods.CREATE_PREFIX, {"prefix": registry_pb2.Prefix(prefix="88.300.30")}),

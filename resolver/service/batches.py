@@ -1,0 +1,82 @@
+"""Rows of a request that do not depend on each other: a bad one becomes a result and the others go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from resolver import limits
+from resolver.errors import ResolverError, TooManyItems
+from resolver.v1 import registration_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from resolver.node.administer import Outcome
+    from resolver.node.ledger import Ledger
+
+Given = TypeVar("Given")
+Checked = TypeVar("Checked")
+R = TypeVar("R", bound=Any)
+
+
+class Batch(Generic[Given, Checked]):
+    """Many rows with one result each. ``check_one`` needs no transaction, ``decide_one`` runs in it."""
+
+    def __init__(
+        self,
+        given: Sequence[Given],
+        check_one: Callable[[Given], Checked],
+        decide_one: Callable[[Ledger, Checked], Outcome],
+        *,
+        field: str = "handles",
+    ) -> None:
+        self._given = given
+        self._check_one = check_one
+        self._decide_one = decide_one
+        self._field = field
+        self._checked: list[Checked | ResolverError] = []
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def check(self) -> None:
+        """Check every row. Raises TooManyItems for the batch as a whole only."""
+        if len(self._given) > limits.BATCH_CREATE_MAX:
+            raise TooManyItems(
+                f"{len(self._given)} rows are sent; at most {limits.BATCH_CREATE_MAX} are allowed: split the batch, "
+                "or use ImportHandles",
+                field=self._field,
+            )
+        check_one = self._check_one
+        for row in self._given:
+            try:
+                self._checked.append(check_one(row))
+            except ResolverError as error:
+                self._checked.append(error)
+
+    def apply(self, ledger: Ledger) -> tuple[list[pb.RowResult], int]:
+        """Write every good row; the results, and the serial of the last change or 0."""
+        results: list[pb.RowResult] = []
+        last = 0
+        decide_one = self._decide_one
+        for row, checked in enumerate(self._checked):
+            try:
+                if isinstance(checked, ResolverError):
+                    raise checked
+                outcome = decide_one(ledger, checked)
+            except ResolverError as error:
+                results.append(
+                    pb.RowResult(row=row, code=error.meaning.grpc, reason=error.reason, message=error.message)
+                )
+                continue
+            last = outcome.serial or last
+            results.append(pb.RowResult(row=row, reason=outcome.reason, version=outcome.version, serial=outcome.serial))
+        return results, last
+
+
+def without_serials(response: R) -> R:
+    """The response of a validation: it made no changes, so it has no serials."""
+    response.serial = 0
+    for result in response.results:
+        result.serial = 0
+    return response
