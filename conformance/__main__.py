@@ -52,7 +52,8 @@ def main() -> int:
         for backend in arguments.backend or ["grpcio", "h2"]:
             with tempfile.TemporaryDirectory() as directory:
                 data_dir = Path(directory) / "node"
-                options = ("--workers", "2", "--grpc", "127.0.0.1:0", "--admin", "", "--grpc-backend", backend)
+                options = ("--workers", "2", "--grpc", "127.0.0.1:0", "--hdl", "127.0.0.1:0", "--admin", "")
+                options += ("--grpc-backend", backend)
                 with node(data_dir, *options) as endpoints:
                     token = data_dir / "credentials" / "admin.token"
                     runs[backend] = _judge(endpoints["grpc"], token, arguments.prefix)

@@ -54,7 +54,7 @@ class Table(Enum):
     MEMBERS = b"members"
     """enterprise id, NUL, principal id → empty: the principals of an enterprise."""
     KEYS = b"keys"
-    """`t` or `c` and the SHA-256 of a token or certificate → credential row."""
+    """`t` or `c` and the SHA-256 of a token or certificate, or `h`, enterprise id, NUL, index → credential row."""
     KEY_IDS = b"key_ids"
     """key id → key of the row in KEYS."""
     HELD = b"held"

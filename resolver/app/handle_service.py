@@ -83,7 +83,6 @@ def prepare(data: DataDir, engine: Engine, config: Config, host: str, port: int,
             site,
             admin_key.public.to_wire(),
             clock.now_us(),
-            config.storage.record_octets_max,
         )
     except ResolverError as error:
         raise StartRefused(f"the Handle doors cannot be prepared: {error}") from error

@@ -35,8 +35,8 @@ from resolver.config.endpoint import Endpoint
 from resolver.config.settings import Admin, Http
 from resolver.config.sources import ConfigInvalid
 from resolver.errors import ResolverError
+from resolver.node.prefixes import NODE_PREFIX_KEY
 from resolver.registry.first_start import first_start
-from resolver.registry.prefixes import NODE_PREFIX_KEY
 from resolver.telemetry import MetricsDirectory, configure_logging
 from storage.errors import StorageError
 from storage.lmdb_engine import LmdbEngine

@@ -79,7 +79,8 @@ def _run(*arguments: str) -> None:
 @contextmanager
 def _node(data_dir: Path, prefix: str) -> Iterator[str]:
     """The gRPC address of a node that runs for the length of the block."""
-    arguments = ["serve", "--data-dir", str(data_dir), "--prefix", prefix, "--grpc", "127.0.0.1:0", "--admin", ""]
+    arguments = ["serve", "--data-dir", str(data_dir), "--prefix", prefix, "--grpc", "127.0.0.1:0"]
+    arguments += ["--hdl", "", "--admin", ""]
     log = data_dir / "demo.log"
     endpoints = data_dir / "endpoints.json"
     endpoints.unlink(missing_ok=True)

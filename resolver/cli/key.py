@@ -39,6 +39,21 @@ def key() -> None:
     help="Accept this client certificate (PEM) instead of making a token.",
 )
 @click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Accept this key at the Handle doors: a public key as PEM or in CNRI's form.",
+)
+@click.option(
+    "--secret-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Accept the secret in this file at the Handle doors; a line end at its end does not count.",
+)
+@click.option(
+    "--secret", "makes_secret", is_flag=True, help="Make a secret for the Handle doors, shown this once only."
+)
+@click.option(
     "--expires",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%SZ"]),
     metavar="DATE",
@@ -52,25 +67,36 @@ def create(
     principal_id: str,
     out: Path | None,
     certificate: Path | None,
+    public_key: Path | None,
+    secret_file: Path | None,
     expires: datetime | None,
     description: str,
     request_id: str,
     *,
+    makes_secret: bool,
     validate_only: bool,
 ) -> None:
-    """Give a principal a credential: a new API token, shown this once only, or a client certificate."""
+    """Give a principal a credential: a new API token, shown this once only, a client certificate or a Handle key.
+
+    A Handle key signs or authenticates at the Handle doors as INDEX:0.NA/PREFIX, for every prefix of the principal's
+    enterprise.
+    """
     target: Target = ctx.obj
+    kind = _kind(certificate, public_key, secret_file, makes_secret=makes_secret)
     request = pb.CreateKeyRequest(
         principal_id=principal_id,
-        kind=pb.KEY_KIND_CERTIFICATE if certificate else pb.KEY_KIND_API_TOKEN,
+        kind=kind,
         description=description,
         expire_time_us=_to_us(expires),
-        certificate_pem=certificate.read_text("ascii", "replace") if certificate else "",
+        certificate_pem=_content(certificate).decode("ascii", "replace"),
+        public_key=_content(public_key),
+        secret=_content(secret_file).rstrip(b"\r\n"),
         request_id=request_id,
         validate_only=validate_only,
     )
     # The file is made before the token: a token that cannot be kept would be lost.
-    descriptor = None if out is None or certificate or validate_only else _new_file(out)
+    is_made = kind == pb.KEY_KIND_API_TOKEN or makes_secret
+    descriptor = None if out is None or not is_made or validate_only else _new_file(out)
     try:
         with target.client() as client:
             answer = client.call(methods.CREATE_KEY, request)
@@ -90,13 +116,31 @@ def create(
         click.echo(to_octets(shown))
         return
     note(f"credential {answer.key.key_id} of {answer.key.principal_id}")
+    if answer.key.identities:
+        note(f"at the Handle doors it is {', '.join(answer.key.identities)}")
     if descriptor is not None:
         note(f"the token is in {out}, mode 0600: use it with --token-file")
     elif answer.token:
         note("the token is shown this once only:")
         click.echo(answer.token)
-    elif not certificate and not validate_only:
+    elif is_made and not validate_only:
         raise Failed("the node made this credential before and never shows a token twice: create another", FAILED)
+
+
+def _kind(
+    certificate: Path | None, public_key: Path | None, secret_file: Path | None, *, makes_secret: bool
+) -> pb.KeyKind:
+    """The kind of credential that the options ask for."""
+    secret = secret_file or makes_secret
+    if sum(map(bool, (certificate, public_key, secret_file, makes_secret))) > 1:
+        raise Failed("--certificate, --public-key, --secret-file and --secret exclude each other: give one", INVALID)
+    if certificate or public_key:
+        return pb.KEY_KIND_CERTIFICATE if certificate else pb.KEY_KIND_HANDLE_PUBLIC
+    return pb.KEY_KIND_HANDLE_SECRET if secret else pb.KEY_KIND_API_TOKEN
+
+
+def _content(path: Path | None) -> bytes:
+    return path.read_bytes() if path else b""
 
 
 def _to_us(moment_: datetime | None) -> int:

@@ -27,7 +27,7 @@ EXIT_CONFIG = 78
 @click.option("--prefix", help="Secondary prefix of the node, needed at the first start only; 88.300 when not given.")
 @click.option("--workers", type=click.IntRange(0, 128), help="Worker processes; 0, the default, is one for each core.")
 @click.option("--grpc", metavar="HOST:PORT", help="gRPC door [127.0.0.1:2640]; port 0 chooses one.")
-@click.option("--hdl", metavar="HOST:PORT", help="Handle doors over TCP and UDP, such as 0.0.0.0:2641; off without it.")
+@click.option("--hdl", metavar="HOST:PORT", help="Handle doors, TCP and UDP [127.0.0.1:2641]; empty turns them off.")
 @click.option("--http", metavar="HOST:PORT", help="HTTP door [127.0.0.1:2642]; empty turns it off.")
 @click.option("--admin", metavar="HOST:PORT", help="Admin door [127.0.0.1:2643]; empty turns it off.")
 @click.option("--grpc-backend", type=click.Choice(["auto", "h2", "grpcio"]), help="Implementation of the gRPC door.")

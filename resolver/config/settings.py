@@ -91,7 +91,9 @@ class Admin(Section, frozen=True):
 class Hdl(Section, frozen=True):
     """The Handle protocol doors over TCP and UDP."""
 
-    listen: Annotated[str, Meta(description="HOST:PORT of the Handle doors; empty turns them off.")] = ""
+    listen: Annotated[str, Meta(description="HOST:PORT of the Handle doors, TCP and UDP; empty turns them off.")] = (
+        "127.0.0.1:2641"
+    )
     address: Annotated[
         str, Meta(description="IP address that the node's HS_SITE names; empty means that of hdl.listen.")
     ] = ""

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from resolver.errors import InvalidName, WireError
 from resolver.handle.codes import ResponseCode
 from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold
+from resolver.node import handle_keys
 from resolver.node.authorize import Caller, Role
 from resolver.node.hdl_declined import Declined, not_an_administrator
-from resolver.node.prefixes import prefix_row
+from resolver.node.prefixes import is_node_prefix, prefix_row
 from resolver.v1 import registry_pb2 as registry
 from resolver.wire import signatures
 from resolver.wire.challenges import PUBLIC_KEY, SECRET_KEY, KeyPairAnswer, SecretAnswer
@@ -134,8 +135,8 @@ def prefix_of_identity(handle: str) -> str:
     return fold(parsed.suffix) if parsed.prefix_folded == PREFIX_OF_PREFIXES else parsed.prefix_folded
 
 
-def caller_of(reader: Reader, handle: str, index: int) -> Caller:
-    """What the policy knows of the holder of a key.
+def caller_of(reader: Reader, handle: str, index: int, now_us: int) -> Caller:
+    """What the policy knows of the holder of a key: the principal it was given to, else the owner of the prefix.
 
     Raises Declined: 406 when the prefix is not one of this node's, so that its keys cannot be looked up here; 403 when
     the prefix or its enterprise is not in service.
@@ -149,13 +150,25 @@ def caller_of(reader: Reader, handle: str, index: int) -> Caller:
         )
     if row.status != registry.PREFIX_STATUS_ENABLED:
         raise Declined(ResponseCode.AUTHENTICATION_FAILED)
+    owner = _owner(index, handle, row.enterprise_id)
+    if row.enterprise_id:
+        body = reader.get(Table.ENTERPRISES, row.enterprise_id.encode())
+        if body is None or registry.Enterprise.FromString(body).status != registry.ENTERPRISE_STATUS_ENABLED:
+            raise Declined(ResponseCode.AUTHENTICATION_FAILED)
+    if fold(handle) == f"{PREFIX_OF_PREFIXES}/{folded}" and (row.enterprise_id or is_node_prefix(reader, folded)):
+        known, caller = handle_keys.caller_of(reader, row.enterprise_id, index, now_us)
+        if known and caller is None:
+            raise Declined(ResponseCode.AUTHENTICATION_FAILED)
+        return caller or owner
+    return owner
+
+
+def _owner(index: int, handle: str, enterprise_id: str) -> Caller:
+    """The holder of a key that no principal has been given: whoever owns the prefix."""
     principal = f"{index}:{handle}"
-    if not row.enterprise_id:
+    if not enterprise_id:
         return Caller(principal, Role.NODE_ADMINISTRATOR)
-    body = reader.get(Table.ENTERPRISES, row.enterprise_id.encode())
-    if body is None or registry.Enterprise.FromString(body).status != registry.ENTERPRISE_STATUS_ENABLED:
-        raise Declined(ResponseCode.AUTHENTICATION_FAILED)
-    return Caller(principal, Role.ENTERPRISE_USER, row.enterprise_id)
+    return Caller(principal, Role.ENTERPRISE_USER, enterprise_id)
 
 
 def server_admins(configured: Sequence[str], node_prefix: str) -> Callable[[str, int], bool]:

@@ -44,13 +44,15 @@ class Identity:
     """Someone who has proven to hold the key ``index:handle``.
 
     ``caller`` is what the policy knows of it; ``is_server_admin`` says that it administers the whole server, by
-    configuration, and is not limited by HS_ADMIN values.
+    configuration, and is not limited by HS_ADMIN values. ``is_idis_login`` says that it logged in on a connection,
+    as IDIS clients do, and was not challenged for the request.
     """
 
     handle: str
     index: int
     caller: Caller
     is_server_admin: bool = False
+    is_idis_login: bool = False
 
     @property
     def text(self) -> str:
@@ -136,6 +138,20 @@ def _members(values: Iterable[pb.HandleValue], index: int) -> tuple[Reference, .
             except WireError:
                 return ()
     return ()
+
+
+def judges(identity: Identity, name: str, values: list[pb.HandleValue], lookup: Lookup) -> list[pb.HandleValue]:
+    """The values whose HS_ADMINs judge a handle: its own; for an IDIS login its prefix handle's when it has none.
+
+    Handles that the ID-SDK makes name no administrator, and it goes on to change them: there, who may create may
+    change. To clients of the Handle System such a handle is closed, as at the reference server.
+    """
+    if not identity.is_idis_login or any(_is_admin(value) for value in values):
+        return values
+    try:
+        return lookup(Handle.from_text(name).prefix_handle)
+    except InvalidName:
+        return values
 
 
 def to_create(name: str) -> tuple[str, AdminPermission]:

@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver.errors import HandleNotFound, PrefixElsewhere, PrefixNotEnabled, PrefixNotServed, Refused
-from resolver.handle.name import PREFIX_OF_PREFIXES
+from resolver.handle.name import PREFIX_OF_PREFIXES, fold
 from resolver.v1 import registry_pb2 as registry
 from storage.tables import Table
 
 if TYPE_CHECKING:
     from storage.engine import Reader
+
+NODE_PREFIX_KEY = b"node_prefix"
+"""Key in META of the secondary prefix of the node."""
 
 _CACHE_MAX = 200_000
 
@@ -23,6 +26,11 @@ def prefix_row(reader: Reader, folded: str) -> registry.Prefix | None:
     """The row of a folded prefix, None when the node does not know it."""
     body = reader.get(Table.PREFIXES, folded.encode())
     return None if body is None else registry.Prefix.FromString(body)
+
+
+def is_node_prefix(reader: Reader, folded: str) -> bool:
+    """Whether a folded prefix is the node's own."""
+    return fold((reader.get(Table.META, NODE_PREFIX_KEY) or b"").decode()) == folded
 
 
 def why_not_served(row: registry.Prefix | None, prefix: str) -> Refused | None:

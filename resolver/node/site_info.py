@@ -1,4 +1,4 @@
-"""The node as a site of the Handle System: its HS_SITE, and the records of the prefixes it starts with.
+"""The node as a site of the Handle System: its HS_SITE, and what prefix handles say about other sites.
 
 A client asks a prefix handle for the site that serves the prefix, and a server for its own site; both get the same
 record. TCP stands first, because IDIS clients take the first interface of the first server and know no UDP. UDP
@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 from resolver.errors import WireError
 from resolver.handle.name import PREFIX_OF_PREFIXES, fold
-from resolver.handle.value import HandleValue, Reference
+from resolver.handle.value import HandleValue
 from resolver.node.handle_admin import values_of
 from resolver.node.values import to_pb
-from resolver.wire.predefined.hs_admin import HsAdmin
 from resolver.wire.predefined.hs_site import ADMIN, QUERY, HsSite, Interface, Server, Transport, address_to_wire
-from resolver.wire.predefined.hs_vlist import HsVlist
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,23 +60,6 @@ def site_from_routes(routes: Iterable[registry.Route], type_: str = "HS_SITE") -
         attributes = ((GRPC_ATTRIBUTE, str(route.grpc_port)),) if route.grpc_port else ()
         values.append(to_pb(HandleValue(position, type_, HsSite((server,), attributes=attributes).to_wire())))
     return values
-
-
-def prefix_values(prefix: str, site: HsSite, admin_key: bytes, also: str) -> list[pb.HandleValue]:
-    """The values of a new prefix handle: site, administrators, their group, and the key of its first administrator.
-
-    ``also`` is a prefix whose key administers this one too, "" for none; ``admin_key`` the data of an HS_PUBKEY.
-    """
-    own = f"{PREFIX_OF_PREFIXES}/{fold(prefix)}"
-    members = [Reference(own, KEY_INDEX)]
-    if also:
-        members.append(Reference(f"{PREFIX_OF_PREFIXES}/{fold(also)}", KEY_INDEX))
-    return [
-        to_pb(HandleValue(SITE_INDEX, "HS_SITE", site.to_wire())),
-        to_pb(HandleValue(ADMIN_INDEX, "HS_ADMIN", HsAdmin(Reference(own, GROUP_INDEX)).to_wire())),
-        to_pb(HandleValue(GROUP_INDEX, "HS_VLIST", HsVlist(tuple(members)).to_wire())),
-        to_pb(HandleValue(KEY_INDEX, "HS_PUBKEY", admin_key)),
-    ]
 
 
 def stored_site(reader: Reader, prefix: str) -> HsSite | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from resolver.errors import CredentialInvalid
 from resolver.node.authorize import Caller
+from resolver.node.handle_keys import ROLES
 from resolver.registry import keys, principals
 from resolver.v1 import registry_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
@@ -66,5 +67,5 @@ class Directory:
             row = pb.Enterprise.FromString(reader.get(Table.ENTERPRISES, principal.enterprise_id.encode()) or b"")
             if row.status != pb.ENTERPRISE_STATUS_ENABLED:
                 raise refusal
-        caller = Caller(principal.principal_id, principals.ROLES[principal.role], principal.enterprise_id)
+        caller = Caller(principal.principal_id, ROLES[principal.role], principal.enterprise_id)
         return caller, key.expire_time_us or _NEVER

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from resolver.errors import InvalidField
 from resolver.handle.name import Prefix
 from resolver.node.authorize import Caller, Role
-from resolver.registry import indexes, keys, prefixes, rows
+from resolver.node.prefixes import NODE_PREFIX_KEY
+from resolver.registry import indexes, keys, rows
 from resolver.v1 import registry_pb2 as pb
 from storage.tables import Table
 
@@ -30,7 +31,7 @@ def first_start(engine: Engine, prefix: str, now_us: int, randomness: Callable[[
     """
     wanted = Prefix.from_text(prefix)
     with engine.write() as writer:
-        stored = writer.get(Table.META, prefixes.NODE_PREFIX_KEY)
+        stored = writer.get(Table.META, NODE_PREFIX_KEY)
         if stored is not None:
             if Prefix(stored.decode()).folded != wanted.folded:
                 raise InvalidField(
@@ -41,7 +42,7 @@ def first_start(engine: Engine, prefix: str, now_us: int, randomness: Callable[[
             indexes.fill(writer)
             return None
         indexes.fill(writer)
-        writer.put(Table.META, prefixes.NODE_PREFIX_KEY, wanted.text.encode())
+        writer.put(Table.META, NODE_PREFIX_KEY, wanted.text.encode())
         for text, description in (
             (wanted.text, "prefix of the node"),
             (f"{wanted.text}.{OWN_SEGMENT}", "enterprise prefix of the operator of the node"),

@@ -1,7 +1,7 @@
-"""What the Handle doors need in a store: the prefix handles of the node, with its site and its administrators' key.
+"""What the Handle doors need in a store: the handles of all prefixes with the node's site, and an administrator's key.
 
-Run before the doors open. Prefix handles that are missing are made; in those that are there only a site with the
-node's own key is brought up to date, because address and ports may have changed. All else in them is the operator's.
+Run before the doors open. Prefix handles that are missing are made; when the node's address or ports have changed, its
+site changes in every handle that has it. All else in them is the operator's.
 """
 
 from __future__ import annotations
@@ -9,68 +9,82 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from resolver.errors import WireError
-from resolver.handle.name import PREFIX_OF_PREFIXES, fold
+from resolver import limits
+from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold
+from resolver.handle.value import HandleValue
 from resolver.node import administer, handle_admin, site_info
 from resolver.node.administer import Target
 from resolver.node.authorize import Caller, Role
 from resolver.node.ledger import Ledger
+from resolver.node.values import to_pb
+from resolver.registry import prefix_handles
 from resolver.registry.first_start import ADMINISTRATOR_ID, OWN_SEGMENT
 from resolver.v1 import registration_pb2 as registration
-from resolver.wire.predefined.hs_site import HsSite
+from resolver.v1 import registry_pb2 as pb
+from storage.tables import Table
 
 if TYPE_CHECKING:
-    from resolver.v1 import handle_pb2 as pb
-    from storage.engine import Engine
+    from resolver.v1 import handle_pb2
+    from resolver.wire.predefined.hs_site import HsSite
+    from storage.engine import Engine, Reader
 
 _CALLER = Caller(ADMINISTRATOR_ID, Role.NODE_ADMINISTRATOR)
+_ROWS_PER_COMMIT = 1_000
 
 
-def prepare_handle_service(
-    engine: Engine, node_prefix: str, site: HsSite, admin_key: bytes, now_us: int, record_octets_max: int
-) -> None:
-    """Make or update the prefix handles of the node and of its own enterprise prefix.
+def prepare_handle_service(engine: Engine, node_prefix: str, site: HsSite, admin_key: bytes, now_us: int) -> None:
+    """Make or update the prefix handles of the node.
 
-    ``admin_key`` is the data of the HS_PUBKEY of an administrator, for prefix handles that are new.
+    ``admin_key`` is the data of the HS_PUBKEY of an administrator, for the handles of the node's prefix and of its
+    own enterprise prefix when they are new.
     """
-    own = f"{node_prefix}.{OWN_SEGMENT}"
     with engine.read() as reader:
-        stored = {
-            prefix: handle_admin.values_of(reader, f"{PREFIX_OF_PREFIXES}/{prefix}") for prefix in (node_prefix, own)
-        }
-    if all(values and _updated(values, site) is None for values in stored.values()):
-        return
-    with engine.write() as writer:
-        ledger = Ledger(writer, now_us)
-        for prefix, also in ((node_prefix, ""), (own, node_prefix)):
-            name = f"{PREFIX_OF_PREFIXES}/{prefix}"
-            values = handle_admin.values_in(ledger, name)
-            if not values:
-                new = site_info.prefix_values(prefix, site, admin_key, also)
-                draft = administer.prepare(name, new, "", now_us // 1_000_000, record_octets_max)
-                administer.create(ledger, _CALLER, draft)
-                continue
-            updated = _updated(values, site)
-            if updated is not None:
-                mode = registration.PUT_MODE_UNSPECIFIED
-                target = Target.of(name, None)
-                administer.put_values(ledger, _CALLER, target, [updated], mode, record_octets_max)
-        ledger.close()
+        known = site_info.stored_site(reader, node_prefix)
+        moved = known is None or (known.servers != site.servers and _is_ours(known, site))
+        if known is not None and moved:
+            site = replace(known, servers=site.servers, serial=known.serial % 0xFFFE + 1)
+        elif known is not None:
+            site = known
+        stale = [
+            row
+            for row in (pb.Prefix.FromString(body) for _, body in reader.scan(Table.PREFIXES))
+            if moved or not _has_handle(reader, row)
+        ]
+    with_key = {fold(node_prefix), fold(f"{node_prefix}.{OWN_SEGMENT}")}
+    stale.sort(key=lambda row: fold(row.prefix) == fold(node_prefix))  # the handle that says what is done comes last
+    for start in range(0, len(stale), _ROWS_PER_COMMIT):
+        with engine.write() as writer:
+            ledger = Ledger(writer, now_us)
+            for row in stale[start : start + _ROWS_PER_COMMIT]:
+                _bring_up_to_date(
+                    ledger, row, node_prefix, known, site, admin_key if fold(row.prefix) in with_key else b""
+                )
+            ledger.close()
 
 
-def _updated(values: list[pb.HandleValue], site: HsSite) -> pb.HandleValue | None:
-    """The HS_SITE value of this node with its new address and ports; None when nothing changes."""
-    for value in values:
-        if fold(value.type) != "HS_SITE":
-            continue
-        try:
-            stored = HsSite.from_wire(value.data)
-        except WireError:
-            continue
-        if len(stored.servers) != 1 or stored.servers[0].public_key != site.servers[0].public_key:
-            continue
-        if stored.servers == site.servers:
-            return None
-        value.data = replace(stored, servers=site.servers, serial=stored.serial % 0xFFFE + 1).to_wire()
-        return value
-    return None
+def _is_ours(known: HsSite, site: HsSite) -> bool:
+    """Whether a stored site is this node's and not one that an operator has put in its place."""
+    return len(known.servers) == 1 and known.servers[0].public_key == site.servers[0].public_key
+
+
+def _has_handle(reader: Reader, row: pb.Prefix) -> bool:
+    """Whether the handle of a prefix is there, or need not be."""
+    if row.status not in prefix_handles.WITH_HANDLE:
+        return True
+    return reader.get(Table.RECORDS, Handle.from_text(f"{PREFIX_OF_PREFIXES}/{row.prefix}").key) is not None
+
+
+def _bring_up_to_date(
+    ledger: Ledger, row: pb.Prefix, node_prefix: str, known: HsSite | None, site: HsSite, admin_key: bytes
+) -> None:
+    """Make the handle of a prefix, or put the node's new site in place of the one it has."""
+    facts = prefix_handles.facts_of(ledger.writer, row, node_prefix)
+    is_new = not handle_admin.values_in(ledger, facts.name)
+    before = None if is_new or known is None else facts._replace(site=known)
+    prefix_handles.follow(ledger, ADMINISTRATOR_ID, before, facts._replace(site=site))
+    if is_new and admin_key:
+        target = Target.of(facts.name, None)
+        key: handle_pb2.HandleValue = to_pb(HandleValue(site_info.KEY_INDEX, "HS_PUBKEY", admin_key))
+        key.timestamp_s = ledger.now_us // 1_000_000
+        mode = registration.PUT_MODE_UNSPECIFIED
+        administer.put_values(ledger, _CALLER, target, [key], mode, limits.RECORD_OCTETS_MAX)

@@ -13,16 +13,13 @@ from resolver import limits
 from resolver.errors import InvalidField, InvalidPrefix, InvalidTransition, NotFound, QuotaExhausted
 from resolver.handle.name import Prefix
 from resolver.node.authorize import Action, Caller, Role, require
-from resolver.node.prefixes import prefix_row
+from resolver.node.prefixes import NODE_PREFIX_KEY, prefix_row
 from resolver.registry import rows
 from resolver.v1 import registry_pb2 as pb
 from storage.tables import Table
 
 if TYPE_CHECKING:
     from storage.engine import Reader, Writer
-
-NODE_PREFIX_KEY = b"node_prefix"
-"""Key in META of the secondary prefix of the node."""
 
 OPEN_APPLICATIONS_MAX = 16
 """Applications of one enterprise that may wait for an answer."""
@@ -91,7 +88,10 @@ def _owned_key(row: pb.Prefix, key: bytes) -> bytes:
 
 
 def create(writer: Writer, caller: Caller, row: pb.Prefix, now_us: int) -> pb.Prefix:
-    """Allot a prefix, or apply for one when the caller is an enterprise user."""
+    """Allot a prefix, or apply for one when the caller is an enterprise user.
+
+    Only the row: doors call ``prefix_handles.create``, which makes the prefix handle with it.
+    """
     require(caller, Action.APPLY_PREFIX, row.enterprise_id or None, f"prefix {row.prefix[:80]!r}")
     prefix = _check(writer, row)
     if row.enterprise_id:
@@ -165,7 +165,10 @@ def page(reader: Reader, caller: Caller, enterprise_id: str, size: int, token: s
 
 
 def update(writer: Writer, caller: Caller, request: pb.UpdatePrefixRequest) -> pb.Prefix:
-    """Change status, homing, hosting or description; fields left out stay as they are."""
+    """Change status, homing, hosting or description; fields left out stay as they are.
+
+    Only the row: doors call ``prefix_handles.update``, which changes the prefix handle with it.
+    """
     require(caller, Action.ADMINISTER, "", f"prefix {request.prefix[:80]!r}")
     prefix = Prefix.from_text(request.prefix)
     thing = f"prefix {prefix.text!r}"

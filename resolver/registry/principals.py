@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver.errors import InvalidField, InvalidTransition
-from resolver.node.authorize import Action, Caller, Role, require
+from resolver.node.authorize import Action, Caller, require
+from resolver.node.handle_keys import ROLES
 from resolver.registry import rows
 from resolver.v1 import registry_pb2 as pb
 from storage.tables import Table
@@ -14,13 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from storage.engine import Reader, Writer
-
-ROLES: dict[pb.Role, Role] = {
-    pb.ROLE_NODE_ADMINISTRATOR: Role.NODE_ADMINISTRATOR,
-    pb.ROLE_ENTERPRISE_USER: Role.ENTERPRISE_USER,
-    pb.ROLE_APPLICATION: Role.APPLICATION,
-}
-"""The role of the policy for each role of the API."""
 
 
 def create(

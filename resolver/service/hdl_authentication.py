@@ -7,6 +7,7 @@ are the wrong answers that one source may give for one identity.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -125,7 +126,7 @@ class HandleAuthentication:
             raise Declined(ResponseCode.AUTHENTICATION_FAILED, "too many wrong answers: wait before trying again")
         try:
             with self._core.reading() as reader:
-                authenticate.caller_of(reader, handle, index)
+                authenticate.caller_of(reader, handle, index, self._core.clock.now_us())
                 keys = authenticate.keys_of(handle_admin.values_of(reader, handle), answer.auth_type, index)
             verdict = await self._verdict(answer, keys, nonce, digest)
         except Declined:
@@ -140,7 +141,7 @@ class HandleAuthentication:
                 "old form of authentication", identity=name[:200], form=verdict.legacy, source=turn.peer.source
             )
         with self._core.reading() as reader:
-            caller = authenticate.caller_of(reader, handle, verdict.index)
+            caller = authenticate.caller_of(reader, handle, verdict.index, self._core.clock.now_us())
         return Identity(handle, verdict.index, caller, self._is_server_admin(handle, verdict.index))
 
     async def _verdict(self, answer: ChallengeAnswer, keys: Sequence[Key], nonce: bytes, digest: bytes) -> Verdict:
@@ -170,7 +171,7 @@ class HandleAuthentication:
         answer = ChallengeAnswer(SECRET_KEY, body.user_handle, body.user_index, body.signed_response)
         try:
             with self._core.reading() as reader:
-                authenticate.caller_of(reader, body.user_handle, body.user_index)
+                authenticate.caller_of(reader, body.user_handle, body.user_index, self._core.clock.now_us())
                 keys = authenticate.keys_of(
                     handle_admin.values_of(reader, body.user_handle), SECRET_KEY, body.user_index
                 )
@@ -194,7 +195,7 @@ class HandleAuthentication:
         peer.login = 0
         if fold(turn.identity.handle) != fold(body.user_handle) or body.user_index not in {0, turn.identity.index}:
             raise Declined(ResponseCode.AUTHENTICATION_FAILED)
-        peer.identity = turn.identity
+        peer.identity = replace(turn.identity, is_idis_login=True)
         await turn.answer(responses.Done(), with_digest=False)
 
     async def set_up_session(self, turn: Turn) -> None:

@@ -24,6 +24,7 @@ from resolver.node import administer, handle_admin, prefixes, values
 from resolver.node.administer import Target
 from resolver.node.authorize import Action
 from resolver.node.authorize import require as require_policy
+from resolver.registry import prefix_handles
 from resolver.registry import prefixes as registry_prefixes
 from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import registry_pb2 as registry
@@ -128,7 +129,9 @@ class HandleChanges:
                 if not overwrites:
                     raise HandleAlreadyExists("")
                 bits = handle_admin.to_overwrite(before, draft.values)
-                handle_admin.require(identity, before, lookup, bits, _OVERWRITE_ALL)
+                handle_admin.require(
+                    identity, handle_admin.judges(identity, name, before, lookup), lookup, bits, _OVERWRITE_ALL
+                )
             else:
                 place, bit = handle_admin.to_create(name)
                 handle_admin.require(identity, lookup(place), lookup, bit)
@@ -147,15 +150,14 @@ class HandleChanges:
         prefix = self._is_allottable(ledger.writer, handle)
         if prefix is not None:
             row = registry.Prefix(prefix=prefix.text, description="allotted by its prefix handle")
-            registry_prefixes.create(ledger.writer, identity.caller, row, ledger.now_us)
-            ledger.prefixes.pop(prefix.folded, None)
+            prefix_handles.create(ledger, identity.caller, row, with_handle=False)
 
     async def delete(self, identity: Identity, name: str) -> None:
         """Delete a handle."""
         target = Target.of(name, None)
 
         def decide(ledger: Ledger) -> None:
-            self._authorize(ledger, identity, target.handle, AdminPermission.DELETE_HANDLE)
+            self._require(ledger, identity, target, self._found(ledger, target), AdminPermission.DELETE_HANDLE)
             administer.delete(ledger, identity.caller, target)
 
         await self._submit(decide, frees_space=True)
@@ -194,7 +196,7 @@ class HandleChanges:
             bits = handle_admin.to_modify(pairs) | handle_admin.to_add(added)
             if pairs and not (modifies or overwrites):
                 bits = handle_admin.to_add(complete)
-            self._require(ledger, identity, found, bits)
+            self._require(ledger, identity, target, found, bits)
             if pairs and not (modifies or overwrites):
                 raise ValueAlreadyExists(f"Index conflict for {pairs[0][0].index}")
             if added and modifies:
@@ -214,7 +216,7 @@ class HandleChanges:
         def decide(ledger: Ledger) -> None:
             found = self._found(ledger, target)
             removed = [value for value in found if value.index in set(indexes)]
-            self._require(ledger, identity, found, handle_admin.to_remove(removed))
+            self._require(ledger, identity, target, found, handle_admin.to_remove(removed))
             if len(removed) < len(set(indexes)):
                 raise ValuesNotFound("")
             handle_admin.require_writable(removed)
@@ -230,14 +232,13 @@ class HandleChanges:
         return found
 
     @staticmethod
-    def _require(ledger: Ledger, identity: Identity, found: Sequence[pb.HandleValue], bits: AdminPermission) -> None:
-        handle_admin.require(identity, found, lambda other: handle_admin.values_in(ledger, other), bits)
+    def _require(
+        ledger: Ledger, identity: Identity, target: Target, found: list[pb.HandleValue], bits: AdminPermission
+    ) -> None:
+        def lookup(other: str) -> list[pb.HandleValue]:
+            return handle_admin.values_in(ledger, other)
 
-    def _authorize(self, ledger: Ledger, identity: Identity, handle: Handle, bits: AdminPermission) -> None:
-        found = handle_admin.values_in(ledger, handle.text)
-        if not found:
-            raise HandleNotFound("")
-        self._require(ledger, identity, found, bits)
+        handle_admin.require(identity, handle_admin.judges(identity, target.handle.text, found, lookup), lookup, bits)
 
     async def home(self, identity: Identity, name: str, *, homed: bool) -> None:
         """Home a prefix in this node, or end that; a prefix under the node's that is new is allotted to the node."""
@@ -248,13 +249,12 @@ class HandleChanges:
             row = prefixes.prefix_row(ledger.writer, prefix.folded)
             if row is None and not homed:
                 raise HandleNotFound(f"prefix {prefix.text!r} is not homed here")
-            ledger.prefixes.pop(prefix.folded, None)
             if row is None:
                 new = registry.Prefix(prefix=prefix.text, description="homed over the Handle protocol")
-                registry_prefixes.create(ledger.writer, identity.caller, new, ledger.now_us)
+                prefix_handles.create(ledger, identity.caller, new)
             elif row.homed != homed:
                 request = registry.UpdatePrefixRequest(prefix=prefix.text, homed=homed)
-                registry_prefixes.update(ledger.writer, identity.caller, request)
+                prefix_handles.update(ledger, identity.caller, request)
 
         await self._submit(decide)
         self._core.poll()

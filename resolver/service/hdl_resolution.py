@@ -180,7 +180,8 @@ class HandleResolution:
         def lookup(other: str) -> list[pb.HandleValue]:
             return handle_admin.values_of(reader, other)
 
-        return handle_admin.may(identity, lookup(name), lookup, AdminPermission.READ_VALUE)
+        judges = handle_admin.judges(identity, name, lookup(name), lookup)
+        return handle_admin.may(identity, judges, lookup, AdminPermission.READ_VALUE)
 
     async def _refer_or_raise(self, turn: Turn, body: Resolution, refusal: HandleNotFound | PrefixElsewhere) -> None:
         """Refer to where the answer is; raise the refusal when nobody is known to have it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from resolver import methods
-from resolver.registry import enterprises, keys, prefixes, principals
+from resolver.registry import enterprises, keys, prefix_handles, prefixes, principals
 from resolver.service.registry_jobs import write_row
 from resolver.v1 import registry_pb2 as pb
 
@@ -82,7 +82,7 @@ class Registry:
         def decide(ledger: Ledger) -> pb.CreatePrefixResponse:
             row = pb.Prefix()
             row.CopyFrom(request.prefix)
-            return pb.CreatePrefixResponse(prefix=prefixes.create(ledger.writer, call.caller, row, ledger.now_us))
+            return pb.CreatePrefixResponse(prefix=prefix_handles.create(ledger, call.caller, row))
 
         return await self._write(call, methods.CREATE_PREFIX, request, decide)
 
@@ -103,7 +103,7 @@ class Registry:
         """Change a prefix."""
 
         def decide(ledger: Ledger) -> pb.UpdatePrefixResponse:
-            return pb.UpdatePrefixResponse(prefix=prefixes.update(ledger.writer, call.caller, request))
+            return pb.UpdatePrefixResponse(prefix=prefix_handles.update(ledger, call.caller, request))
 
         return await self._write(call, methods.UPDATE_PREFIX, request, decide)
 
@@ -143,7 +143,7 @@ class Registry:
         """Give a principal a credential; the token is in the answer and never on disk."""
 
         def decide(ledger: Ledger) -> pb.CreateKeyResponse:
-            return keys.create(ledger.writer, call.caller, request, ledger.now_us, self._core.randomness)
+            return prefix_handles.create_key(ledger, call.caller, request, self._core.randomness)
 
         def stored_form(response: pb.CreateKeyResponse) -> pb.CreateKeyResponse:
             return pb.CreateKeyResponse(key=response.key)
@@ -160,6 +160,6 @@ class Registry:
         """Revoke a credential."""
 
         def decide(ledger: Ledger) -> pb.RevokeKeyResponse:
-            return pb.RevokeKeyResponse(key=keys.revoke(ledger.writer, call.caller, request.key_id))
+            return pb.RevokeKeyResponse(key=prefix_handles.revoke_key(ledger, call.caller, request.key_id))
 
         return await self._write(call, methods.REVOKE_KEY, request, decide, frees_space=True)

@@ -40,6 +40,8 @@ class KeyKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     KEY_KIND_UNSPECIFIED: _ClassVar[KeyKind]
     KEY_KIND_API_TOKEN: _ClassVar[KeyKind]
     KEY_KIND_CERTIFICATE: _ClassVar[KeyKind]
+    KEY_KIND_HANDLE_PUBLIC: _ClassVar[KeyKind]
+    KEY_KIND_HANDLE_SECRET: _ClassVar[KeyKind]
 ENTERPRISE_STATUS_UNSPECIFIED: EnterpriseStatus
 ENTERPRISE_STATUS_ENABLED: EnterpriseStatus
 ENTERPRISE_STATUS_DISABLED: EnterpriseStatus
@@ -59,6 +61,8 @@ ROLE_APPLICATION: Role
 KEY_KIND_UNSPECIFIED: KeyKind
 KEY_KIND_API_TOKEN: KeyKind
 KEY_KIND_CERTIFICATE: KeyKind
+KEY_KIND_HANDLE_PUBLIC: KeyKind
+KEY_KIND_HANDLE_SECRET: KeyKind
 
 class Enterprise(_message.Message):
     __slots__ = ("enterprise_id", "name", "credit_code", "contact", "status", "version", "create_time_us", "description")
@@ -353,7 +357,7 @@ class UpdatePrincipalResponse(_message.Message):
     def __init__(self, principal: _Optional[_Union[Principal, _Mapping]] = ...) -> None: ...
 
 class Key(_message.Message):
-    __slots__ = ("key_id", "principal_id", "kind", "description", "create_time_us", "expire_time_us", "revoked", "certificate_sha256")
+    __slots__ = ("key_id", "principal_id", "kind", "description", "create_time_us", "expire_time_us", "revoked", "certificate_sha256", "handle_index", "identities")
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -362,6 +366,8 @@ class Key(_message.Message):
     EXPIRE_TIME_US_FIELD_NUMBER: _ClassVar[int]
     REVOKED_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    IDENTITIES_FIELD_NUMBER: _ClassVar[int]
     key_id: str
     principal_id: str
     kind: KeyKind
@@ -370,10 +376,12 @@ class Key(_message.Message):
     expire_time_us: int
     revoked: bool
     certificate_sha256: str
-    def __init__(self, key_id: _Optional[str] = ..., principal_id: _Optional[str] = ..., kind: _Optional[_Union[KeyKind, str]] = ..., description: _Optional[str] = ..., create_time_us: _Optional[int] = ..., expire_time_us: _Optional[int] = ..., revoked: _Optional[bool] = ..., certificate_sha256: _Optional[str] = ...) -> None: ...
+    handle_index: int
+    identities: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, key_id: _Optional[str] = ..., principal_id: _Optional[str] = ..., kind: _Optional[_Union[KeyKind, str]] = ..., description: _Optional[str] = ..., create_time_us: _Optional[int] = ..., expire_time_us: _Optional[int] = ..., revoked: _Optional[bool] = ..., certificate_sha256: _Optional[str] = ..., handle_index: _Optional[int] = ..., identities: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateKeyRequest(_message.Message):
-    __slots__ = ("principal_id", "kind", "description", "expire_time_us", "certificate_pem", "request_id", "validate_only")
+    __slots__ = ("principal_id", "kind", "description", "expire_time_us", "certificate_pem", "request_id", "validate_only", "public_key", "secret")
     PRINCIPAL_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -381,6 +389,8 @@ class CreateKeyRequest(_message.Message):
     CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
     principal_id: str
     kind: KeyKind
     description: str
@@ -388,7 +398,9 @@ class CreateKeyRequest(_message.Message):
     certificate_pem: str
     request_id: str
     validate_only: bool
-    def __init__(self, principal_id: _Optional[str] = ..., kind: _Optional[_Union[KeyKind, str]] = ..., description: _Optional[str] = ..., expire_time_us: _Optional[int] = ..., certificate_pem: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+    public_key: bytes
+    secret: bytes
+    def __init__(self, principal_id: _Optional[str] = ..., kind: _Optional[_Union[KeyKind, str]] = ..., description: _Optional[str] = ..., expire_time_us: _Optional[int] = ..., certificate_pem: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., public_key: _Optional[bytes] = ..., secret: _Optional[bytes] = ...) -> None: ...
 
 class CreateKeyResponse(_message.Message):
     __slots__ = ("key", "token")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from resolver.v1 import handle_pb2 as resolver_dot_v1_dot_handle__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18resolver/v1/stored.proto\x12\x0bresolver.v1\x1a\x18resolver/v1/handle.proto\"<\n\x10StoredRestricted\x12(\n\x06values\x18\x01 \x03(\x0b\x32\x18.resolver.v1.HandleValue\"C\n\x0fStoredTombstone\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0e\n\x06serial\x18\x02 \x01(\x04\x12\x0f\n\x07time_us\x18\x03 \x01(\x04\"\\\n\x0bStoredTally\x12\x14\n\x0chandle_count\x18\x01 \x01(\x04\x12\x15\n\rrecord_octets\x18\x02 \x01(\x04\x12\x10\n\x08set_hash\x18\x03 \x01(\x0c\x12\x0e\n\x06serial\x18\x04 \x01(\x04\"\x95\x01\n\tStoredKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x14\n\x0cprincipal_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x16\n\x0e\x63reate_time_us\x18\x05 \x01(\x04\x12\x16\n\x0e\x65xpire_time_us\x18\x06 \x01(\x04\x12\x0f\n\x07revoked\x18\x07 \x01(\x08\"t\n\rStoredOutcome\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\x0c\x12\x0f\n\x07time_us\x18\x02 \x01(\x04\x12\x10\n\x08response\x18\x03 \x01(\x0c\x12+\n\x07refusal\x18\x04 \x01(\x0b\x32\x1a.resolver.v1.StoredRefusal\"\xa9\x01\n\rStoredRefusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x38\n\x07\x64\x65tails\x18\x04 \x03(\x0b\x32\'.resolver.v1.StoredRefusal.DetailsEntry\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"9\n\x0cStoredImport\x12\x18\n\x10\x64urable_sequence\x18\x01 \x01(\x04\x12\x0f\n\x07time_us\x18\x02 \x01(\x04\"\x80\x01\n\tStoredDay\x12\x0f\n\x07\x63reates\x18\x01 \x01(\x04\x12\x10\n\x08modifies\x18\x02 \x01(\x04\x12\x0f\n\x07\x64\x65letes\x18\x03 \x01(\x04\x12\x13\n\x0bresolutions\x18\x04 \x01(\x04\x12\x19\n\x11resolutions_found\x18\x05 \x01(\x04\x12\x0f\n\x07sources\x18\x06 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18resolver/v1/stored.proto\x12\x0bresolver.v1\x1a\x18resolver/v1/handle.proto\"<\n\x10StoredRestricted\x12(\n\x06values\x18\x01 \x03(\x0b\x32\x18.resolver.v1.HandleValue\"C\n\x0fStoredTombstone\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0e\n\x06serial\x18\x02 \x01(\x04\x12\x0f\n\x07time_us\x18\x03 \x01(\x04\"\\\n\x0bStoredTally\x12\x14\n\x0chandle_count\x18\x01 \x01(\x04\x12\x15\n\rrecord_octets\x18\x02 \x01(\x04\x12\x10\n\x08set_hash\x18\x03 \x01(\x0c\x12\x0e\n\x06serial\x18\x04 \x01(\x04\"\xaa\x01\n\tStoredKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x14\n\x0cprincipal_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x16\n\x0e\x63reate_time_us\x18\x05 \x01(\x04\x12\x16\n\x0e\x65xpire_time_us\x18\x06 \x01(\x04\x12\x0f\n\x07revoked\x18\x07 \x01(\x08\x12\x13\n\x0bhandle_data\x18\x08 \x01(\x0c\"t\n\rStoredOutcome\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\x0c\x12\x0f\n\x07time_us\x18\x02 \x01(\x04\x12\x10\n\x08response\x18\x03 \x01(\x0c\x12+\n\x07refusal\x18\x04 \x01(\x0b\x32\x1a.resolver.v1.StoredRefusal\"\xa9\x01\n\rStoredRefusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x38\n\x07\x64\x65tails\x18\x04 \x03(\x0b\x32\'.resolver.v1.StoredRefusal.DetailsEntry\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"9\n\x0cStoredImport\x12\x18\n\x10\x64urable_sequence\x18\x01 \x01(\x04\x12\x0f\n\x07time_us\x18\x02 \x01(\x04\"\x80\x01\n\tStoredDay\x12\x0f\n\x07\x63reates\x18\x01 \x01(\x04\x12\x10\n\x08modifies\x18\x02 \x01(\x04\x12\x0f\n\x07\x64\x65letes\x18\x03 \x01(\x04\x12\x13\n\x0bresolutions\x18\x04 \x01(\x04\x12\x19\n\x11resolutions_found\x18\x05 \x01(\x04\x12\x0f\n\x07sources\x18\x06 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,15 +41,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STOREDTALLY']._serialized_start=198
   _globals['_STOREDTALLY']._serialized_end=290
   _globals['_STOREDKEY']._serialized_start=293
-  _globals['_STOREDKEY']._serialized_end=442
-  _globals['_STOREDOUTCOME']._serialized_start=444
-  _globals['_STOREDOUTCOME']._serialized_end=560
-  _globals['_STOREDREFUSAL']._serialized_start=563
-  _globals['_STOREDREFUSAL']._serialized_end=732
-  _globals['_STOREDREFUSAL_DETAILSENTRY']._serialized_start=686
-  _globals['_STOREDREFUSAL_DETAILSENTRY']._serialized_end=732
-  _globals['_STOREDIMPORT']._serialized_start=734
-  _globals['_STOREDIMPORT']._serialized_end=791
-  _globals['_STOREDDAY']._serialized_start=794
-  _globals['_STOREDDAY']._serialized_end=922
+  _globals['_STOREDKEY']._serialized_end=463
+  _globals['_STOREDOUTCOME']._serialized_start=465
+  _globals['_STOREDOUTCOME']._serialized_end=581
+  _globals['_STOREDREFUSAL']._serialized_start=584
+  _globals['_STOREDREFUSAL']._serialized_end=753
+  _globals['_STOREDREFUSAL_DETAILSENTRY']._serialized_start=707
+  _globals['_STOREDREFUSAL_DETAILSENTRY']._serialized_end=753
+  _globals['_STOREDIMPORT']._serialized_start=755
+  _globals['_STOREDIMPORT']._serialized_end=812
+  _globals['_STOREDDAY']._serialized_start=815
+  _globals['_STOREDDAY']._serialized_end=943
 # @@protoc_insertion_point(module_scope)

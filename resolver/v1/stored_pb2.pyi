@@ -36,7 +36,7 @@ class StoredTally(_message.Message):
     def __init__(self, handle_count: _Optional[int] = ..., record_octets: _Optional[int] = ..., set_hash: _Optional[bytes] = ..., serial: _Optional[int] = ...) -> None: ...
 
 class StoredKey(_message.Message):
-    __slots__ = ("key_id", "principal_id", "kind", "description", "create_time_us", "expire_time_us", "revoked")
+    __slots__ = ("key_id", "principal_id", "kind", "description", "create_time_us", "expire_time_us", "revoked", "handle_data")
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,7 @@ class StoredKey(_message.Message):
     CREATE_TIME_US_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_US_FIELD_NUMBER: _ClassVar[int]
     REVOKED_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_DATA_FIELD_NUMBER: _ClassVar[int]
     key_id: str
     principal_id: str
     kind: int
@@ -51,7 +52,8 @@ class StoredKey(_message.Message):
     create_time_us: int
     expire_time_us: int
     revoked: bool
-    def __init__(self, key_id: _Optional[str] = ..., principal_id: _Optional[str] = ..., kind: _Optional[int] = ..., description: _Optional[str] = ..., create_time_us: _Optional[int] = ..., expire_time_us: _Optional[int] = ..., revoked: _Optional[bool] = ...) -> None: ...
+    handle_data: bytes
+    def __init__(self, key_id: _Optional[str] = ..., principal_id: _Optional[str] = ..., kind: _Optional[int] = ..., description: _Optional[str] = ..., create_time_us: _Optional[int] = ..., expire_time_us: _Optional[int] = ..., revoked: _Optional[bool] = ..., handle_data: _Optional[bytes] = ...) -> None: ...
 
 class StoredOutcome(_message.Message):
     __slots__ = ("fingerprint", "time_us", "response", "refusal")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.system
 def test_first_start_gives_a_key_that_administers_over_both_workers(tmp_path):
     directory = tmp_path / "data"
     with serving(directory, "--hdl", "127.0.0.1:0") as node:
-        assert set(node.endpoints) == {"grpc", "admin", "hdl_tcp", "hdl_udp"}
+        assert set(node.endpoints) >= {"grpc", "admin", "hdl_tcp", "hdl_udp"}
         assert node.endpoints["hdl_tcp"] == node.endpoints["hdl_udp"]
         port = int(node.endpoints["hdl_tcp"].rpartition(":")[2])
         for name in ("node_rsa.pem", "admin_rsa.pem", "admin_rsa.bin"):

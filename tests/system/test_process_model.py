@@ -32,7 +32,7 @@ def log_of(directory):
 
 def start(directory, *options, **environment):
     command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(directory), "--workers", "2"]
-    command += ["--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--no-banner", *options]
+    command += ["--grpc", "127.0.0.1:0", "--hdl", "", "--admin", "127.0.0.1:0", "--no-banner", *options]
     with log_of(directory).open("ab") as log:
         return subprocess.Popen(command, cwd=ROOT, env=os.environ | QUICK | environment, stderr=log)
 

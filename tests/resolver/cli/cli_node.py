@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-DOORS = ("--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+DOORS = ("--grpc", "127.0.0.1:0", "--hdl", "", "--admin", "127.0.0.1:0")
 QUICK = {"IDIS_DRAIN__DELAY_S": "0.1", "IDIS_DRAIN__GRACE_S": "2", "PYTHONPATH": str(ROOT)}
 
 
@@ -105,6 +105,8 @@ def serving(directory, workers=2):
                 workers,
                 "--grpc",
                 "127.0.0.1:0",
+                "--hdl",
+                "",
                 "--admin",
                 "127.0.0.1:0",
             ),

@@ -4,6 +4,8 @@ import stat
 
 import pytest
 from cli_node import idis
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 BROKEN_FILES = {
     "no_such_key = 1": "unknown key 'no_such_key'",
@@ -37,6 +39,24 @@ def test_an_enterprise_registers_under_its_prefix_and_nowhere_else(node, tmp_pat
     (listed,) = node("key", "list", "acme-user", "--json").lines()
     assert node("key", "revoke", listed["key_id"], "--json").json()["revoked"] is True
     assert node("list", "88.300.2", token_file=token).code == 4
+
+
+def test_a_user_gets_keys_for_the_handle_doors(node, tmp_path):
+    assert node("enterprise", "create", "--id", "hdl", "--name", "H").code == 0
+    assert node("prefix", "create", "88.300.34", "--enterprise", "hdl").code == 0
+    assert node("principal", "create", "--id", "hdl-user", "--role", "enterprise-user", "--enterprise", "hdl").code == 0
+    public = tmp_path / "key.pub.pem"
+    native = rsa.generate_private_key(65_537, 2_048).public_key()
+    public.write_bytes(native.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    made = node("key", "create", "hdl-user", "--public-key", public, "--json")
+    assert made.json()["identities"] == ["300:0.NA/88.300.34"]
+    secret = node("key", "create", "hdl-user", "--secret", "--out", tmp_path / "secret")
+    assert "301:0.NA/88.300.34" in secret.err
+    assert len((tmp_path / "secret").read_text().strip()) > 40
+    found = node("resolve", "0.NA/88.300.34", "--json").json()
+    assert "HS_PUBKEY" in str(found)
+    assert "HS_SECKEY" not in str(found)
+    assert node("key", "create", "hdl-user", "--secret", "--public-key", public).code == 2
 
 
 def test_a_prefix_goes_through_its_life_cycle(node):

@@ -21,7 +21,7 @@ from resolver.node import administer, site_info
 from resolver.node.authorize import Caller, Role
 from resolver.node.ledger import Ledger
 from resolver.node.values import to_pb
-from resolver.registry import enterprises, prefixes
+from resolver.registry import enterprises, prefix_handles, prefixes
 from resolver.registry.first_start import first_start
 from resolver.registry.handle_start import prepare_handle_service
 from resolver.service import Service, ServiceOptions
@@ -96,7 +96,7 @@ class HandleNode:
         now_us = self.clock.now_us()
         first_start(self.engine, "88.300", now_us, os.urandom)
         site = site_info.site_of("127.0.0.1", 2641, 2641, rsa_key("node").public.to_wire(), "test")
-        prepare_handle_service(self.engine, "88.300", site, rsa_key("admin").public.to_wire(), now_us, 1 << 20)
+        prepare_handle_service(self.engine, "88.300", site, rsa_key("admin").public.to_wire(), now_us)
         self.site = site
         self._prepare(now_us)
         self._arguments = SimpleNamespace(
@@ -151,7 +151,13 @@ class HandleNode:
         with self.engine.write() as writer:
             row = registry_pb2.Enterprise(enterprise_id=enterprise_id, name=enterprise_id, credit_code=credit_code)
             enterprises.create(writer, ADMIN, row, now_us, os.urandom)
-            prefixes.create(writer, ADMIN, registry_pb2.Prefix(prefix=prefix, enterprise_id=enterprise_id), now_us)
+            ledger = Ledger(writer, now_us)
+            prefix_handles.create(ledger, ADMIN, registry_pb2.Prefix(prefix=prefix, enterprise_id=enterprise_id))
+            ledger.close()
+
+    @staticmethod
+    def randomness(octets):
+        return os.urandom(octets)
 
     def _run(self):
         asyncio.set_event_loop(self._loop)
