@@ -73,6 +73,8 @@ class Table(Enum):
     """day since the epoch (4 octets), digest of principal and request id → outcome of the request."""
     IMPORTS = b"imports"
     """principal id, NUL, import id → where the import stands."""
+    SEARCH = b"search"
+    """folded type, NUL, start of the data, digest of index and handle key → handle key; see ``node/search.py``."""
 
 
 def seal(key: bytes, body: bytes, marks: int = 0) -> bytes:

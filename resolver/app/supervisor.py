@@ -35,6 +35,7 @@ from resolver.config.endpoint import Endpoint
 from resolver.config.settings import Admin, Http
 from resolver.config.sources import ConfigInvalid
 from resolver.errors import ResolverError
+from resolver.node import search
 from resolver.node.prefixes import NODE_PREFIX_KEY
 from resolver.registry.first_start import first_start
 from resolver.telemetry import MetricsDirectory, configure_logging
@@ -169,11 +170,21 @@ class Supervisor:
             if token is not None:
                 self._data.write_admin_token(token)
                 log.info("first start", prefix=self._config.node.prefix, admin_token=str(self._data.admin_token))
+            self._prepare_search(engine)
         except (ResolverError, StorageError, OSError) as error:
             engine.close()
             raise StartRefused(str(error)) from error
         self._engine = engine
         return engine
+
+    def _prepare_search(self, engine: LmdbEngine) -> None:
+        """Make the table of reverse look-up fit the configuration, before anybody writes. Raises InvalidField."""
+        types = search.types_of(self._config.http.search_types)
+
+        def tell(records: int) -> None:
+            log.info("building the table of reverse look-up", types=types, records=records)
+
+        search.rebuild(engine, types, tell)
 
     def _reserve(self) -> list[Reservation]:
         """Hold the port of every door the workers have. Raises StartRefused."""

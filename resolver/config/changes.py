@@ -57,6 +57,7 @@ WHEN_APPLIED: dict[str, Applied] = {
     "http.accept_clear_credentials": Applied.ROLLING,
     "http.trusted_proxies": Applied.ROLLING,
     "http.idle_s": Applied.ROLLING,
+    "http.search_types": Applied.RESTART,
     "access.public_resolution": Applied.ROLLING,
     "storage.record_octets_max": Applied.ROLLING,
     "storage.map_octets": Applied.RESTART,

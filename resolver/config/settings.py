@@ -127,9 +127,13 @@ class Http(Section, frozen=True):
         str,
         Meta(description="Networks, by commas, of reverse proxies whose X-Forwarded-For and -Proto are believed."),
     ] = ""
-    idle_s: Annotated[Interval, Meta(description="Seconds without a request after which a connection is closed.")] = (
-        75.0
-    )
+    idle_s: Annotated[
+        Interval, Meta(description="Seconds without a request after which a kept connection is closed.")
+    ] = 75.0
+    search_types: Annotated[
+        str,
+        Meta(description="Types, by commas, whose public values /hrls/handles finds; each value costs a row."),
+    ] = ""
 
 
 class Access(Section, frozen=True):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from google.protobuf.message import DecodeError
 
 from resolver.handle.name import key_of_octets
-from resolver.node import record_octets
+from resolver.node import record_octets, search
 from resolver.node.ledger import serial_key
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import registry_pb2 as registry
@@ -251,6 +251,8 @@ def _record_problems(reader: Reader, key: bytes, row: bytes, restricted: bytes) 
         yield f"is version {record.version} by serial {record.serial}, which is {journal} in the journal"
     elif entry.record_digest != record_octets.digest(key, public, restricted):
         yield f"differs from what serial {record.serial} of the journal recorded: restore it from a backup or a mirror"
+    if lacking := search.missing(reader, key, public):
+        yield f"cannot be found by {lacking} of its values that can be searched for"
 
 
 def _change(reader: Reader, serial: int) -> changes.Change | None:
@@ -369,6 +371,11 @@ def _judge_principal(reader: Reader, key: bytes, body: bytes) -> Iterator[str]:
         yield f"acts for enterprise {row.enterprise_id!r}, which does not exist"
 
 
+def _judge_search(reader: Reader, key: bytes, body: bytes) -> Iterator[str]:
+    if problem := search.problems(reader, key, body):
+        yield f"{problem}: choose other types to search for and these again, which builds the table anew"
+
+
 JUDGES: dict[Table, Callable[[Reader, bytes, bytes], Iterator[str]]] = {
     Table.CHANGES: _judge_change,
     Table.TOMBSTONES: _judge_tombstone,
@@ -382,5 +389,6 @@ JUDGES: dict[Table, Callable[[Reader, bytes, bytes], Iterator[str]]] = {
     Table.PRINCIPALS: _judge_principal,
     Table.MEMBERS: _judge_member,
     Table.HELD: _judge_held,
+    Table.SEARCH: _judge_search,
 }
 """For each table what must hold for a row, as sentences about the row that does not."""

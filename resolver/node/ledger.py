@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.clock import day_of
 from resolver.errors import RecordCorrupt
-from resolver.node import record_octets
+from resolver.node import record_octets, search
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
@@ -229,6 +229,7 @@ class Ledger:
     def close(self) -> None:
         """Write everything collected; the caller commits."""
         writer = self.writer
+        search.maintain(writer, self._records)
         puts: list[tuple[bytes, bytes, int]] = []
         for key in sorted(self._records):
             record = self._records[key]
