@@ -163,8 +163,8 @@ REVALIDATE_S = 30
 STALE_ANSWER_S = 1.8
 """Seconds that a caller waits for news while an old answer lies there (RFC 8767 section 5)."""
 
-COOL_DOWN_S = (0.5, 4.0)
-"""Seconds that a server which failed is left alone, at first and at most: below the five of a recovery."""
+COOL_DOWN_S = (0.5, 2.0)
+"""Seconds that a server which failed is left alone, at first and at most: one unlucky try more is still below five."""
 
 FOREIGN_ENTRIES_MAX = 100_000
 """Answers of other nodes kept by one worker."""

@@ -9,14 +9,20 @@ responsible for everything under it; a name under no row belongs to the node abo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from resolver.errors import HandleNotFound, PrefixElsewhere, PrefixNotServed, ResolverError
 from resolver.handle.name import PREFIX_OF_PREFIXES, fold, split
 from resolver.node import site_info
+from resolver.node.authorize import ANONYMOUS
 from resolver.node.prefixes import prefix_row
+from resolver.node.resolve import resolve
 from resolver.v1 import registry_pb2 as registry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resolver.node.prefixes import ServedPrefixes
     from resolver.v1 import handle_pb2 as pb
     from storage.engine import Reader
 
@@ -93,3 +99,39 @@ def delegation(reader: Reader, below: Below, *, of_prefix: bool) -> list[pb.Hand
         found = site_info.derived_sites(reader, prefix)
         return found or site_info.site_from_routes(below.row.routes, "HS_SITE.PREFIX")
     return site_info.referral_to(reader, prefix) or site_info.site_from_routes(below.row.routes)
+
+
+NOT_OURS = (HandleNotFound, PrefixElsewhere, PrefixNotServed)
+"""Refusals of this node that leave open whether another one has the answer."""
+
+
+class Look(NamedTuple):
+    """What this node itself says of a name: its public record or why there is none, and who is responsible.
+
+    ``sites`` name the node below when one is responsible.
+    """
+
+    authority: Authority
+    body: bytes = b""
+    refusal: ResolverError | None = None
+    sites: Sequence[pb.HandleValue] = ()
+
+    def get(self) -> bytes:
+        """The record. Raises the refusal."""
+        if self.refusal is not None:
+            raise self.refusal.with_traceback(None)
+        return self.body
+
+
+def look(reader: Reader, served: ServedPrefixes, name: str) -> Look:
+    """What this node itself says of a name to anybody."""
+    try:
+        return Look(_HERE, resolve(reader, served, ANONYMOUS, name, None))
+    except NOT_OURS as refusal:
+        authority = authority_for(reader, name)
+        if not isinstance(authority, Below):
+            return Look(authority, refusal=refusal)
+        of_prefix = fold(split(name)[0]) == PREFIX_OF_PREFIXES or not authority.is_exact
+        return Look(authority, b"", refusal, delegation(reader, authority, of_prefix=of_prefix))
+    except ResolverError as refusal:
+        return Look(_HERE, refusal=refusal)

@@ -1,0 +1,128 @@
+"""What a search says to whoever drives it, and what it is told: questions, replies, moments.
+
+A driver takes an ``Ask``, asks that server in its own way (sockets in a node, a queue of events in a simulation) and
+gives a ``Reply`` back. A reply that did not come is a reply too: ``Reply.failed``. Time comes with the replies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from resolver.handle.codes import ResponseCode
+from resolver.wire.header import SERIAL_UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from resolver.errors import ResolverError
+    from resolver.federation.contacts import Contact
+    from resolver.v1 import handle_pb2 as handles
+    from resolver.v1 import resolution_pb2 as pb
+
+
+class Moment(NamedTuple):
+    """A time on two clocks: one that never goes back, and microseconds since 1970."""
+
+    monotonic_s: float
+    time_us: int
+
+
+class Question(NamedTuple):
+    """What is searched. ``name`` is a handle with its prefix written out.
+
+    ``authoritative`` asks primary sites and no cache; ``recursions`` counts the nodes that passed the question on.
+    """
+
+    name: str
+    follows_aliases: bool = False
+    authoritative: bool = False
+    traced: bool = False
+    recursions: int = 0
+
+
+class Ask(NamedTuple):
+    """Ask a server for all public values of a handle. A server with a key is to sign when ``is_certified``."""
+
+    contact: Contact
+    name: str
+    timeout_s: float
+    is_certified: bool
+    authoritative: bool = False
+    recursions: int = 1
+
+
+class Said(Enum):
+    """What a reply comes down to."""
+
+    FOUND = "found"
+    NOT_FOUND = "not found"
+    NO_VALUES = "registered, without public values"
+    PREFIX_REFERRAL = "refers to the sites of an ancestor's prefixes"
+    SERVICE_REFERRAL = "refers to other sites"
+    REFUSED = "refuses"
+    FAILED = "no answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of an ``Ask``, at a ``moment``.
+
+    ``record`` is set when it was found, ``values`` and ``referral_handle`` when it refers. ``serial`` is that of the
+    site as its server knows it.
+    """
+
+    moment: Moment
+    said: Said
+    code: int = 0
+    record: handles.HandleRecord | None = None
+    values: tuple[handles.HandleValue, ...] = ()
+    referral_handle: str = ""
+    message: str = ""
+    serial: int = SERIAL_UNKNOWN
+
+    @classmethod
+    def failed(cls, moment: Moment, why: str) -> Self:
+        """No answer came, or none that can be believed."""
+        return cls(moment, Said.FAILED, message=why)
+
+
+SAID: dict[int, Said] = {
+    ResponseCode.SUCCESS: Said.FOUND,
+    ResponseCode.HANDLE_NOT_FOUND: Said.NOT_FOUND,
+    ResponseCode.VALUES_NOT_FOUND: Said.NO_VALUES,
+    ResponseCode.SERVICE_REFERRAL: Said.SERVICE_REFERRAL,
+    ResponseCode.PREFIX_REFERRAL: Said.PREFIX_REFERRAL,
+}
+"""What response codes come down to; all others refuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record, as field 1 of an answer. ``origin`` is None for one of this node's own."""
+
+    body: bytes
+    origin: pb.Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a search ended: with a record, or with the reason why there is none; and what it did."""
+
+    found: Found | None
+    error: ResolverError | None
+    hops: list[pb.Hop] = field(default_factory=list)
+    messages: int = 0
+
+    def get(self) -> Found:
+        """The record. Raises the reason why there is none."""
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        assert self.found is not None  # noqa: S101 - one of the two is set
+        return self.found
+
+
+if TYPE_CHECKING:
+    Search = Generator[Ask, Reply, Outcome]
+    """A search: send it ``None`` once, then the reply to each ``Ask`` it yields; it returns an Outcome."""
