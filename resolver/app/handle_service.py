@@ -14,6 +14,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from resolver.config.settings import Config
     from resolver.service.core import Core
     from storage.engine import Engine
+
+_log = structlog.get_logger()
 
 KEY_BITS = 2_048
 """Bits of new RSA keys: every client of the last twenty years takes them."""
@@ -75,6 +78,11 @@ def prepare(data: DataDir, engine: Engine, config: Config, host: str, port: int,
     node_key = load_or_make_key(data, "node_rsa")
     admin_key = load_or_make_key(data, "admin_rsa", for_tools=True)
     address = config.hdl.address or _address_of(host)
+    if not config.hdl.address and ipaddress.ip_address(_literal(host)).is_unspecified:
+        _log.warning(
+            "the node's HS_SITE names loopback, others cannot follow it: set hdl.address to this machine's address",
+            hdl=f"{host}:{port}",
+        )
     try:
         site = site_info.site_of(address, port, port, node_key.public.to_wire(), f"secondary node {config.node.prefix}")
         prepare_handle_service(
@@ -88,12 +96,17 @@ def prepare(data: DataDir, engine: Engine, config: Config, host: str, port: int,
         raise StartRefused(f"the Handle doors cannot be prepared: {error}") from error
 
 
+def _literal(host: str) -> str:
+    """The IP address that a host name or address stands for on this machine."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return str(socket.getaddrinfo(host, None)[0][4][0])
+
+
 def _address_of(host: str) -> str:
     """The IP address of a host as a client on this machine reaches it."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        address = ipaddress.ip_address(socket.getaddrinfo(host, None)[0][4][0])
+    address = ipaddress.ip_address(_literal(host))
     if address.is_unspecified:
         return "127.0.0.1" if address.version == 4 else "::1"
     return str(address)

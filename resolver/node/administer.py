@@ -70,7 +70,15 @@ class Draft:
     template_id: str
 
 
-def prepare(name: str, given: Sequence[pb.HandleValue], template_id: str, now_s: int, record_octets_max: int) -> Draft:
+def prepare(
+    name: str,
+    given: Sequence[pb.HandleValue],
+    template_id: str,
+    now_s: int,
+    record_octets_max: int,
+    *,
+    may_be_empty: bool = False,
+) -> Draft:
     """Check a handle and all its values. Raises WireError leaves."""
     handle = Handle.from_text(name)
     if not handle.text.isprintable():
@@ -79,7 +87,7 @@ def prepare(name: str, given: Sequence[pb.HandleValue], template_id: str, now_s:
         raise InvalidField(
             f"the template id has more than {TEMPLATE_ID_OCTETS_MAX} octets: check it", field="template_id"
         )
-    return _draft(handle, values.complete(given, now_s), template_id, record_octets_max)
+    return _draft(handle, values.complete(given, now_s, may_be_empty=may_be_empty), template_id, record_octets_max)
 
 
 def _draft(handle: Handle, complete: list[pb.HandleValue], template_id: str, record_octets_max: int) -> Draft:
@@ -271,9 +279,15 @@ def put_values(
 
 
 def remove_values(
-    ledger: Ledger, caller: Caller, target: Target, indexes: Sequence[int], record_octets_max: int
+    ledger: Ledger,
+    caller: Caller,
+    target: Target,
+    indexes: Sequence[int],
+    record_octets_max: int,
+    *,
+    may_be_empty: bool = False,
 ) -> Outcome:
-    """Remove values; all must exist and one must stay."""
+    """Remove values; all must exist and, unless ``may_be_empty``, one must stay."""
     prefix_key, before = _found(ledger, caller, target)
     merged = {value.index: value for value in before.all_values()}
     for index in indexes:
@@ -282,7 +296,7 @@ def remove_values(
                 f"handle {target.handle.text[:200]!r} has no value with index {index}: nothing was removed",
                 field="indexes",
             )
-    if not merged:
+    if not merged and not may_be_empty:
         raise InvalidField(
             "a handle keeps at least one value: delete the handle instead of its last value", field="indexes"
         )

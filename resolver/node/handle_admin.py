@@ -76,6 +76,14 @@ def values_of(reader: Reader, name: str) -> list[pb.HandleValue]:
     return StoredRecord(public, reader.get(Table.RESTRICTED, key) or b"").all_values()
 
 
+def is_registered(reader: Reader, name: str) -> bool:
+    """Whether a handle is registered here, with values or without."""
+    try:
+        return reader.get(Table.RECORDS, Handle.from_text(name).key) is not None
+    except InvalidName:
+        return False
+
+
 def values_in(ledger: Ledger, name: str) -> list[pb.HandleValue]:
     """All values of a handle as a write transaction sees it."""
     try:

@@ -20,13 +20,13 @@ _ADMIN_READ = int(Permission.ADMIN_READ)
 _PERMISSIONS_DEFAULT = int(PERMISSIONS_DEFAULT)
 
 
-def complete(values: Sequence[pb.HandleValue], now_s: int) -> list[pb.HandleValue]:
+def complete(values: Sequence[pb.HandleValue], now_s: int, *, may_be_empty: bool = False) -> list[pb.HandleValue]:
     """Check the values of a request, fill in defaults in place and return them by ascending index.
 
     Defaults: TTL 86,400 s, permissions 1110, timestamp ``now_s``. Raises InvalidValue or TooManyItems, naming the
-    value at fault.
+    value at fault. ``may_be_empty`` is for the Handle protocol, where a handle without values is one.
     """
-    if not values:
+    if not values and not may_be_empty:
         raise InvalidValue("the handle has no values: give at least one", field="values")
     check_count(values)
     last, ordered = 0, True

@@ -46,9 +46,12 @@ IDIS_CODES: dict[int, int] = {
 """What is said instead of codes that the ID-SDK does not know: it stops at a code it cannot name."""
 
 
-def is_idis_style(flags: int) -> bool:
-    """Whether a request comes from an IDIS client: those set none of the flags every CNRI client sets some of."""
-    return not flags & CLIENT_FLAGS.value
+def is_idis_style(asked: Message) -> bool:
+    """Whether a request comes from an IDIS client.
+
+    Those set none of the flags every CNRI client sets some of, and suggest another version than they speak, or none.
+    """
+    return not asked.header.flags & CLIENT_FLAGS.value and asked.envelope.version != asked.envelope.suggested
 
 
 class Signer:
@@ -109,7 +112,7 @@ class Answers:
         session; ``flags`` are added. ``hides`` asks for encryption where a session allows it.
         """
         version = asked.envelope.answered_in()
-        if is_idis_style(asked.header.flags):
+        if is_idis_style(asked):
             code = IDIS_CODES.get(code, code)
         code = response_code_for(code, version)
         added = answer_flags(asked.header.flags, is_primary=True) | flags

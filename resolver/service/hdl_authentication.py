@@ -187,6 +187,7 @@ class HandleAuthentication:
         body = turn.request.body
         assert isinstance(body, requests.Login)  # noqa: S101 - the codec chose it by the operation
         peer = turn.peer
+        peer.is_idis = True
         if turn.identity is None:
             if peer.identity is not None:
                 raise Declined(ResponseCode.RELOGIN, "this connection is logged in already: open another one")

@@ -109,7 +109,7 @@ class HandleChanges:
         with self._core.reading() as reader:
             self._require_here(reader, handle)
             check_indexes(given)
-            if not overwrites and not mints and handle_admin.values_of(reader, name):
+            if not overwrites and not mints and handle_admin.is_registered(reader, name):
                 raise HandleAlreadyExists("")
 
     async def create(
@@ -118,14 +118,16 @@ class HandleChanges:
         """Create a handle; its name, and whether one was overwritten.."""
         if mints:
             name += str(uuid.UUID(bytes=self._core.randomness(16), version=4))
-        draft = administer.prepare(name, _messages(given), "", self._now_s(), self._core.options.record_octets_max)
+        most = self._core.options.record_octets_max
+        draft = administer.prepare(name, _messages(given), "", self._now_s(), most, may_be_empty=True)
 
         def decide(ledger: Ledger) -> bool:
             def lookup(other: str) -> list[pb.HandleValue]:
                 return handle_admin.values_in(ledger, other)
 
-            before = lookup(name)
-            if before:
+            record = ledger.find(draft.key)
+            before = [] if record is None else record.all_values()
+            if record is not None:
                 if not overwrites:
                     raise HandleAlreadyExists("")
                 bits = handle_admin.to_overwrite(before, draft.values)
@@ -138,7 +140,7 @@ class HandleChanges:
                 self._allot(ledger, identity, draft.handle)
             on_existing = registration.ON_EXISTING_REPLACE if overwrites else registration.ON_EXISTING_FAIL
             administer.create(ledger, identity.caller, draft, on_existing)
-            return bool(before)
+            return record is not None
 
         replaced = await self._submit(decide)
         if draft.handle.prefix_folded == PREFIX_OF_PREFIXES:
@@ -169,10 +171,9 @@ class HandleChanges:
             self._require_here(reader, handle)
             check_indexes(given)
             if modifies:
-                found = handle_admin.values_of(reader, name)
-                if not found:
+                if not handle_admin.is_registered(reader, name):
                     raise HandleNotFound("")
-                self._require_present(found, given)
+                self._require_present(handle_admin.values_of(reader, name), given)
 
     @staticmethod
     def _require_present(found: Sequence[pb.HandleValue], given: Sequence[HandleValue]) -> None:
@@ -220,16 +221,16 @@ class HandleChanges:
             if len(removed) < len(set(indexes)):
                 raise ValuesNotFound("")
             handle_admin.require_writable(removed)
-            administer.remove_values(ledger, identity.caller, target, sorted(set(indexes)), most)
+            administer.remove_values(ledger, identity.caller, target, sorted(set(indexes)), most, may_be_empty=True)
 
         await self._submit(decide, frees_space=True)
 
     @staticmethod
     def _found(ledger: Ledger, target: Target) -> list[pb.HandleValue]:
-        found = handle_admin.values_in(ledger, target.handle.text)
-        if not found:
+        record = ledger.find(target.key)
+        if record is None:
             raise HandleNotFound("")
-        return found
+        return record.all_values()
 
     @staticmethod
     def _require(

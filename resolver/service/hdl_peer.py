@@ -27,8 +27,9 @@ def network_of(address: str) -> str:
 class Peer:
     """One TCP connection, or the sender of one datagram.
 
-    ``identity`` is who has logged in on the connection; ``login`` is the id of a login's challenge that waits.
-    ``is_proven`` is set when the sender has shown that it receives what is sent to its address.
+    ``identity`` is who has logged in on the connection, ``login`` the id of a login's challenge that waits, ``is_idis``
+    says that a login was tried. ``is_proven`` is set when the sender has shown that it receives what is sent to its
+    address.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Peer:
     identity: Identity | None = None
     login: int = 0
     is_proven: bool = False
+    is_idis: bool = False
 
     @classmethod
     def of(cls, source: str, *, is_stream: bool) -> Peer:

@@ -159,14 +159,14 @@ class HandleResolution:
         hidden = hdl_resolve.wanted(hdl_resolve.restricted(reader, found.key), body.indexes, body.types)
         if not hidden:
             return public, False
-        if turn.known_identity() is None and turn.is_idis_style:
+        if turn.known_identity() is None and turn.is_plain:
             return public, False  # an IDIS client cannot be challenged here: it gets what everybody gets
         unreadable = [value.index for value in hidden if not value.permissions & _ADMIN_READ]
-        if unreadable and not turn.is_idis_style:
+        if unreadable and not turn.is_plain:
             raise Declined(ResponseCode.INSUFFICIENT_PERMISSIONS, indexes=unreadable)
         identity = turn.require_identity()
         if not self._may_read(reader, identity, body.handle, found.prefix):
-            if turn.is_idis_style:
+            if turn.is_plain:
                 return public, False
             raise Declined(ResponseCode.INVALID_ADMIN)
         readable = [value for value in hidden if values.readable_by_admin(value)]

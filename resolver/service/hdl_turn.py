@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from resolver.handle.codes import ResponseCode
 from resolver.node.hdl_declined import Declined
 from resolver.service.hdl_answers import is_idis_style
+from resolver.wire.header import CLIENT_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,7 +47,12 @@ class Turn:
     @property
     def is_idis_style(self) -> bool:
         """Whether the client is one that can be challenged at its login only."""
-        return is_idis_style(self.request.header.flags)
+        return self.peer.is_idis or is_idis_style(self.request)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the request has none of the flags that CNRI clients set: then a lookup is never challenged."""
+        return not self.request.header.flags & CLIENT_FLAGS.value
 
     def known_identity(self) -> Identity | None:
         """Who asks, None when that has not been proven: by this turn, its session or its connection."""

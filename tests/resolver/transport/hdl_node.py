@@ -221,15 +221,16 @@ def handle_node(directory, **options):
 class HandleClient:
     """A raw client: one TCP connection at a time, requests of any version and with any flags."""
 
-    def __init__(self, port, *, version=OWN, flags=HSJ, keep=False):
+    def __init__(self, port, *, version=OWN, suggested=None, flags=HSJ, keep=False):
         self.port, self.version, self.flags, self.keep = port, Version(*version), flags, keep
+        self.suggested = Version(*(suggested or version))
         self._ids = 100
         self._kept = None
 
     def request(self, op_code, body, *, flags=None, session_id=0, credential=None):
         self._ids += 1
         flags = self.flags if flags is None else flags
-        envelope = Envelope(self.version, self.version, 0, session_id, self._ids, 0, 0)
+        envelope = Envelope(self.version, self.suggested, 0, session_id, self._ids, 0, 0)
         return request_message(envelope, Header(op_code, 0, flags, 0xFFFF, 0, 0, 0), body, credential)
 
     def connection(self):

@@ -20,7 +20,6 @@ from tests.resolver.wire.vectors import each, load, octets
 OTHERWISE = {
     "udp-resolve-multipacket": (2, "an answer of over three times the question goes over TCP only"),
     "udp-site-info": (2, "an answer of over three times the question goes over TCP only"),
-    "auth-create-no-values": (202, "a handle has at least one value here"),
     "idsdk-014-password-login": (5, "passwords in clear are not taken"),
     "idsdk-022-lookup": (1, "an IDIS client cannot be challenged at a lookup: it gets the public values"),
     "idsdk-025-create": (408, "an IDIS client logs in first"),
