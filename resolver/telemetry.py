@@ -184,10 +184,10 @@ class Tally:
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
 
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+    def add(self, value: float, count: int = 1) -> None:
+        """Count a value, once or as often as it was met."""
+        self._counts[bisect_left(self._bounds, value)] += count
+        self._sum += value * count
 
     def flush(self) -> None:
         """Carry the counts over. Histogram has no public way to add many, so its parts are used here and only here."""
@@ -248,16 +248,16 @@ class WorkerMetrics:
         self._group = Tally(group, GROUP_BUCKETS)
         self._commit = Tally(commit, COMMIT_BUCKETS_S)
 
-    def observe_call(self, method: Called, code: int, duration_s: float) -> None:
-        """Count a finished call: its method, its canonical gRPC code, its time in seconds."""
+    def observe_call(self, method: Called, code: int, duration_s: float, count: int = 1) -> None:
+        """Count finished calls: their method, canonical gRPC code and time in seconds, and how many there were."""
         if not self.on:
             return
         key = (method, code)
-        self._codes[key] = self._codes.get(key, 0) + 1
+        self._codes[key] = self._codes.get(key, 0) + count
         times = self._times.get(method)
         if times is None:
             times = self._times[method] = Tally(self._handling.labels(method.service, method.name), CALL_BUCKETS_S)
-        times.add(duration_s)
+        times.add(duration_s, count)
 
     def observe_http(self, door: str, status: int, duration_s: float) -> None:
         """Count an answered HTTP request: the door's name, its status, its time in seconds."""

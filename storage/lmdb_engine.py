@@ -6,8 +6,8 @@ that grows while others have it open is fragile. The map is therefore one huge s
 size, which costs address space only (limit memory by cgroup, not by ``ulimit -v``). Do not open a
 store before ``fork``: spawn.
 
-Errors of LMDB become errors of the store in the method that meets them and, for callers of ``getter``,
-at the end of the block; what the caller's block raises itself passes through untouched.
+Errors of LMDB become errors of the store in the method that meets them; what the caller's block raises itself
+passes through untouched.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from storage.lmdb_transactions import LmdbReader, LmdbWriter
 from storage.tables import FORMAT_KEY, FORMAT_VERSION, Table, format_of, format_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
-    from storage.engine import Reader
     from storage.errors import StorageError
 
 STORE_DIRECTORY = "store"
@@ -203,17 +202,6 @@ class LmdbEngine:
             return LmdbWriter(self._env.begin(write=True), self._dbs, self._translated)
         except lmdb.Error as error:
             raise self._translated(error) from error
-
-    def getter(self, reader: Reader, table: Table) -> Callable[[bytes], bytes | None]:
-        """The fastest way to get many stored rows of one table, unchecked.
-
-        Read transactions have RECORDS as their own table, so its getter is the bare method of the engine.
-        """
-        if not isinstance(reader, LmdbReader):
-            raise TypeError(f"a {type(reader).__name__} is no transaction of this engine")
-        if table is Table.RECORDS and not isinstance(reader, LmdbWriter):
-            return reader.txn.get
-        return partial(reader.txn.get, db=self._dbs[table])
 
     def space(self) -> Space:
         """Room left for writes; free pages inside the store count when room is nearly used up."""

@@ -6,7 +6,7 @@ it catches. Buffers are never asked for, so keys and rows are ``bytes``, and the
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, NoReturn
 
 import lmdb
@@ -15,7 +15,7 @@ from storage.errors import StorageError
 from storage.tables import Table, seal, unseal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 class LmdbReader:
@@ -43,6 +43,13 @@ class LmdbReader:
         """The row under a key as stored, unchecked."""
         try:
             return self.txn.get(key, None, self._dbs[table])
+        except lmdb.Error as error:
+            self.fail(error)
+
+    def get_rows(self, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The row under each of many keys as stored, unchecked."""
+        try:
+            return list(map(self.txn.get, keys, repeat(None), repeat(self._dbs[table])))
         except lmdb.Error as error:
             self.fail(error)
 

@@ -8,10 +8,16 @@ body, XOR the marks, so that a flipped mark is damage too and costs nothing to f
 from __future__ import annotations
 
 from enum import Enum
+from operator import concat
+from struct import unpack
+from typing import TYPE_CHECKING
 
 import google_crc32c
 
 from storage.errors import RowCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FORMAT_VERSION = 1
 """Version of the layout on disk; the low nibble of every flags octet."""
@@ -21,6 +27,8 @@ FORMAT_KEY = b"format"
 
 SEAL_OCTETS = 5
 """Octets before the body of a stored row."""
+
+_UNMARKED = bytes([FORMAT_VERSION])
 
 MARK = 0x10
 """The first table-defined bit of the flags octet; RECORDS sets it when the handle has restricted values."""
@@ -89,11 +97,37 @@ def unseal(table: Table, key: bytes, row: bytes) -> bytes:
     if (
         len(row) < SEAL_OCTETS
         or row[0] & 0x0F != FORMAT_VERSION
-        or google_crc32c.extend(google_crc32c.value(key), body) ^ (row[0] & 0xF0)
-        != int.from_bytes(row[1:SEAL_OCTETS], "big")
+        or google_crc32c.value(key + body) ^ (row[0] & 0xF0) != int.from_bytes(row[1:SEAL_OCTETS], "big")
     ):
         raise RowCorrupt(table.name, key)
     return body
+
+
+def unseal_many(keys: Sequence[bytes], rows: Sequence[bytes | None]) -> list[bytes | None]:
+    """The bodies of stored rows; None for each that is missing, marked or damaged, and ``unseal`` says which.
+
+    A fraction of what ``unseal`` costs, because each step runs over all rows before the next.
+    """
+    bodies = None if None in rows else _unseal_all(keys, rows)  # type: ignore[arg-type]  # as was just seen
+    if bodies is not None:
+        return bodies
+    found: list[bytes | None] = [None] * len(rows)
+    unmarked = [(place, keys[place], row) for place, row in enumerate(rows) if row and row[0] == FORMAT_VERSION]
+    bodies = _unseal_all([key for _, key, _ in unmarked], [row for _, _, row in unmarked])
+    for number, (place, key, row) in enumerate(unmarked):
+        found[place] = bodies[number] if bodies is not None else next(iter(_unseal_all([key], [row]) or ()), None)
+    return found
+
+
+def _unseal_all(keys: Sequence[bytes], rows: Sequence[bytes]) -> list[bytes | None] | None:
+    """The bodies of stored rows; None unless all are unmarked and none is damaged."""
+    count = len(rows)
+    heads = b"".join([row[:SEAL_OCTETS] for row in rows])
+    if len(heads) != SEAL_OCTETS * count or heads[::SEAL_OCTETS] != _UNMARKED * count:
+        return None
+    bodies = [row[SEAL_OCTETS:] for row in rows]
+    checks = unpack(">" + "xI" * count, heads)
+    return bodies if tuple(map(google_crc32c.value, map(concat, keys, bodies))) == checks else None  # type: ignore[return-value]
 
 
 def marks_of(row: bytes) -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from resolver.service import Service
     from resolver.transport.tls import TlsFiles
 
-    Observe = Callable[["Method[Message, Message]", int, float], None]
+    Observe = Callable[["Method[Message, Message]", int, float, int], None]
 
 
 class GrpcDoor(Protocol):

@@ -78,7 +78,7 @@ def _resolve(reader: Reader, served: ServedPrefixes, caller: Caller, handle: Han
     body = unseal(Table.RECORDS, key, row)
     if len(key) > limits.KEY_WHOLE_OCTETS_MAX and fold(record_octets.parse(body).name) != fold(handle.text):
         raise served.absent(reader, prefix, handle.text)
-    if wanted is None and not marks_of(row) & MARK:
+    if wanted is None and (not marks_of(row) & MARK or record_octets.parse(body).values):
         return body
     return _select(reader, served, caller, handle, key, body, wanted or Filter())
 

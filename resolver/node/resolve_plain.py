@@ -1,60 +1,59 @@
-"""The shortest way to an answer: a question that is nothing but a short ASCII name, and a record that is public.
+"""The shortest way to many answers: short names, and records that are public and whole.
 
-That is nearly every question a node gets. All checks of ``resolve`` are made here too: prefix served, checksum, no
-restricted values. Whatever is not this case is answered with None, and ``resolve`` says what there is to say: so there
-is one place only that knows what to refuse.
+That is nearly every question a node gets. Every step runs over all names of a burst or batch before the next, so that
+the loops are those of C functions. All checks of ``resolve`` are made here too: prefix served, checksum, no restricted
+values. Whatever is not this case is answered with None, and ``resolve`` says what there is to say: so there is one
+place only that knows what to refuse.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from resolver.node.record_octets import FIELD_1
-from storage.tables import MARK, Table, unseal
+from resolver import limits
+from storage.tables import Table, unseal_many
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
     from resolver.node.prefixes import ServedPrefixes
     from storage.engine import Reader
 
-_NAME_TAG = FIELD_1[0]
-_NAME_OCTETS_MAX = 127
-"""A length that protobuf writes in one octet; far below the length from which keys have digests."""
 
-
-def resolve_plain(
-    find: Callable[[bytes], bytes | None], reader: Reader, served: ServedPrefixes, question: bytes
-) -> tuple[str, bytes] | None:
-    """Folded prefix and body for the octets of a ResolveRequest; None when they, or the record, are not plain.
-
-    ``find`` is the engine's getter of stored rows of RECORDS. Raises RowCorrupt.
-    """
-    length = len(question) - 2
-    if not 0 < length <= _NAME_OCTETS_MAX or question[0] != _NAME_TAG or question[1] != length:
-        return None  # other fields, no name, or a long one
-    return _record(find, reader, served, question[2:].upper())
+def keys_of(names: Sequence[str]) -> list[bytes]:
+    """The folded octets of names, which are the keys of short handles."""
+    keys = "\n".join(names).encode().upper().split(b"\n")  # octets fold ASCII only, as handles do
+    if len(keys) != len(names):  # none, or one with a line end
+        return [name.encode().upper() for name in names]
+    return keys
 
 
 def find_plain(
-    find: Callable[[bytes], bytes | None], reader: Reader, served: ServedPrefixes, name: str
-) -> tuple[str, bytes] | None:
-    """As ``resolve_plain``, for a name of which all public values are wanted. Raises RowCorrupt."""
-    key = name.encode().upper()  # folds ASCII only, as a handle is folded
-    return _record(find, reader, served, key) if len(key) <= _NAME_OCTETS_MAX else None
+    reader: Reader, served: ServedPrefixes, keys: Sequence[bytes]
+) -> tuple[list[bytes | None], Mapping[str, int]]:
+    """The body for each folded name, None for what is not plain; and how many bodies there are of each prefix."""
+    lengths = [*map(len, keys)]
+    if 0 in lengths or max(lengths, default=1) > limits.KEY_WHOLE_OCTETS_MAX:
+        keys = [key if 0 < len(key) <= limits.KEY_WHOLE_OCTETS_MAX else b"/" for key in keys]  # "/" is no handle
+    bodies = unseal_many(keys, reader.get_rows(Table.RECORDS, keys))
+    found = [key for key, body in zip(keys, bodies, strict=True) if body is not None] if None in bodies else keys
+    counts = _prefixes(found)
+    refused = [prefix for prefix in counts if served.refusal(reader, prefix) is not None]
+    if refused:
+        for prefix in refused:
+            del counts[prefix]
+        for place, key in enumerate(keys):
+            if bodies[place] is not None and key.partition(b"/")[0].decode() not in counts:
+                bodies[place] = None
+    return bodies, counts
 
 
-def _record(
-    find: Callable[[bytes], bytes | None], reader: Reader, served: ServedPrefixes, key: bytes
-) -> tuple[str, bytes] | None:
-    """Folded prefix and body under the key of a short name; None when the name or the record is not plain."""
-    prefix, _, suffix = key.partition(b"/")
-    if not prefix or not suffix or not key.isascii():
-        return None
-    row = find(key)
-    if row is None or row[0] & MARK:
-        return None
-    folded = prefix.decode()
-    if served.refusal(reader, folded) is not None:
-        return None
-    return folded, unseal(Table.RECORDS, key, row)
+def _prefixes(keys: Sequence[bytes]) -> dict[str, int]:
+    """How many keys of registered handles there are of each folded prefix."""
+    if not keys:
+        return {}
+    prefix, slash, _ = min(keys).partition(b"/")
+    if max(keys).startswith(prefix + slash):  # then so does everything between them
+        return {prefix.decode(): len(keys)}
+    return {prefix.decode(): count for prefix, count in Counter([key.partition(b"/")[0] for key in keys]).items()}

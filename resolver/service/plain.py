@@ -1,112 +1,51 @@
-"""Plain resolution for a door that answers whole read bursts: what ``Resolution.resolve`` does, with less on the way.
+"""Plain resolution for a door that answers whole read bursts: what ``Resolution`` does, with less on the way.
 
-One ``PlainBurst`` serves one burst of one peer: it finds rows by the engine's fastest getter. Policy, counts and
-checksums are those of every resolution; questions that are not plain are answered with None and belong to
-``Resolution.resolve``.
+Questions go in as the octets that came and answers come out as the octets to send; nothing is parsed that need not be.
+Policy is the door's to ask beforehand (``Core.require_resolution``), once for a caller. Counts and checksums are those
+of every resolution. A question that is not plain is answered with None and belongs to ``Resolution``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError
-
-from resolver import limits
-from resolver.node import record_octets
-from resolver.node.resolve_plain import find_plain, resolve_plain
-from resolver.v1 import resolution_pb2 as pb
-from storage.errors import StorageError
-from storage.tables import Table
+from resolver.node.record_octets import FIELD_1
+from resolver.node.resolve_plain import find_plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from resolver.service.call import Call
     from resolver.service.core import Core
-    from resolver.service.resolution import Resolution
-    from storage.engine import Reader
+
+_NAME_TAG = FIELD_1[0]
+_ONE_OCTET_MAX = 127
+"""Largest length that protobuf writes in one octet."""
+_NO_NAME = b"/"
+"""Stands for what is not plain: no handle has this key."""
 
 
-class PlainBurst:
-    """Answers plain questions inside one read transaction."""
+class Plain:
+    """Answers the plain questions of a burst inside its read transaction."""
 
-    __slots__ = ("_core", "_counts", "_find", "_reader", "_resolution")
-
-    def __init__(self, core: Core, resolution: Resolution, reader: Reader) -> None:
+    def __init__(self, core: Core) -> None:
         self._core = core
-        self._resolution = resolution
-        self._reader = reader
-        self._find = core.engine.getter(reader, Table.RECORDS)
-        self._counts: dict[str, int] = {}
 
-    def resolve(self, call: Call, question: bytes) -> bytes | None:
-        """The octets of a ResolveResponse for those of a ResolveRequest; None when ``Resolution`` has to answer.
+    def resolve(self, source: str, questions: Sequence[bytes], octets_max: int) -> list[bytes | None] | None:
+        """The octets of a ResolveResponse for those of each ResolveRequest; None when one is longer than the bound.
 
-        Raises what the policy refuses.
+        Counts what it answers, for the peer at an address.
         """
+        keys = [
+            question[2:].upper()
+            if len(question) > 2 and question[0] == _NAME_TAG and question[1] == len(question) - 2 <= _ONE_OCTET_MAX
+            else _NO_NAME
+            for question in questions
+        ]
         core = self._core
-        core.require_resolution(call.caller)
-        try:
-            found = resolve_plain(self._find, self._reader, core.served, question)
-        except StorageError:
-            return None  # the usual way meets it again and has the words for it
-        if found is None:
+        with core.reading() as reader:
+            bodies, counts = find_plain(reader, core.served, keys)
+        if max(map(len, filter(None, bodies)), default=0) > octets_max:
             return None
-        prefix, body = found
-        self._counts[prefix] = self._counts.get(prefix, 0) + 1
-        return body
-
-    def batch_resolve(self, call: Call, question: bytes) -> bytes | None:
-        """The octets of a BatchResolveResponse for those of a BatchResolveRequest; None as in ``resolve``.
-
-        Names that are not plain, misses among them, are asked of ``Resolution`` together and put in their places.
-        """
-        core, find, reader = self._core, self._find, self._reader
-        core.require_resolution(call.caller)
-        try:
-            request = pb.BatchResolveRequest.FromString(question)
-        except DecodeError:
-            return None
-        names = request.names
-        if len(names) > limits.BATCH_RESOLVE_MAX or request.types or request.indexes or request.include_restricted:
-            return None
-        bodies: list[bytes] = []
-        rest: list[int] = []
-        counts: dict[str, int] = {}
-        served = core.served
-        try:
-            for name in names:
-                found = find_plain(find, reader, served, name)
-                if found is None:
-                    rest.append(len(bodies))
-                    bodies.append(b"")
-                    continue
-                prefix, body = found
-                counts[prefix] = counts.get(prefix, 0) + 1
-                bodies.append(body)
-        except StorageError:
-            return None
-        if sum(map(len, bodies)) > limits.ANSWER_OCTETS_MAX - limits.RECORD_OCTETS_MAX:
-            return None  # what has no room is said name by name
-        misses = self._fill(call, names, rest, bodies) if rest else b""
         for prefix, count in counts.items():
-            self._counts[prefix] = self._counts.get(prefix, 0) + count
-        return b"".join(bodies) + misses
-
-    def _fill(self, call: Call, names: Sequence[str], rest: list[int], bodies: list[bytes]) -> bytes:
-        """Ask for what is not plain and put what is found in its place; the misses, serialised."""
-        asked = pb.BatchResolveRequest(names=[names[position] for position in rest])
-        answer = pb.BatchResolveResponse.FromString(self._resolution.batch_resolve(call, asked))
-        missed = {miss.position for miss in answer.misses}
-        records = iter(answer.records)
-        for place, position in enumerate(rest):
-            if place not in missed:
-                bodies[position] = record_octets.frame(next(records).SerializeToString(deterministic=True))
-        for miss in answer.misses:
-            miss.position = rest[miss.position]
-        return pb.BatchResolveResponse(misses=answer.misses).SerializeToString()
-
-    def count(self, source: str) -> None:
-        """Count what was resolved, for the peer at an address: call it once, at the end of the burst."""
-        for prefix, count in self._counts.items():
-            self._core.counting.resolved(prefix, source, count, count)
+            core.counting.resolved(prefix, source, count, count)
+        return bodies

@@ -10,10 +10,11 @@ from resolver.handle.name import PREFIX_OF_PREFIXES, Prefix, fold
 from resolver.node import listing
 from resolver.node.authorize import Action, require
 from resolver.node.resolve import Filter, resolve
+from resolver.node.resolve_plain import find_plain, keys_of
 from resolver.v1 import resolution_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from resolver.service.call import Call
     from resolver.service.core import Core
@@ -56,43 +57,67 @@ class Resolution:
             )
         self._core.require_resolution(call.caller)
         wanted = Filter.of(request.types, request.indexes, include_restricted=request.include_restricted)
-        with self._core.reading() as reader:
-            found, misses = self._answer_all(reader, call, names, [wanted] * len(names))
-        response = b"".join([body for _, body in found])
-        if misses:
-            response += pb.BatchResolveResponse(misses=misses).SerializeToString()
-        return response
+        bodies, misses = self._answer_all(call, names, None if wanted is None else [wanted] * len(names))
+        if not misses:
+            return b"".join(bodies)  # type: ignore[arg-type]  # what has no body is a miss
+        return b"".join(filter(None, bodies)) + pb.BatchResolveResponse(misses=misses).SerializeToString()
 
     def _answer_all(
-        self, reader: Reader, call: Call, names: Sequence[str], filters: Sequence[Filter | None]
-    ) -> tuple[list[tuple[int, bytes]], list[pb.ResolveMiss]]:
-        """Position and body of each record found, and a miss for each other name."""
-        core, caller = self._core, call.caller
-        found: list[tuple[int, bytes]] = []
+        self, call: Call, names: Sequence[str], filters: Sequence[Filter | None] | None
+    ) -> tuple[list[bytes | None], list[pb.ResolveMiss]]:
+        """The body of each record found, and a miss for each other name; ``filters`` is None when all values are asked.
+
+        Plain names are answered together; the others, one after the other, have the room that these leave.
+        """
+        core = self._core
+        with core.reading() as reader:
+            bodies: list[bytes | None] = [None] * len(names)
+            plain: Mapping[str, int] = {}
+            if filters is None:
+                bodies, plain = find_plain(reader, core.served, keys_of(names))
+            octets = sum(map(len, filter(None, bodies)))
+            if octets > limits.ANSWER_OCTETS_MAX:
+                bodies, plain, octets = [None] * len(names), {}, 0
+            misses, counts = self._answer_rest(reader, call, names, filters, bodies, octets)
+        for prefix, count in plain.items():
+            core.counting.resolved(prefix, call.source, count, count)
+        for prefix, (asked, answered) in counts.items():
+            core.counting.resolved(prefix, call.source, asked, answered)
+        return bodies, misses
+
+    def _answer_rest(
+        self,
+        reader: Reader,
+        call: Call,
+        names: Sequence[str],
+        filters: Sequence[Filter | None] | None,
+        bodies: list[bytes | None],
+        octets: int,
+    ) -> tuple[list[pb.ResolveMiss], dict[str, list[int]]]:
+        """Put bodies where there are none, as long as ``octets`` are not too many; misses, and counts by prefix."""
         misses: list[pb.ResolveMiss] = []
-        octets = 0
         counts: dict[str, list[int]] = {}
-        for position, name in enumerate(names):
+        if None not in bodies:
+            return misses, counts
+        for position in [place for place, body in enumerate(bodies) if body is None]:
+            name = names[position]
             try:
-                body = resolve(reader, core.served, caller, name, filters[position])
-                octets += len(body)
-                if octets > limits.ANSWER_OCTETS_MAX and found:
-                    octets -= len(body)
+                wanted = None if filters is None else filters[position]
+                body = resolve(reader, self._core.served, call.caller, name, wanted)
+                if octets and octets + len(body) > limits.ANSWER_OCTETS_MAX:
                     raise AnswerTooLarge(
-                        f"the answers before this one fill {octets} octets: ask for {name[:80]!r} again in another "
-                        "batch"
+                        f"the other answers fill {octets} octets: ask for {name[:80]!r} again in another batch"
                     )
             except ResolverError as error:
                 misses.append(_miss(position, error))
                 counts.setdefault(_counted_prefix(name, error), [0, 0])[0] += 1
                 continue
-            found.append((position, body))
+            octets += len(body)
+            bodies[position] = body
             prefix_counts = counts.setdefault(_counted_prefix(name, None), [0, 0])
             prefix_counts[0] += 1
             prefix_counts[1] += 1
-        for prefix, (asked, answered) in counts.items():
-            core.counting.resolved(prefix, call.source, asked, answered)
-        return found, misses
+        return misses, counts
 
     def answer_stream(self, call: Call, requests: Sequence[pb.StreamResolveRequest]) -> bytes:
         """The answers to a burst of questions as StreamResolveResponse octets."""
@@ -100,13 +125,14 @@ class Resolution:
             Filter.of(request.types, request.indexes, include_restricted=request.include_restricted)
             for request in requests
         ]
-        with self._core.reading() as reader:
-            found, misses = self._answer_all(reader, call, [request.name for request in requests], filters)
+        bodies, misses = self._answer_all(
+            call, [request.name for request in requests], filters if any(filters) else None
+        )
         for miss in misses:
             miss.position = requests[miss.position].tag
-        tags = [requests[position].tag for position, _ in found]
+        tags = [request.tag for request, body in zip(requests, bodies, strict=True) if body is not None]
         rest = pb.StreamResolveResponse(tags=tags, misses=misses).SerializeToString()
-        return b"".join([body for _, body in found]) + rest
+        return b"".join(filter(None, bodies)) + rest
 
     async def stream_resolve(
         self, call: Call, requests: AsyncIterator[pb.StreamResolveRequest]

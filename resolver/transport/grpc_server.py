@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from resolver.clock import Clock
     from resolver.transport.tls import TlsFiles
 
-    Observe = Callable[[Method[Message, Message], int, float], None]
+    Observe = Callable[[Method[Message, Message], int, float, int], None]
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.so_reuseport", 1),
@@ -119,7 +119,7 @@ class GrpcioDoor:
             except Exception as error:
                 await self._abort(method, context, error, started)
                 raise
-            self._observe(method, 0, self._clock.monotonic_s() - started)
+            self._observe(method, 0, self._clock.monotonic_s() - started, 1)
             return response if type(response) is bytes else response.SerializeToString()
 
         return answer
@@ -134,7 +134,7 @@ class GrpcioDoor:
                 await self._send_all(responses, context)
             except Exception as error:  # noqa: BLE001 - every failure becomes a status
                 await self._abort(method, context, error, started)
-            self._observe(method, 0, self._clock.monotonic_s() - started)
+            self._observe(method, 0, self._clock.monotonic_s() - started, 1)
 
         return answer
 
@@ -152,7 +152,7 @@ class GrpcioDoor:
                 await self._send_all(responses, context)
             except Exception as error:  # noqa: BLE001 - every failure becomes a status
                 await self._abort(method, context, error, started)
-            self._observe(method, 0, self._clock.monotonic_s() - started)
+            self._observe(method, 0, self._clock.monotonic_s() - started, 1)
 
         return answer
 
@@ -191,7 +191,7 @@ class GrpcioDoor:
         if isinstance(error, grpc.aio.AbortError):
             raise error
         failure = failure_of(error, method.path)
-        self._observe(method, failure.code, self._clock.monotonic_s() - started)
+        self._observe(method, failure.code, self._clock.monotonic_s() - started, 1)
         await context.abort(_CODES[failure.code], failure.message, ((DETAILS_KEY, failure.details),))
 
 

@@ -17,7 +17,6 @@ from ngh2 import DataReceived, RequestReceived, StreamClosed
 
 from resolver.errors import Overloaded, ResolverError
 from resolver.service import Call
-from resolver.service.plain import PlainBurst
 from resolver.transport import grpc_frames as frames
 from resolver.transport import h2_bounds as bounds
 from resolver.transport.grpc_frames import FrameError
@@ -234,17 +233,63 @@ class Calls(Endings):
         core = self.shared.core
         calls, questions = iter(ready), iter(asked)
         try:
-            with core.burst(), core.reading() as reader:
-                plain = PlainBurst(core, self.shared.service.resolution, reader)
-                self._answer_each(calls, questions, now_s, plain)
-            plain.count(self.source)
+            with core.burst():
+                calls = iter(self._answer_plain(ready, now_s))
+                self._answer_each(calls, questions, now_s)
         except ResolverError:
-            self._answer_each(calls, questions, now_s, None)  # no read transaction to be had: each call says so
+            self._answer_each(calls, questions, now_s)  # no read transaction to be had: each call says so
         finally:
             self.answering = False
 
+    def _answer_plain(self, ready: Iterable[Ready], started_s: float) -> Iterable[Ready]:
+        """Answer the plain questions of a burst together; the calls that are left."""
+        streams, session = self.streams, self.session
+        allowed: dict[int, bool] = {}
+        rest: list[Ready] = []
+        asked: list[Ready] = []
+        for call in ready:
+            stream_id, ticket, _ = call
+            if ticket.mount.plain and type(streams.get(stream_id)) is Ticket:
+                may = allowed.get(id(ticket))
+                if may is None:
+                    may = allowed[id(ticket)] = self._may_resolve(ticket)
+                (asked if may else rest).append(call)
+            else:
+                rest.append(call)
+        if not asked or session.queued_body_size() > bounds.ANSWERS_OCTETS_MAX // 2:
+            return ready
+        messages: list[bytes] = [message for _, _, message in asked]  # type: ignore[misc]  # theirs is whole
+        bodies = self.shared.plain.resolve(self.source, messages, bounds.LONG_ANSWER_OCTETS)
+        if bodies is None:
+            return ready
+        send_response, send_data, send_trailers = session.send_response, session.send_data, session.send_trailers
+        pack, response_headers, trailers = frames.PREFIX.pack, frames.RESPONSE, frames.TRAILERS_OK
+        for call, body in zip(asked, bodies, strict=True):
+            if body is None:
+                rest.append(call)
+                continue
+            stream_id = call[0]
+            del streams[stream_id]
+            send_response(stream_id, response_headers)
+            send_data(stream_id, pack(0, len(body)) + body)
+            send_trailers(stream_id, trailers)
+        answered = len(bodies) - bodies.count(None)
+        if answered:
+            # The answers of a burst leave together: each took until now.
+            method, took_s = asked[0][1].mount.method, self.shared.monotonic_s() - started_s
+            self.shared.observe(method, 0, took_s, answered)
+        return rest
+
+    def _may_resolve(self, ticket: Ticket) -> bool:
+        """Whether the caller of a call may resolve; who may not hears of it on the usual way."""
+        try:
+            self.shared.core.require_resolution(self.call_of(ticket).caller)
+        except ResolverError:
+            return False
+        return True
+
     def _answer_each(  # noqa: PLR0912 - the loop over every request
-        self, calls: Iterator[Ready], questions: Iterator[Exchange], started_s: float, plain: PlainBurst | None
+        self, calls: Iterator[Ready], questions: Iterator[Exchange], started_s: float
     ) -> None:
         """Answer what the iterators still hold."""
         streams, session = self.streams, self.session
@@ -268,11 +313,9 @@ class Calls(Endings):
                     continue
             try:
                 call = anonymous if anonymous is not None and ticket.anonymous else self.call_of(ticket)
-                response = mount.plain(plain, call, message) if mount.plain and plain else None  # type: ignore[arg-type]
-                if response is None:
-                    response = mount.handler(call, parse(mount.method, message))  # type: ignore[arg-type]
-                    if type(response) is not bytes:
-                        response = response.SerializeToString()
+                response = mount.handler(call, parse(mount.method, message))  # type: ignore[arg-type]
+                if type(response) is not bytes:
+                    response = response.SerializeToString()
                 octets = len(response)
                 if octets > bounds.LONG_ANSWER_OCTETS:
                     check_answer(response)
@@ -292,11 +335,9 @@ class Calls(Endings):
                 self._close(stream)
             else:
                 done.append(mount.method)
-        if done:
-            # The answers of a burst leave together: each took until now.
-            observe, took_s = self.shared.observe, self.shared.monotonic_s() - started_s
-            for method in done:
-                observe(method, 0, took_s)
+        took_s = self.shared.monotonic_s() - started_s
+        for method in done:
+            self.shared.observe(method, 0, took_s, 1)
         for exchange in questions:
             if not exchange.over:
                 answer_questions(self, exchange)

@@ -78,7 +78,7 @@ class Endings(ABC):
     def _observe(self, exchange: Exchange, code: int) -> None:
         """Count a call that has ended."""
         self.active_s = now_s = self.shared.monotonic_s()
-        self.shared.observe(exchange.ticket.mount.method, code, now_s - exchange.started_s)
+        self.shared.observe(exchange.ticket.mount.method, code, now_s - exchange.started_s, 1)
 
     def _close(self, exchange: Exchange) -> None:
         """Give back what a call holds."""

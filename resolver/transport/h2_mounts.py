@@ -12,18 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resolver import limits
 from resolver.errors import CredentialInvalid, MessageTooLarge
-from resolver.methods import BATCH_RESOLVE, RESOLVE, STREAM_RESOLVE, Shape
-from resolver.service.plain import PlainBurst
+from resolver.methods import RESOLVE, STREAM_RESOLVE, Shape
 from resolver.transport import grpc_frames as frames
 from resolver.transport.requests import credential_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from google.protobuf.message import Message
 
     from resolver.methods import Method
-    from resolver.service import Call, Credential
+    from resolver.service import Credential
     from resolver.transport.table import Entry
 
 
@@ -44,14 +41,8 @@ class Mount(NamedTuple):
     handler: Any
     lane: Lane
     open: bool
-    plain: Callable[[PlainBurst, Call, bytes], bytes | None] | None = None
-    """The shorter way of plain questions to their answers."""
-
-
-_PLAIN: dict[Method[Message, Message], Callable[[PlainBurst, Call, bytes], bytes | None]] = {
-    RESOLVE: PlainBurst.resolve,
-    BATCH_RESOLVE: PlainBurst.batch_resolve,
-}
+    plain: bool = False
+    """Whether the plain questions of a burst are answered together."""
 
 
 class Ticket(NamedTuple):
@@ -78,7 +69,7 @@ class Refusal(NamedTuple):
 def mounts_of(table: dict[str, Entry]) -> dict[bytes, Mount]:
     """The common table by path in octets."""
     return {
-        path.encode(): Mount(entry.method, entry.handler, _lane(entry), entry.open, _PLAIN.get(entry.method))
+        path.encode(): Mount(entry.method, entry.handler, _lane(entry), entry.open, entry.method is RESOLVE)
         for path, entry in table.items()
     }
 

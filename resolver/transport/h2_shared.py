@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from resolver.registry.keys import certificate_digest
 from resolver.service import Credential
+from resolver.service.plain import Plain
 from resolver.transport import h2_bounds as bounds
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from resolver.transport.h2_mounts import Mount
     from resolver.transport.tls import TlsFiles
 
-    Observe = Callable[[Method[Message, Message], int, float], None]
+    Observe = Callable[[Method[Message, Message], int, float, int], None]
 
 
 class Shared:
@@ -42,6 +43,7 @@ class Shared:
     ) -> None:
         self.service = service
         self.core = service.core
+        self.plain = Plain(service.core)
         self.mounts = mounts
         self.observe = observe
         self.monotonic_s = clock.monotonic_s

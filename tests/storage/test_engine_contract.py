@@ -9,7 +9,7 @@ import pytest
 from storage.errors import RowCorrupt, StorageError, StoreFull
 from storage.lmdb_engine import LmdbEngine
 from storage.memory_engine import MemoryEngine
-from storage.tables import FORMAT_KEY, FORMAT_VERSION, MARK, Table, marks_of, seal, unseal
+from storage.tables import FORMAT_KEY, FORMAT_VERSION, MARK, Table, marks_of, seal
 
 RECORDS, CHANGES = Table.RECORDS, Table.CHANGES
 SMALL_OCTETS = 2 << 20
@@ -94,15 +94,16 @@ def test_bodies_of_any_length_come_back(engine, body):
 
 
 @pytest.mark.parametrize("table", [RECORDS, Table.PREFIXES])
-def test_the_getter_gives_rows_of_readers_and_writers(engine, table):
+def test_many_rows_are_got_in_the_order_asked(engine, table):
+    keys = [b"88.1/%d" % number for number in range(20)]
     with engine.write() as writer:
-        writer.put(table, b"k", b"body")
-        get = engine.getter(writer, table)
-        assert unseal(table, b"k", get(b"k")) == b"body"
+        for key in keys[::2]:
+            writer.put(table, key, b"body of " + key)
+        assert writer.get_rows(table, keys[:2]) == [seal(keys[0], b"body of " + keys[0]), None]
     with engine.read() as reader:
-        get = engine.getter(reader, table)
-        assert unseal(table, b"k", get(b"k")) == b"body"
-        assert get(b"none") is None
+        asked = [*reversed(keys), keys[0]]
+        assert reader.get_rows(table, asked) == [reader.get_row(table, key) for key in asked]
+        assert reader.get_rows(table, []) == []
 
 
 def test_a_fresh_store_holds_its_format_and_nothing_else(engine):

@@ -235,14 +235,9 @@ def test_a_store_that_lacks_a_newer_table_is_completed_by_a_writer_only(path):
     LmdbEngine(path, readonly=True).close()
 
 
-def test_errors_of_the_raw_getter_are_translated_at_the_end_of_the_block(engine):
-    with pytest.raises(ValueError, match="a key has 1 to 511 octets"), engine.read() as reader:
-        engine.getter(reader, RECORDS)(b"")
-
-
-def test_a_transaction_of_another_engine_is_refused(engine):
-    with pytest.raises(TypeError, match="is no transaction of this engine"):
-        engine.getter(object(), RECORDS)
+def test_errors_of_many_gets_are_those_of_one(engine):
+    with engine.read() as reader, pytest.raises(ValueError, match="a key has 1 to 511 octets"):
+        reader.get_rows(RECORDS, [b"88.1/A", b""])
 
 
 MEANINGS = [

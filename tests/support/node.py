@@ -74,7 +74,10 @@ class World:
         async with self.serving(**changes) as asker:
             observed = []
             door = GrpcioDoor(
-                asker.service, observe=lambda *call: observed.append(call), clock=self.clock, write_timeout_s=5.0
+                asker.service,
+                observe=lambda *call: observed.extend([call[:3]] * call[3]),
+                clock=self.clock,
+                write_timeout_s=5.0,
             )
             port = await door.start("127.0.0.1", 0, None)
             door.set_serving(True)

@@ -48,7 +48,7 @@ async def door_of(kind, service, *, clock=None, tls=None, write_timeout_s=5.0):
     observed = []
     door = DOORS[kind](
         service,
-        observe=lambda *call: observed.append(call),
+        observe=lambda *call: observed.extend([call[:3]] * call[3]),
         clock=clock or SystemClock(),
         write_timeout_s=write_timeout_s,
     )
