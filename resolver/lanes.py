@@ -69,12 +69,16 @@ class _Queued(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What the lane tells of a group: jobs, rows, seconds from lock to disk, and the newest serial."""
+    """What the lane tells of a group: jobs, rows, seconds from lock to disk, the newest serial, and handles changed.
+
+    ``changed`` counts by door and operation: create, modify or delete.
+    """
 
     jobs: int
     rows: int
     seconds: float
     serial: int
+    changed: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,7 @@ class WriteLane:
             started = time.perf_counter()
             ledger = Ledger(writer, self._clock.now_us())
             for queued in group:
+                ledger.door = getattr(queued.job, "door", "")  # jobs of the node itself come in at none
                 try:
                     queued.result = queued.job.apply(ledger)
                 except ResolverError as error:
@@ -235,7 +240,7 @@ class WriteLane:
             if self._options.acknowledge_early:
                 self._deliver(group)
         rows = sum(queued.job.cost for queued in group)
-        commit = Commit(len(group), rows, time.perf_counter() - started, ledger.serial)
+        commit = Commit(len(group), rows, time.perf_counter() - started, ledger.serial, ledger.changed)
         try:
             self._options.on_commit(commit)
         except Exception as error:  # noqa: BLE001 - the group is durable: whoever watches cannot make it fail

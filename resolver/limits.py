@@ -105,8 +105,8 @@ LANE_QUEUE_MAX = 20_000
 GROUP_JOBS_MAX = 2_000
 """Write jobs of one commit: keeps the writer lock under about 100 ms."""
 
-SOURCES_PER_DAY_MAX = 10_000
-"""Source addresses counted for one prefix and day; the rest are summed as "other"."""
+SOURCES_PER_DAY_MAX = 5_000
+"""Source addresses that one prefix and day keep when they are too many; up to twice as many are counted exactly."""
 
 DESCRIPTION_OCTETS_MAX = 1_024
 """Octets of a free description (orgDesc of the national enterprise record)."""

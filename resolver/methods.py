@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from resolver import limits
+from resolver.telemetry.calls import REGISTRATION, RESOLUTION
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import node_pb2 as node
 from resolver.v1 import registration_pb2 as registration
@@ -44,6 +45,15 @@ class Method(Generic[Req_co, Resp_co]):
     shape: Shape = Shape.UNARY
     writes: bool = False
     octets_max: int = limits.SMALL_MESSAGE_OCTETS_MAX
+
+    @property
+    def kind(self) -> str:
+        """Whether the times of its calls are those of resolutions or of registrations; "" for neither, or streams."""
+        if self.shape is not Shape.UNARY:
+            return ""
+        if self.service == _REGISTRATION:
+            return REGISTRATION
+        return RESOLUTION if self.name in {"Resolve", "BatchResolve"} else ""
 
     @property
     def path(self) -> str:
@@ -197,6 +207,9 @@ DELETE_TEMPLATE = Method(
 
 GET_NODE_INFO = Method(_NODE, "GetNodeInfo", node.GetNodeInfoRequest, node.GetNodeInfoResponse)
 GET_STATISTICS = Method(_NODE, "GetStatistics", node.GetStatisticsRequest, node.GetStatisticsResponse)
+LIST_SOURCE_STATISTICS = Method(
+    _NODE, "ListSourceStatistics", node.ListSourceStatisticsRequest, node.ListSourceStatisticsResponse
+)
 
 WATCH = Method(_CHANGES, "Watch", changes.WatchRequest, changes.WatchResponse, shape=Shape.SERVER_STREAM)
 

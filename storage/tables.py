@@ -77,6 +77,8 @@ class Table(Enum):
     """day (4 octets), prefix key → counts of the day."""
     SOURCES = b"sources"
     """day (4 octets), prefix key, NUL, address → resolutions from the address."""
+    ACTIVITY = b"activity"
+    """day (4 octets), kind of work, NUL, door → times and rates of the day."""
     OUTCOMES = b"outcomes"
     """day since the epoch (4 octets), digest of principal and request id → outcome of the request."""
     IMPORTS = b"imports"

@@ -14,7 +14,7 @@ import msgspec
 
 import resolver
 from resolver.app.messages import Assignment, Reload, Status
-from resolver.telemetry import METRICS_DIRECTORY_VARIABLE
+from resolver.telemetry.metrics import METRICS_DIRECTORY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

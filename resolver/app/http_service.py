@@ -12,7 +12,6 @@ from resolver.transport.http.server import HttpDoor
 if TYPE_CHECKING:
     from resolver.app.messages import Assignment
     from resolver.service import Service
-    from resolver.telemetry import WorkerMetrics
     from resolver.transport.tls import TlsFiles
 
 ALPN_PROTOCOLS = ("http/1.1",)
@@ -22,7 +21,7 @@ ALPN_PROTOCOLS = ("http/1.1",)
 class HttpDoors:
     """The HTTP port of one worker."""
 
-    def __init__(self, service: Service, assignment: Assignment, metrics: WorkerMetrics, tls: TlsFiles | None) -> None:
+    def __init__(self, service: Service, assignment: Assignment, tls: TlsFiles | None) -> None:
         config = assignment.config
         try:
             proxies = networks_of(config.http.trusted_proxies)
@@ -35,7 +34,7 @@ class HttpDoors:
         )
         self._place = assignment.doors["http"]
         self._tls = tls.ssl_context(ALPN_PROTOCOLS, ssl.CERT_OPTIONAL) if tls is not None else None
-        self._door = HttpDoor(service, options, metrics.observe_http, idle_s=config.http.idle_s)
+        self._door = HttpDoor(service, options, service.core.calls.observe, idle_s=config.http.idle_s)
 
     async def start(self) -> None:
         """Answer on the port of the assignment."""

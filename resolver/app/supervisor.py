@@ -38,7 +38,8 @@ from resolver.errors import ResolverError
 from resolver.node import search
 from resolver.node.prefixes import NODE_PREFIX_KEY
 from resolver.registry.first_start import first_start
-from resolver.telemetry import MetricsDirectory, configure_logging
+from resolver.telemetry.logs import configure_logging
+from resolver.telemetry.metrics import MetricsDirectory
 from storage.errors import StorageError
 from storage.lmdb_engine import LmdbEngine
 from storage.tables import Table

@@ -27,7 +27,8 @@ from resolver.app.data_dir import DataDir, StartRefused
 from resolver.app.messages import BEAT_S, Assignment, Reload, Status, WorkerExit
 from resolver.clock import SystemClock
 from resolver.service import Service, ServiceOptions
-from resolver.telemetry import WorkerMetrics, configure_logging
+from resolver.telemetry.logs import configure_logging
+from resolver.telemetry.metrics import WorkerMetrics
 from resolver.transport.tls import CertificateUnusable, TlsFiles
 from storage.errors import StorageError, StoreBroken, StoreUnusable
 from storage.lmdb_engine import LmdbEngine
@@ -81,8 +82,9 @@ class Worker:
                 secrets.token_bytes,
                 to_service_options(self._config),
                 version=__version__,
-                on_commit=lambda commit: self._metrics.observe_commit(commit.jobs, commit.seconds),
+                on_commit=lambda commit: self._metrics.observe_commit(commit.jobs, commit.seconds, commit.changed),
                 on_broken=lambda: self._on_broken("the write lane cannot go on"),
+                on_seen=self._metrics.take_in,
             )
             await self._serve(self._service)
         except (StartRefused, CertificateUnusable, StoreUnusable) as error:
@@ -111,7 +113,7 @@ class Worker:
             door = backends.make_door(
                 choice.name,
                 service,
-                self._metrics.observe_call,
+                service.core.calls.observe,
                 self._clock,
                 reflection=self._config.grpc.reflection,
                 write_timeout_s=self._config.watch.write_timeout_s,
@@ -166,7 +168,7 @@ class Worker:
             return
         from resolver.app.http_service import HttpDoors  # noqa: PLC0415 - an extra, and slow to load
 
-        doors = HttpDoors(service, self._assignment, self._metrics, self._tls)
+        doors = HttpDoors(service, self._assignment, self._tls)
         await doors.start()
         self._more_doors.append(doors)
 
@@ -238,6 +240,8 @@ def to_service_options(config: Config) -> ServiceOptions:
         record_octets_max=config.storage.record_octets_max,
         public_resolution=config.access.public_resolution,
         statistics_flush_s=config.statistics.flush_s,
+        statistics_keep_days=config.statistics.keep_days,
+        sources_keep_days=config.statistics.sources_keep_days,
         watch_poll_s=config.watch.poll_s,
         watch_write_timeout_s=config.watch.write_timeout_s,
         group_jobs_max=config.lane.group_jobs_max,

@@ -82,7 +82,7 @@ def serve(
 
     from resolver.app.data_dir import StartRefused  # noqa: PLC0415 - the node loads when it runs
     from resolver.app.supervisor import supervise  # noqa: PLC0415 - as above
-    from resolver.telemetry import configure_logging  # noqa: PLC0415 - as above
+    from resolver.telemetry.logs import configure_logging  # noqa: PLC0415 - as above
 
     configure_logging(config.log.level, config.log.format)
     wanted = sys.stdout.isatty() if banner is None else banner

@@ -65,6 +65,8 @@ WHEN_APPLIED: dict[str, Applied] = {
     "lane.queue_max": Applied.ROLLING,
     "lane.acknowledge_early": Applied.ROLLING,
     "statistics.flush_s": Applied.ROLLING,
+    "statistics.keep_days": Applied.ROLLING,
+    "statistics.sources_keep_days": Applied.ROLLING,
     "watch.poll_s": Applied.ROLLING,
     "watch.write_timeout_s": Applied.ROLLING,
     "drain.delay_s": Applied.RELOAD,

@@ -181,6 +181,12 @@ class Statistics(Section, frozen=True):
     flush_s: Annotated[
         Interval, Meta(description="Seconds between two writes of the counts to the store; a crash loses as much.")
     ] = 1.0
+    keep_days: Annotated[
+        int, Meta(ge=0, le=36_500, description="Days that counts by day, times and rates are kept; 0 is for ever.")
+    ] = 800
+    sources_keep_days: Annotated[
+        int, Meta(ge=0, le=36_500, description="Days that counts by source address are kept; 0 is for ever.")
+    ] = 190
 
 
 class Watch(Section, frozen=True):

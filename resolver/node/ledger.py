@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.clock import day_of
 from resolver.errors import RecordCorrupt
-from resolver.node import record_octets, search
+from resolver.node import activity, record_octets, search
+from resolver.telemetry.calls import INTERNAL, REGISTRATION
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from storage.engine import Reader, Writer
 
 _HASH_MODULUS = 1 << 256
+
+NODE_KEY = b"\x01"
+"""Where a prefix key stands in STATISTICS and SOURCES, the node as a whole; no prefix has control characters."""
+
+_DONE = {
+    changes.OPERATION_CREATE: "create",
+    changes.OPERATION_MODIFY: "modify",
+    changes.OPERATION_DELETE: "delete",
+}
 
 
 def serial_key(serial: int) -> bytes:
@@ -101,6 +111,10 @@ class Ledger:
         self._prefixes: dict[str, registry.Prefix | None] = {}
         self.templates: dict[str, Rules] = {}
         """Templates seen in this transaction, by id: a cache for whoever asks."""
+        self.door = ""
+        """The door of the job that is applied now; whoever applies jobs sets it."""
+        self.changed: dict[tuple[str, str], int] = {}
+        """Handles changed in this transaction by door and operation: create, modify or delete."""
 
     @property
     def serial(self) -> int:
@@ -193,6 +207,8 @@ class Ledger:
         return Entry(version, serial, self.now_us)
 
     def _log(self, change: Change, operation: changes.Operation, version: int, digest: bytes) -> None:
+        done = (self.door, _DONE[operation])
+        self.changed[done] = self.changed.get(done, 0) + 1
         entry = changes.Change(
             serial=self._serial,
             time_us=self.now_us,
@@ -222,12 +238,51 @@ class Ledger:
         key = day_key(day, prefix_key)
         counts = self._days.get(key)
         if counts is None:
-            counts = stored.StoredDay.FromString(self.writer.get(Table.STATISTICS, key) or b"")
+            body = self.writer.get(Table.STATISTICS, key)
+            counts = stored.StoredDay.FromString(body or b"")
+            if body is None:
+                counts.handle_count = self._handle_count(prefix_key)
             self._days[key] = counts
         return counts
 
+    def _handle_count(self, prefix_key: bytes) -> int:
+        """Handles under a prefix, or in the node, as this transaction found them."""
+        if prefix_key == NODE_KEY:
+            return self.writer.count(Table.RECORDS)
+        if not prefix_key:
+            return 0  # where resolutions of prefixes that are not served are counted
+        return stored.StoredTally.FromString(self.writer.get(Table.TALLIES, prefix_key) or b"").handle_count
+
+    def count_new_prefix(self) -> None:
+        """Count a prefix that this transaction allots."""
+        self._day_counts(NODE_KEY).new_prefixes += 1
+
+    def _count_day(self) -> None:
+        """Put what has changed into the counts of the day: totals of prefixes, sums of the node, the busiest second."""
+        for prefix_key, tally in self._tallies.items():
+            self._day_counts(prefix_key).handle_count = tally[0]
+        if not self.changed:
+            return
+        node = self._day_counts(NODE_KEY)
+        work: dict[str, activity.Work] = {}
+        for (door, operation), count in self.changed.items():
+            is_new = operation == "create"
+            work.setdefault(door or INTERNAL, activity.Work()).add_items(
+                self.now_us // 1_000_000, count, count if is_new else 0
+            )
+            if is_new:
+                node.creates += count
+                node.handle_count += count
+            elif operation == "modify":
+                node.modifies += count
+            else:
+                node.deletes += count
+                node.handle_count -= count
+        activity.record(self.writer, self._day, REGISTRATION, work)
+
     def close(self) -> None:
         """Write everything collected; the caller commits."""
+        self._count_day()
         writer = self.writer
         search.maintain(writer, self._records)
         puts: list[tuple[bytes, bytes, int]] = []

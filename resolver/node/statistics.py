@@ -1,10 +1,16 @@
-"""Reading and writing statistics: totals of prefixes, counts of days, requests of sources (national tables T3, T8)."""
+"""Reading and writing statistics: totals of prefixes, counts of days, requests of sources (national tables T3, T8).
+
+The counts of the node as a whole are rows like those of a prefix, under ``NODE_KEY``. Sources are counted one by one
+up to a limit; then the rows with the fewest resolutions are given up, as in the stream summaries of Metwally et al.
+("space saving", 2005): a source that is listed has at least ``resolutions`` and at most ``error`` more, one that is
+not has at most ``sources_error``, and until a limit is reached both are 0 and every count is exact.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from resolver.node.ledger import day_key, last_serial
+from resolver.node.ledger import NODE_KEY, day_key, last_serial
 from resolver.v1 import node_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
 from storage.tables import Table
@@ -14,10 +20,11 @@ if TYPE_CHECKING:
 
     from storage.engine import Reader, Writer
 
-OTHER_SOURCES = "other"
-"""Address under which sources beyond the limit are summed."""
+NODE = NODE_KEY.decode()
+"""What stands for the node as a whole where a folded prefix stands."""
 
 _HASH_MODULUS = 1 << 256
+_OLD_ROWS_MAX = 2_000
 
 
 def totals(prefix: str, body: bytes) -> pb.PrefixTotals:
@@ -52,28 +59,41 @@ def days(
 ) -> Iterator[pb.DailyCounts]:
     """The counts of some prefixes from one day to another, both included, by day and then by prefix."""
     wanted = list(prefixes)
-    day_keys = _days_present(reader, from_day, to_day)
-    for day in day_keys:
+    for day in days_present(reader, from_day, to_day):
         for prefix in wanted:
-            body = reader.get(Table.STATISTICS, day_key(day, prefix.encode()))
-            if body is None:
+            row = day_row(reader, day, prefix)
+            if row is None:
                 continue
-            row = stored.StoredDay.FromString(body)
             counts = pb.DailyCounts(
                 day=day,
-                prefix=prefix,
+                prefix="" if prefix == NODE else prefix,
+                whole_node=prefix == NODE,
                 creates=row.creates,
                 modifies=row.modifies,
                 deletes=row.deletes,
                 resolutions=row.resolutions,
                 resolutions_found=row.resolutions_found,
+                handle_count=row.handle_count,
+                new_prefixes=row.new_prefixes,
+                sources_error=row.sources_error,
+                unattributed=row.unattributed,
             )
             if sources:
-                counts.sources.extend(_sources(reader, day, prefix))
+                found = (
+                    pb.SourceCount(address=address, resolutions=source.resolutions, error=source.error)
+                    for address, source in source_rows(reader, day, prefix)
+                )
+                counts.sources.extend(sorted(found, key=lambda each: (-each.resolutions, each.address)))
             yield counts
 
 
-def _days_present(reader: Reader, from_day: int, to_day: int) -> Iterator[int]:
+def day_row(reader: Reader, day: int, prefix: str) -> stored.StoredDay | None:
+    """The counts of a folded prefix on a day; None when nothing was counted."""
+    body = reader.get(Table.STATISTICS, day_key(day, prefix.encode()))
+    return None if body is None else stored.StoredDay.FromString(body)
+
+
+def days_present(reader: Reader, from_day: int, to_day: int) -> Iterator[int]:
     """The days that have counts."""
     start = from_day
     while start <= to_day:
@@ -91,23 +111,46 @@ def _source_key(day: int, prefix: str, source: str) -> bytes:
     return day_key(day, prefix.encode()) + b"\0" + source.encode()
 
 
-def _sources(reader: Reader, day: int, prefix: str) -> Iterator[pb.SourceCount]:
+def source_rows(reader: Reader, day: int, prefix: str) -> Iterator[tuple[str, stored.StoredSource]]:
+    """The addresses counted one by one for a folded prefix on a day."""
     start = _source_key(day, prefix, "")
     for key, body in reader.scan(Table.SOURCES, start, start[:-1] + b"\x01"):
-        yield pb.SourceCount(address=key[len(start) :].decode(), resolutions=int.from_bytes(body, "big"))
+        yield key[len(start) :].decode(), stored.StoredSource.FromString(body)
 
 
 def add_source(
     writer: Writer, counts: stored.StoredDay, day: int, prefix: str, source: str, count: int, sources_max: int
 ) -> None:
-    """Add resolutions to a source; one that would exceed the limit of the day is counted as "other"."""
+    """Add resolutions to a source. At twice ``sources_max`` rows the smaller half is given up."""
     key = _source_key(day, prefix, source)
     body = writer.get(Table.SOURCES, key)
     if body is None:
-        if counts.sources >= sources_max:
-            key = _source_key(day, prefix, OTHER_SOURCES)
-            body = writer.get(Table.SOURCES, key)
-        else:
-            counts.sources += 1
-    before = 0 if body is None else int.from_bytes(body, "big")
-    writer.put(Table.SOURCES, key, (before + count).to_bytes(8, "big"))
+        if counts.sources >= 2 * sources_max:
+            _give_up_half(writer, counts, day, prefix, sources_max)
+        counts.sources += 1
+        row = stored.StoredSource(resolutions=count, error=counts.sources_error)
+    else:
+        row = stored.StoredSource.FromString(body)
+        row.resolutions += count
+    writer.put(Table.SOURCES, key, row.SerializeToString())
+
+
+def _give_up_half(writer: Writer, counts: stored.StoredDay, day: int, prefix: str, sources_max: int) -> None:
+    """Keep the rows that may have most, and remember the most that any of the others may have had."""
+    rows = sorted(source_rows(writer, day, prefix), key=lambda each: each[1].resolutions + each[1].error, reverse=True)
+    for address, row in rows[sources_max:]:
+        counts.sources_error = max(counts.sources_error, row.resolutions + row.error)
+        writer.delete(Table.SOURCES, _source_key(day, prefix, address))
+    counts.sources = min(len(rows), sources_max)
+
+
+def forget_before(writer: Writer, table: Table, day: int) -> bool:
+    """Remove rows of days before one, a bounded number; whether there may be more."""
+    old = []
+    for key, _ in writer.scan(table, stop=day.to_bytes(4, "big")):
+        old.append(key)
+        if len(old) == _OLD_ROWS_MAX:
+            break
+    for key in old:
+        writer.delete(table, key)
+    return len(old) == _OLD_ROWS_MAX

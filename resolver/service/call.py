@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resolver.node.authorize import ANONYMOUS, Caller
+from resolver.telemetry.calls import GRPC
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 class Call:
     """Who calls, and from where.
 
-    ``source`` is the peer's address without port; ``credential`` lets a long stream be judged again while it runs.
+    ``source`` is the peer's address without port; ``credential`` lets a long stream be judged again while it runs;
+    ``door`` is one of ``telemetry.calls.DOORS``.
     """
 
     caller: Caller = ANONYMOUS
     source: str = ""
     credential: Credential | None = None
+    door: str = GRPC
 
 
 @dataclass(frozen=True, slots=True)

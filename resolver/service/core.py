@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from resolver.clock import day_of
 from resolver.errors import RecordCorrupt, ResolverError, ShuttingDown, StorageFailed
 from resolver.lanes import Commit, LaneOptions, WriteLane
 from resolver.node.authorize import ANONYMOUS, Action, Caller, require
@@ -17,7 +18,8 @@ from resolver.node.mint import Mint
 from resolver.node.prefixes import ServedPrefixes
 from resolver.registry.directory import Directory
 from resolver.registry.rows import registry_version
-from resolver.service.counting import Counting
+from resolver.service.counting import Counting, ForgettingJob
+from resolver.telemetry.calls import CallCounts
 from storage.errors import RowCorrupt, StorageError
 
 if TYPE_CHECKING:
@@ -25,11 +27,15 @@ if TYPE_CHECKING:
 
     from resolver.clock import Clock
     from resolver.service.call import Call, Credential
+    from resolver.service.counting import Names
+    from resolver.telemetry.calls import Seen
     from storage.engine import Engine, Reader
 
 _log = structlog.get_logger("service")
 
 M = TypeVar("M")
+
+_DAY_US = 86_400 * 1_000_000
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class ServiceOptions:
     group_jobs_max: int
     lane_queue_max: int
     acknowledge_early: bool = False
+    statistics_keep_days: int = 0
+    sources_keep_days: int = 0
 
 
 class Core:
@@ -59,6 +67,7 @@ class Core:
         version: str,
         on_commit: Callable[[Commit], None] = lambda _: None,
         on_broken: Callable[[], None] = lambda: None,
+        on_seen: Callable[[Seen, Names], None] = lambda _seen, _names: None,
     ) -> None:
         self.engine = engine
         self.clock = clock
@@ -68,6 +77,9 @@ class Core:
         self.served = ServedPrefixes()
         self.directory = Directory()
         self.counting = Counting(clock)
+        self.calls = CallCounts(clock.now_us)
+        self._observe_seen = on_seen
+        self._forgot_on_day = 0
         self.mint = Mint(clock, randomness)
         self.serial = 0
         """Newest serial this worker knows of; ``changed`` is set anew when it grows."""
@@ -101,6 +113,7 @@ class Core:
         self._tasks = [
             asyncio.create_task(self._every(self.options.watch_poll_s, self._poll_once)),
             asyncio.create_task(self._every(self.options.statistics_flush_s, self.flush_counts)),
+            asyncio.create_task(self._roll_each_second()),
         ]
 
     def begin_drain(self) -> None:
@@ -204,9 +217,23 @@ class Core:
         except TimeoutError:
             return
 
+    async def _roll_each_second(self) -> None:
+        """Close each second of the clock, so that the busiest one is a second that people can name."""
+        while not self._closing.is_set():
+            rest_s = 1.0 - self.clock.now_us() % 1_000_000 / 1e6
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), max(rest_s, 0.01))
+            self.roll()
+
+    def roll(self) -> None:
+        """Hand on what was counted: to the metrics now, to the store with the next write."""
+        seen = self.calls.take()
+        self._observe_seen(seen, self.counting.roll(seen))
+
     async def flush_counts(self) -> None:
-        """Write the counts of resolutions; what cannot be written waits for the next time."""
-        self.counting.check_day()
+        """Write the counts; what cannot be written waits for the next time."""
+        self.roll()
+        await self._forget_old_counts()
         job = self.counting.take()
         if job is None:
             return
@@ -214,6 +241,21 @@ class Core:
             await self.lane.submit(job, patient=True)
         except ResolverError:
             self.counting.give_back(job)
+
+    async def _forget_old_counts(self) -> None:
+        """Once a day, and until it is done: remove statistics older than the operator keeps them."""
+        today = day_of(self.clock.now_us())
+        if self._forgot_on_day == today:
+            return
+        kept = self.options.statistics_keep_days, self.options.sources_keep_days
+        before = [day_of(max(0, self.clock.now_us() - days * _DAY_US)) if days else 0 for days in kept]
+        try:
+            is_more = await self.lane.submit(ForgettingJob(*before), patient=True)
+        except ResolverError as error:
+            _log.warning("old statistics are still there", error=str(error))
+            return
+        if not is_more:
+            self._forgot_on_day = today
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:

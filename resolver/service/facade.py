@@ -13,6 +13,7 @@ from resolver.service.registration import Registration
 from resolver.service.registry import Registry
 from resolver.service.resolution import Resolution
 from resolver.service.templates import Templates
+from resolver.telemetry.calls import GRPC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from resolver.lanes import Commit
     from resolver.methods import Method
     from resolver.service.call import Credential, Handler
+    from resolver.service.counting import Names
+    from resolver.telemetry.calls import Seen
     from storage.engine import Engine
 
 
@@ -39,8 +42,18 @@ class Service:
         version: str,
         on_commit: Callable[[Commit], None] = lambda _: None,
         on_broken: Callable[[], None] = lambda: None,
+        on_seen: Callable[[Seen, Names], None] = lambda _seen, _names: None,
     ) -> None:
-        self.core = Core(engine, clock, randomness, options, version=version, on_commit=on_commit, on_broken=on_broken)
+        self.core = Core(
+            engine,
+            clock,
+            randomness,
+            options,
+            version=version,
+            on_commit=on_commit,
+            on_broken=on_broken,
+            on_seen=on_seen,
+        )
         self.resolution = Resolution(self.core)
         self.registration = Registration(self.core)
         self.registry = Registry(self.core)
@@ -64,9 +77,9 @@ class Service:
         """Drop cached registry rows."""
         self.core.refresh()
 
-    def call_from(self, source: str, credential: Credential | None) -> Call:
-        """The call of a peer. Raises CredentialInvalid."""
-        return Call(self.core.identify(credential), source, credential)
+    def call_from(self, source: str, credential: Credential | None, door: str = GRPC) -> Call:
+        """The call of a peer at a door. Raises CredentialInvalid."""
+        return Call(self.core.identify(credential), source, credential, door)
 
     def handlers(self) -> dict[str, Handler]:
         """The handler of every method in ``methods.METHODS``, by path."""
@@ -108,6 +121,7 @@ class Service:
             methods.DELETE_TEMPLATE: self.templates.delete_template,
             methods.GET_NODE_INFO: self.node.get_node_info,
             methods.GET_STATISTICS: self.node.get_statistics,
+            methods.LIST_SOURCE_STATISTICS: self.node.list_source_statistics,
             methods.WATCH: self.changes.watch,
         }
         return {method.path: handler for method, handler in table.items()}

@@ -21,6 +21,7 @@ from resolver.node.hdl_declined import Declined
 from resolver.service.hdl_answers import Answers, Signer
 from resolver.service.hdl_authentication import HandleAuthentication
 from resolver.service.hdl_changes import HandleChanges
+from resolver.service.hdl_counted import count_answer
 from resolver.service.hdl_listing import HandleListing
 from resolver.service.hdl_resolution import HandleResolution
 from resolver.service.hdl_turn import ChallengeWanted, Turn
@@ -153,7 +154,12 @@ class HandleProtocol:
             return
         if turn.asked.header.is_answer:
             return
-        await self._carry_out(turn)
+        started_s = self._core.clock.monotonic_s()
+        try:
+            await self._carry_out(turn)
+        finally:
+            took_s = self._core.clock.monotonic_s() - started_s
+            count_answer(self._core.calls, turn.request.header.op_code, turn.code, took_s, peer.door)
 
     def undecodable(self, envelope: Envelope | None, code: int, message: str = "", op_code: int = 0) -> Frame:
         """The answer to octets that are no request."""

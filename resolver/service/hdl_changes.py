@@ -26,6 +26,7 @@ from resolver.node.authorize import Action
 from resolver.node.authorize import require as require_policy
 from resolver.registry import prefix_handles
 from resolver.registry import prefixes as registry_prefixes
+from resolver.telemetry.calls import HDL_TCP
 from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import registry_pb2 as registry
 from resolver.wire.predefined.hs_admin import AdminPermission
@@ -52,6 +53,7 @@ class _Decision(Generic[T]):
     decide: Callable[[Ledger], T]
     frees_space: bool = False
     cost: int = 1
+    door: str = HDL_TCP
 
     def prepare(self) -> None:
         """Everything was prepared before the job was made."""

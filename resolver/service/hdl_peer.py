@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
+from resolver.telemetry.calls import HDL_TCP, HDL_UDP
+
 if TYPE_CHECKING:
     from resolver.node.handle_admin import Identity
 
@@ -29,7 +31,7 @@ class Peer:
 
     ``identity`` is who has logged in on the connection, ``login`` the id of a login's challenge that waits, ``is_idis``
     says that a login was tried. ``is_proven`` is set when the sender has shown that it receives what is sent to its
-    address.
+    address; ``door`` is what its requests are counted under.
     """
 
     source: str
@@ -39,8 +41,10 @@ class Peer:
     login: int = 0
     is_proven: bool = False
     is_idis: bool = False
+    door: str = HDL_TCP
 
     @classmethod
     def of(cls, source: str, *, is_stream: bool) -> Peer:
         """The peer with an address; the handshake of a stream is proof of it."""
-        return cls(source, network_of(source), is_stream, is_proven=is_stream)
+        door = HDL_TCP if is_stream else HDL_UDP
+        return cls(source, network_of(source), is_stream, is_proven=is_stream, door=door)

@@ -17,6 +17,7 @@ from resolver.node import handle_admin, hdl_resolve, record_octets, site_info, v
 from resolver.node.authorize import Action, permits
 from resolver.node.hdl_declined import Declined
 from resolver.node.prefixes import prefix_row
+from resolver.telemetry.calls import HDL_TCP
 from resolver.wire import versions
 from resolver.wire.cursor import counted, sized, text_to_wire
 from resolver.wire.envelope import Envelope
@@ -73,7 +74,7 @@ class HandleResolution:
         self._serial = site_serial
         self._wire_values = hdl_resolve.WireValues()
 
-    def at_once(self, octets: bytes, source: str) -> bytes | None:  # noqa: PLR0911 - one return for each way out
+    def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:  # noqa: PLR0911 - one return for each way out
         """The answer to the octets of one plain question, None when they are anything else."""
         core = self._core
         if not core.options.public_resolution:
@@ -87,7 +88,7 @@ class HandleResolution:
         except HandleNotFound:
             if asked is None or _may_be_referred(asked.name):
                 return None
-            self._count(asked.name, source, 0)
+            self._count(asked.name, source, 0, door)
             return self._missed(asked, ResponseCode.HANDLE_NOT_FOUND)
         except (ResolverError, MalformedMessage):
             return None
@@ -99,7 +100,7 @@ class HandleResolution:
             encoded: Sequence[bytes] = [hdl_resolve.value_to_wire(value) for value in chosen]
         else:
             encoded = self._wire_values.of(found.body)
-        core.counting.resolved(found.prefix, source, 1, 1 if encoded else 0)
+        core.counting.resolved(found.prefix, source, 1, 1 if encoded else 0, door)
         if not encoded:
             return self._missed(asked, ResponseCode.VALUES_NOT_FOUND)
         return resolution_answer(
@@ -119,7 +120,7 @@ class HandleResolution:
         envelope = Envelope(version, OWN, 0, 0, asked.request_id, 0, 0)
         return frame_of(envelope, header_and_body_of(header, _EMPTY_FAILURE)).to_wire()
 
-    def _count(self, name: bytes, source: str, found: int) -> None:
+    def _count(self, name: bytes, source: str, found: int, door: str) -> None:
         octets, _, suffix = name.partition(b"/")
         prefix = ""
         if octets and suffix and len(octets) <= limits.PREFIX_OCTETS_MAX:
@@ -127,7 +128,7 @@ class HandleResolution:
             with self._core.reading() as reader:
                 if self._core.served.refusal(reader, prefix) is not None:
                     prefix = ""
-        self._core.counting.resolved(prefix, source, 1, found)
+        self._core.counting.resolved(prefix, source, 1, found, door)
 
     async def resolve(self, turn: Turn) -> None:
         """Answer a question the long way."""
@@ -152,7 +153,7 @@ class HandleResolution:
         core = self._core
         name = text_to_wire(body.handle)
         found = hdl_resolve.find(reader, core.served, name)
-        core.counting.resolved(found.prefix, turn.peer.source, 1, 1)
+        core.counting.resolved(found.prefix, turn.peer.source, 1, 1, turn.peer.door)
         public = hdl_resolve.wanted(record_octets.parse(found.body).values, body.indexes, body.types)
         if turn.request.header.has(OpFlag.PUBLIC_ONLY) or not found.is_restricted:
             return public, False
@@ -185,7 +186,7 @@ class HandleResolution:
 
     async def _refer_or_raise(self, turn: Turn, body: Resolution, refusal: HandleNotFound | PrefixElsewhere) -> None:
         """Refer to where the answer is; raise the refusal when nobody is known to have it."""
-        self._count(text_to_wire(body.handle), turn.peer.source, 0)
+        self._count(text_to_wire(body.handle), turn.peer.source, 0, turn.peer.door)
         code = ResponseCode.SERVICE_REFERRAL
         referred: list[pb.HandleValue] = []
         with self._core.reading() as reader:

@@ -43,6 +43,8 @@ class Turn:
     session: Session | None = None
     identity: Identity | None = None
     is_encrypted: bool = False
+    code: int = 0
+    """Response code of the answer that was sent last."""
 
     @property
     def is_idis_style(self) -> bool:
@@ -82,6 +84,7 @@ class Turn:
         is_secret: bool = False,
     ) -> None:
         """Send an answer of the operation carried out."""
+        self.code = code
         await self.send(
             self.answers.to(
                 self.asked,

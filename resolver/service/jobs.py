@@ -44,6 +44,7 @@ class RequestJob(Generic[Resp]):
     cost: int = 1
     frees_space: bool = False
     stored_form: Callable[[Resp], Message] | None = None
+    door: str = ""
     _fingerprint: bytes = field(default=b"", init=False)
 
     def prepare(self) -> None:

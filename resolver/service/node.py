@@ -9,7 +9,7 @@ from resolver import limits
 from resolver.clock import day_of
 from resolver.errors import AnswerTooLarge, InvalidField
 from resolver.handle.name import PREFIX_OF_PREFIXES, Prefix
-from resolver.node import listing, statistics
+from resolver.node import activity, listing, statistics
 from resolver.node.authorize import Action, permits, require
 from resolver.node.ledger import last_serial
 from resolver.node.prefixes import prefix_row
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from storage.engine import Reader
 
 _DAYS_MAX = 400
+_SOURCES_MAX = 10_000
+_SOURCES_SUMMED_MAX = 500_000
 
 
 class Node:
@@ -61,13 +63,7 @@ class Node:
         with stored_rows_checked(), self._core.engine.read() as reader:
             caller = call.caller
             if request.prefix:
-                prefix = Prefix.from_text(request.prefix)
-                row = prefix_row(reader, prefix.folded)
-                owner = caller.enterprise_id if row is None else row.enterprise_id
-                if prefix.folded == PREFIX_OF_PREFIXES:
-                    owner = ""  # handles that describe prefixes are the node's
-                require(caller, Action.READ_STATISTICS, owner, f"prefix {prefix.text!r}")
-                names = [prefix.folded]
+                names = [self._readable(reader, call, request.prefix)]
             else:
                 names, response.next_page_token = self._page(reader, call, request)
                 if permits(caller, Action.READ_STATISTICS, ""):
@@ -78,8 +74,8 @@ class Node:
                 to_day = request.to_day or day_of(self._core.clock.now_us())
                 if to_day - request.from_day > _DAYS_MAX * 100:
                     raise InvalidField("the days asked span more than four years: ask for less", field="from_day")
-                if permits(caller, Action.READ_STATISTICS, "") and not request.prefix:
-                    names.append("")
+                if permits(caller, Action.READ_STATISTICS, "") and not request.prefix and not request.page_token:
+                    names += ["", statistics.NODE]
                 octets = 0
                 for counts in statistics.days(reader, request.from_day, to_day, names, sources=request.include_sources):
                     octets += counts.ByteSize() + 4
@@ -90,6 +86,71 @@ class Node:
                             field="from_day",
                         )
                     response.days.append(counts)
+                wants_activity = request.include_activity and not request.page_token
+                if wants_activity and permits(caller, Action.READ_STATISTICS, ""):
+                    for done in activity.days(reader, request.from_day, to_day):
+                        octets += done.ByteSize() + 4
+                        if octets > limits.ANSWER_OCTETS_MAX:
+                            raise AnswerTooLarge(
+                                "the times and rates fill the answer: ask for fewer days", field="from_day"
+                            )
+                        response.activity.append(done)
+        return response
+
+    @staticmethod
+    def _readable(reader: Reader, call: Call, text: str) -> str:
+        """The folded prefix, when the caller may see its statistics. Raises PermissionDenied."""
+        prefix = Prefix.from_text(text)
+        row = prefix_row(reader, prefix.folded)
+        owner = call.caller.enterprise_id if row is None else row.enterprise_id
+        if prefix.folded == PREFIX_OF_PREFIXES:
+            owner = ""  # handles that describe prefixes are the node's
+        require(call.caller, Action.READ_STATISTICS, owner, f"prefix {prefix.text!r}")
+        return prefix.folded
+
+    async def list_source_statistics(
+        self, call: Call, request: pb.ListSourceStatisticsRequest
+    ) -> pb.ListSourceStatisticsResponse:
+        """Where resolutions came from; summed in a thread, because there may be many addresses."""
+        require(call.caller, Action.READ_STATISTICS, call.caller.enterprise_id or None, "sources")
+        await self._core.flush_counts()
+        return await asyncio.to_thread(self._sources, call, request)
+
+    def _sources(self, call: Call, request: pb.ListSourceStatisticsRequest) -> pb.ListSourceStatisticsResponse:
+        limit = request.limit or listing.page_size(0)
+        if limit > _SOURCES_MAX:
+            raise InvalidField(f"{limit} addresses are asked: at most {_SOURCES_MAX}", field="limit")
+        today = day_of(self._core.clock.now_us())
+        from_day, to_day = request.from_day or today, request.to_day or today
+        response = pb.ListSourceStatisticsResponse()
+        counts: dict[str, list[int]] = {}
+        with stored_rows_checked(), self._core.engine.read() as reader:
+            if request.prefix:
+                prefix = self._readable(reader, call, request.prefix)
+            else:
+                require(call.caller, Action.READ_STATISTICS, "", "the sources of the whole node")
+                prefix = statistics.NODE
+            for number, day in enumerate(statistics.days_present(reader, from_day, to_day)):
+                if number >= _DAYS_MAX:
+                    raise InvalidField(f"more than {_DAYS_MAX} days are asked: ask for fewer", field="from_day")
+                row = statistics.day_row(reader, day, prefix)
+                if row is None:
+                    continue
+                response.sources_error += row.sources_error
+                response.unattributed += row.unattributed
+                for address, source in statistics.source_rows(reader, day, prefix):
+                    known = counts.setdefault(address, [0, 0, 0])
+                    known[0] += source.resolutions
+                    known[1] += source.error
+                    known[2] += row.sources_error
+                if len(counts) > _SOURCES_SUMMED_MAX:
+                    raise InvalidField("the days asked have too many addresses: ask for fewer days", field="from_day")
+        response.address_count = len(counts)
+        for address, (asked, error, listed_error) in sorted(counts.items(), key=lambda each: (-each[1][0], each[0]))[
+            :limit
+        ]:
+            missing = response.sources_error - listed_error  # on days that do not list it
+            response.sources.add(address=address, resolutions=asked, error=error + missing)
         return response
 
     @staticmethod

@@ -66,6 +66,7 @@ class Registration:
 
         job = RequestJob(
             caller=caller,
+            door=call.door,
             method=method,
             request=request,
             decide=answer,
@@ -223,6 +224,7 @@ class Registration:
 
         job = RequestJob(
             caller=call.caller,
+            door=call.door,
             method=method,
             request=request,
             decide=decide,
@@ -297,6 +299,7 @@ class Registration:
 
         job = RequestJob(
             caller=call.caller,
+            door=call.door,
             method=methods.IMPORT_HANDLES,
             request=request,
             decide=decide,

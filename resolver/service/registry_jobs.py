@@ -35,6 +35,7 @@ async def write_row(
         require(call.caller, Action.ADMINISTER, None, "the registry")
     job = RequestJob(
         caller=call.caller,
+        door=call.door,
         method=method,
         request=request,
         decide=decide,

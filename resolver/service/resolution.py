@@ -37,14 +37,14 @@ class Resolution:
             try:
                 body = resolve(reader, core.served, call.caller, name, wanted)
             except ResolverError as error:
-                self._count(name, call.source, 1, 0, error)
+                self._count(name, call, 0, error)
                 raise
-        self._count(name, call.source, 1, 1)
+        self._count(name, call, 1)
         return body
 
-    def _count(self, name: str, source: str, asked: int, found: int, error: ResolverError | None = None) -> None:
+    def _count(self, name: str, call: Call, found: int, error: ResolverError | None = None) -> None:
         """Count a resolution under its prefix."""
-        self._core.counting.resolved(_counted_prefix(name, error), source, asked, found)
+        self._core.counting.resolved(_counted_prefix(name, error), call.source, 1, found, call.door)
 
     def batch_resolve(self, call: Call, request: pb.BatchResolveRequest) -> bytes:
         """Records and misses as BatchResolveResponse octets."""
@@ -80,9 +80,9 @@ class Resolution:
                 bodies, plain, octets = [None] * len(names), {}, 0
             misses, counts = self._answer_rest(reader, call, names, filters, bodies, octets)
         for prefix, count in plain.items():
-            core.counting.resolved(prefix, call.source, count, count)
+            core.counting.resolved(prefix, call.source, count, count, call.door)
         for prefix, (asked, answered) in counts.items():
-            core.counting.resolved(prefix, call.source, asked, answered)
+            core.counting.resolved(prefix, call.source, asked, answered, call.door)
         return bodies, misses
 
     def _answer_rest(

@@ -16,7 +16,9 @@ import structlog
 
 from resolver.errors import MessageTooLarge, WireError
 from resolver.handle.codes import ResponseCode
+from resolver.service.hdl_counted import count_plain
 from resolver.service.hdl_peer import Peer
+from resolver.telemetry.calls import HDL_TCP
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.stream import FrameStream
 
@@ -110,10 +112,13 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer what is complete."""
         if not self._stream.pending_octets and len(data) == ENVELOPE_OCTETS + int.from_bytes(data[16:20], "big"):
+            started_s = self._door.now_s()
             answer = self._door.protocol.at_once(data, self._peer.source)
             if answer is not None:
-                self.deadline_s = self._door.now_s() + self._door.idle_s
                 self._transport.write(answer)
+                now_s = self._door.now_s()
+                self.deadline_s = now_s + self._door.idle_s
+                count_plain(self._door.core.calls, (answer,), now_s - started_s, HDL_TCP)
                 return
         try:
             frames = self._stream.receive_data(data)
@@ -132,6 +137,7 @@ class _Connection(asyncio.Protocol):
         """Answer plain questions in one read transaction, start the others."""
         door = self._door
         answers: list[bytes] = []
+        started_s = door.now_s()
         with door.core.burst():
             for frame in frames:
                 answer = door.protocol.at_once(frame.to_wire(), self._peer.source)
@@ -142,6 +148,7 @@ class _Connection(asyncio.Protocol):
                     answers.append(answer)
         if answers:
             self._transport.write(b"".join(answers))
+            count_plain(door.core.calls, answers, door.now_s() - started_s, HDL_TCP)
 
     def _set_deadline(self, *, completed: bool) -> None:
         """Give the message under way, or the silence between messages, its time; trickling octets win none."""

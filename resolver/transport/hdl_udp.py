@@ -16,7 +16,9 @@ import structlog
 
 from resolver.errors import MalformedMessage, WireError
 from resolver.handle.codes import ResponseCode
+from resolver.service.hdl_counted import count_plain
 from resolver.service.hdl_peer import Peer, network_of
+from resolver.telemetry.calls import HDL_UDP
 from resolver.transport.hdl_rate import Pace
 from resolver.wire import bounds
 from resolver.wire.datagrams import Reassembler, split
@@ -86,19 +88,23 @@ class HandleUdpDoor:
         """Take what waits, and answer plain questions at once."""
         bound = self._socket
         assert bound is not None  # noqa: S101 - the reader is there while the socket is
+        started_s = self._now_s()
+        answers: list[bytes] = []
         with self._core.burst():
             for _ in range(BURST_MAX):
                 try:
                     datagram, address = bound.recvfrom(bounds.DATAGRAM_OCTETS_MAX + 1)
                 except (BlockingIOError, InterruptedError):
-                    return
+                    break
                 except OSError:
                     continue  # what the kernel tells of an earlier answer that did not arrive
                 if address[1] >= _SERVICE_PORTS_END:
-                    self._take(bound, datagram, address)
+                    self._take(bound, datagram, address, answers)
+        if answers:
+            count_plain(self._core.calls, answers, self._now_s() - started_s, HDL_UDP)
 
-    def _take(self, bound: socket.socket, datagram: bytes, address: Address) -> None:
-        """Answer one datagram, or keep it as a part of a message."""
+    def _take(self, bound: socket.socket, datagram: bytes, address: Address, answers: list[bytes]) -> None:
+        """Answer one datagram, or keep it as a part of a message; answers given at once are put into ``answers``."""
         source = address[0]
         size = len(datagram)
         network = network_of(source)
@@ -106,8 +112,9 @@ class HandleUdpDoor:
         if pace is Pace.NOTHING:
             return
         if pace is Pace.ANSWER and size == ENVELOPE_OCTETS + int.from_bytes(datagram[16:20], "big"):
-            answer = self._protocol.at_once(datagram, source)
+            answer = self._protocol.at_once(datagram, source, HDL_UDP)
             if answer is not None:
+                answers.append(answer)
                 self._send_at_once(bound, datagram, answer, address)
                 return
         try:

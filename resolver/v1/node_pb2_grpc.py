@@ -45,6 +45,11 @@ class NodeServiceStub:
                 request_serializer=resolver_dot_v1_dot_node__pb2.GetStatisticsRequest.SerializeToString,
                 response_deserializer=resolver_dot_v1_dot_node__pb2.GetStatisticsResponse.FromString,
                 _registered_method=True)
+        self.ListSourceStatistics = channel.unary_unary(
+                '/resolver.v1.NodeService/ListSourceStatistics',
+                request_serializer=resolver_dot_v1_dot_node__pb2.ListSourceStatisticsRequest.SerializeToString,
+                response_deserializer=resolver_dot_v1_dot_node__pb2.ListSourceStatisticsResponse.FromString,
+                _registered_method=True)
 
 
 class NodeServiceServicer:
@@ -65,6 +70,13 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSourceStatistics(self, request, context):
+        """Where resolutions came from over some days, the addresses with the most first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.GetStatistics,
                     request_deserializer=resolver_dot_v1_dot_node__pb2.GetStatisticsRequest.FromString,
                     response_serializer=resolver_dot_v1_dot_node__pb2.GetStatisticsResponse.SerializeToString,
+            ),
+            'ListSourceStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSourceStatistics,
+                    request_deserializer=resolver_dot_v1_dot_node__pb2.ListSourceStatisticsRequest.FromString,
+                    response_serializer=resolver_dot_v1_dot_node__pb2.ListSourceStatisticsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +151,33 @@ class NodeService:
             '/resolver.v1.NodeService/GetStatistics',
             resolver_dot_v1_dot_node__pb2.GetStatisticsRequest.SerializeToString,
             resolver_dot_v1_dot_node__pb2.GetStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSourceStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/resolver.v1.NodeService/ListSourceStatistics',
+            resolver_dot_v1_dot_node__pb2.ListSourceStatisticsRequest.SerializeToString,
+            resolver_dot_v1_dot_node__pb2.ListSourceStatisticsResponse.FromString,
             options,
             channel_credentials,
             insecure,

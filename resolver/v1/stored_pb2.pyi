@@ -95,17 +95,67 @@ class StoredImport(_message.Message):
     def __init__(self, durable_sequence: _Optional[int] = ..., time_us: _Optional[int] = ...) -> None: ...
 
 class StoredDay(_message.Message):
-    __slots__ = ("creates", "modifies", "deletes", "resolutions", "resolutions_found", "sources")
+    __slots__ = ("creates", "modifies", "deletes", "resolutions", "resolutions_found", "sources", "sources_error", "unattributed", "handle_count", "new_prefixes")
     CREATES_FIELD_NUMBER: _ClassVar[int]
     MODIFIES_FIELD_NUMBER: _ClassVar[int]
     DELETES_FIELD_NUMBER: _ClassVar[int]
     RESOLUTIONS_FIELD_NUMBER: _ClassVar[int]
     RESOLUTIONS_FOUND_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_ERROR_FIELD_NUMBER: _ClassVar[int]
+    UNATTRIBUTED_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    NEW_PREFIXES_FIELD_NUMBER: _ClassVar[int]
     creates: int
     modifies: int
     deletes: int
     resolutions: int
     resolutions_found: int
     sources: int
-    def __init__(self, creates: _Optional[int] = ..., modifies: _Optional[int] = ..., deletes: _Optional[int] = ..., resolutions: _Optional[int] = ..., resolutions_found: _Optional[int] = ..., sources: _Optional[int] = ...) -> None: ...
+    sources_error: int
+    unattributed: int
+    handle_count: int
+    new_prefixes: int
+    def __init__(self, creates: _Optional[int] = ..., modifies: _Optional[int] = ..., deletes: _Optional[int] = ..., resolutions: _Optional[int] = ..., resolutions_found: _Optional[int] = ..., sources: _Optional[int] = ..., sources_error: _Optional[int] = ..., unattributed: _Optional[int] = ..., handle_count: _Optional[int] = ..., new_prefixes: _Optional[int] = ...) -> None: ...
+
+class StoredSource(_message.Message):
+    __slots__ = ("resolutions", "error")
+    RESOLUTIONS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    resolutions: int
+    error: int
+    def __init__(self, resolutions: _Optional[int] = ..., error: _Optional[int] = ...) -> None: ...
+
+class StoredActivity(_message.Message):
+    __slots__ = ("calls", "total_us", "least_us", "least_time_us", "most_us", "most_time_us", "items", "items_ok", "peak", "peak_time_s", "recent")
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_US_FIELD_NUMBER: _ClassVar[int]
+    LEAST_US_FIELD_NUMBER: _ClassVar[int]
+    LEAST_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    MOST_US_FIELD_NUMBER: _ClassVar[int]
+    MOST_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_OK_FIELD_NUMBER: _ClassVar[int]
+    PEAK_FIELD_NUMBER: _ClassVar[int]
+    PEAK_TIME_S_FIELD_NUMBER: _ClassVar[int]
+    RECENT_FIELD_NUMBER: _ClassVar[int]
+    calls: int
+    total_us: int
+    least_us: int
+    least_time_us: int
+    most_us: int
+    most_time_us: int
+    items: int
+    items_ok: int
+    peak: int
+    peak_time_s: int
+    recent: _containers.RepeatedCompositeFieldContainer[StoredSecond]
+    def __init__(self, calls: _Optional[int] = ..., total_us: _Optional[int] = ..., least_us: _Optional[int] = ..., least_time_us: _Optional[int] = ..., most_us: _Optional[int] = ..., most_time_us: _Optional[int] = ..., items: _Optional[int] = ..., items_ok: _Optional[int] = ..., peak: _Optional[int] = ..., peak_time_s: _Optional[int] = ..., recent: _Optional[_Iterable[_Union[StoredSecond, _Mapping]]] = ...) -> None: ...
+
+class StoredSecond(_message.Message):
+    __slots__ = ("time_s", "items")
+    TIME_S_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    time_s: int
+    items: int
+    def __init__(self, time_s: _Optional[int] = ..., items: _Optional[int] = ...) -> None: ...

@@ -9,7 +9,8 @@ import sys
 import pytest
 import structlog
 
-from resolver.telemetry import configure_logging, escape
+from resolver.telemetry.calls import CallCounts, Operation
+from resolver.telemetry.logs import configure_logging, escape
 
 
 @pytest.fixture
@@ -55,21 +56,24 @@ def test_console_form_escapes_too():
 
 COUNTING = """
 import os, pathlib
-from resolver.telemetry import METRICS_DIRECTORY_VARIABLE, WorkerMetrics
+from resolver.telemetry.calls import CallCounts, Operation
+from resolver.telemetry.metrics import METRICS_DIRECTORY_VARIABLE, WorkerMetrics
 metrics = WorkerMetrics(pathlib.Path(os.environ[METRICS_DIRECTORY_VARIABLE]))
-method = type("M", (), {"service": "resolver.v1.S", "name": "Resolve"})()
+calls = CallCounts(lambda: 1_764_000_000_000_000)
+method = Operation("resolver.v1.S", "Resolve", "resolution")
 for _ in range(3):
-    metrics.observe_call(method, 0, 0.0002)
-metrics.observe_call(method, 5, 20.0)
-metrics.observe_commit(40, 0.003)
-metrics.flush()
-metrics.observe_call(method, 0, 0.0001)
-metrics.flush()
+    calls.observe(method, 0, 0.0002)
+calls.observe(method, 5, 20.0)
+calls.observe(Operation("handle", "resolution", "resolution"), "SUCCESS", 0.002, 7, "hdl_udp")
+metrics.observe_commit(40, 0.003, {("grpc", "create"): 39, ("hdl_tcp", "delete"): 1})
+metrics.take_in(calls.take(), {"grpc": (1_003, 900)})
+calls.observe(method, 0, 0.0001)
+metrics.take_in(calls.take(), {})
 """
 
 
 def test_counts_of_two_processes_are_summed(tmp_path):
-    from resolver.telemetry import METRICS_DIRECTORY_VARIABLE, MetricsDirectory
+    from resolver.telemetry.metrics import METRICS_DIRECTORY_VARIABLE, MetricsDirectory
 
     path = tmp_path / "metrics"
     directory = MetricsDirectory(path)
@@ -85,6 +89,15 @@ def test_counts_of_two_processes_are_summed(tmp_path):
     assert f'grpc_server_handling_seconds_bucket{{{call},le="0.00025"}} 8.0' in text
     assert f'grpc_server_handling_seconds_bucket{{{call},le="10.0"}} 8.0' in text
     assert f"grpc_server_handling_seconds_count{{{call}}} 10.0" in text
+    assert 'idis_requests_total{operation="Resolve",protocol="grpc",result="OK"} 8.0' in text
+    assert 'idis_requests_total{operation="resolution",protocol="hdl_udp",result="SUCCESS"} 14.0' in text
+    assert 'idis_request_seconds_bucket{le="0.001",operation="resolution",protocol="hdl_udp"} 0.0' in text
+    assert 'idis_request_seconds_count{operation="resolution",protocol="hdl_udp"} 14.0' in text
+    assert 'idis_request_seconds_count{operation="resolution",protocol="grpc"} 10.0' in text
+    assert 'idis_resolved_names_total{protocol="grpc",result="found"} 1800.0' in text
+    assert 'idis_resolved_names_total{protocol="grpc",result="missed"} 206.0' in text
+    assert 'idis_changed_handles_total{operation="create",protocol="grpc"} 78.0' in text
+    assert 'idis_changed_handles_total{operation="delete",protocol="hdl_tcp"} 2.0' in text
     assert "idis_lane_commit_seconds_count 2.0" in text
     assert 'idis_lane_group_jobs_bucket{le="50.0"} 2.0' in text
     assert 'idis_lane_group_jobs_bucket{le="20.0"} 0.0' in text
@@ -101,20 +114,19 @@ def test_counts_of_two_processes_are_summed(tmp_path):
 
 
 def test_worker_without_room_for_metrics_serves_on(tmp_path):
-    from resolver.telemetry import WorkerMetrics
-
-    class Method:
-        service, name = "s", "m"
+    from resolver.telemetry.metrics import WorkerMetrics
 
     metrics = WorkerMetrics(tmp_path / "nowhere")
-    metrics.observe_call(Method(), 0, 0.1)
-    metrics.observe_commit(1, 0.1)
+    calls = CallCounts(lambda: 0)
+    calls.observe(Operation("s", "m"), 0, 0.1)
+    metrics.observe_commit(1, 0.1, {})
+    metrics.take_in(calls.take(), {"grpc": (1, 1)})
     metrics.flush()
     assert not metrics.on
 
 
 def test_metrics_files_have_their_blocks(tmp_path):
-    from resolver.telemetry import METRICS_DIRECTORY_VARIABLE, METRICS_FILE_OCTETS
+    from resolver.telemetry.metrics import METRICS_DIRECTORY_VARIABLE, METRICS_FILE_OCTETS
 
     environment = os.environ | {METRICS_DIRECTORY_VARIABLE: str(tmp_path)}
     subprocess.run([sys.executable, "-c", COUNTING], env=environment, check=True)

@@ -22,4 +22,8 @@ defects of ours (500, trace in the log only). ``failure.status`` is the HTTP sta
 an API with another convention (SNMS answers 200) returns another one. A path belongs to the door with
 the longest prefix; the proxy has all that is left. ``Door.octets_max`` bounds a body, which is read with
 ``await request.body()``, or ``request.stream()`` where a body is long.
+
+A handler says what is asked for by ``request.scope["operation"] = Operation(SERVICE, NAME, KIND)`` of
+``telemetry.calls``: so it is counted, and a KIND of resolution or registration gets its times into the statistics.
+Jobs of the write lane get ``door`` from the call.
 """

@@ -28,6 +28,7 @@ from resolver.errors import (
     NotImplementedYet,
     ResolverError,
 )
+from resolver.telemetry.calls import Operation
 from resolver.transport.http import bounds
 from resolver.transport.http.door import Door, Failure
 
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from resolver.transport.http.door import Observe
 
 _log = structlog.get_logger("http")
+
+UNKNOWN = Operation("http", "other")
+"""What is counted for requests whose handler does not say what was asked for."""
 
 
 def failure_of(error: BaseException, where: str) -> Failure:
@@ -141,6 +145,7 @@ class Application:
 
         scope["app"] = self
         door, app = self._find(scope["path"])
+        scope["door"] = door.name
         request = Request(scope)
         body = _Body(request, receive, door.octets_max)
         try:
@@ -154,7 +159,8 @@ class Application:
                 raise  # the answer has begun: the connection is closed, which is all that can still be said
             await _told(door, request, failure)(scope, receive, note)
         finally:
-            self._observe(door.name, status, time.monotonic() - started_s)
+            operation = scope.get("operation", UNKNOWN)
+            self._observe(operation, str(status), time.monotonic() - started_s, 1, door.name)
 
 
 def _check_length(request: Request, octets_max: int) -> None:

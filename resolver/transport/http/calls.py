@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from resolver.errors import CredentialInvalid, CredentialMissing
 from resolver.registry.keys import certificate_digest
 from resolver.service import Call, Credential
+from resolver.telemetry.calls import HTTP
 from resolver.transport.requests import credential_of
 
 if TYPE_CHECKING:
@@ -78,15 +79,16 @@ def caller(request: HTTPConnection, service: Service, options: HttpOptions) -> C
     Raises CredentialInvalid, and CredentialMissing for a token that came over plain HTTP through a network.
     """
     source = source_of(request, options)
+    door: str = request.scope.get("door", HTTP)
     header = request.headers.get("authorization")
     if header is None:
         certificate = certificate_of(request)
         credential = Credential(certificate=certificate_digest(certificate)) if certificate else None
-        return service.call_from(source, credential)
+        return service.call_from(source, credential, door)
     require_confidential(request, options)
     if not header.lower().startswith("bearer "):
         raise CredentialInvalid("the header Authorization is not 'Bearer TOKEN': send the token in that form")
-    return service.call_from(source, credential_of((("authorization", header),)))
+    return service.call_from(source, credential_of((("authorization", header),)), door)
 
 
 def require_confidential(request: HTTPConnection, options: HttpOptions) -> None:

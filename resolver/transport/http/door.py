@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
     from resolver.errors import ResolverError
     from resolver.service import Service
+    from resolver.telemetry.calls import Operation
     from resolver.transport.http.calls import HttpOptions
 
-    Observe = Callable[[str, int, float], None]
-    """Takes the name of a door, the HTTP status and the seconds of an answer."""
+    Observe = Callable[[Operation, int | str, float, int, str], None]
+    """Takes what was asked for, the HTTP status, the seconds of an answer, 1, and the name of the door."""
 
 BODY_OCTETS_MAX = 4 << 20
 """Octets of a body when a door says nothing else: as for a gRPC message."""

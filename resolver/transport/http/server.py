@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from resolver.transport.http import bounds
-from resolver.transport.http.application import Application
+from resolver.transport.http.application import UNKNOWN, Application
 from resolver.transport.http.connection import HttpConnection
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class HttpDoor:
 
     def observe_refusal(self, status: int) -> None:
         """Count what was refused before it was a request."""
-        self._observe("none", status, 0.0)
+        self._observe(UNKNOWN, str(status), 0.0, 1, "none")
 
     @property
     def connection_count(self) -> int:

@@ -7,6 +7,7 @@ import pytest
 from resolver.errors import HandleAlreadyExists, HandleNotFound, RecordCorrupt
 from resolver.node import administer
 from resolver.node.administer import Target
+from resolver.node.ledger import NODE_KEY
 from resolver.v1 import changes_pb2, stored_pb2
 from storage.tables import Table
 from tests.support.builders import (
@@ -62,7 +63,12 @@ def test_random_work_keeps_every_count_true(store, clock):
     times = [entry.time_us for _, entry in entries]
     assert times == sorted(times)
     with store.read() as reader:
-        days = [stored_pb2.StoredDay.FromString(body) for _, body in reader.scan(Table.STATISTICS)]
+        rows = [(key[4:], stored_pb2.StoredDay.FromString(body)) for key, body in reader.scan(Table.STATISTICS)]
+    days = [row for key, row in rows if key != NODE_KEY]
+    of_node = [row for key, row in rows if key == NODE_KEY]
+    for field in ("creates", "modifies", "deletes"):
+        assert sum(getattr(row, field) for row in days) == sum(getattr(row, field) for row in of_node)
+    assert of_node[-1].handle_count == sum(count for count, _, _ in recount(store).values())
     counts = dict.fromkeys((1, 2, 3), 0)
     for _, entry in entries:
         counts[entry.operation] += 1
@@ -128,7 +134,13 @@ def test_days_are_counted_apart(store, clock):
     clock.advance(DAY_US / 1_000_000)
     register(store, clock, f"{PREFIX_A}/2")
     with store.read() as reader:
-        assert [body for _, body in reader.scan(Table.STATISTICS)] == [b"\x08\x01", b"\x08\x01"]
+        rows = [(key[4:], stored_pb2.StoredDay.FromString(body)) for key, body in reader.scan(Table.STATISTICS)]
+    assert [(key, row.creates, row.handle_count) for key, row in rows] == [
+        (NODE_KEY, 1, 1),
+        (PREFIX_A.encode(), 1, 1),
+        (NODE_KEY, 1, 2),
+        (PREFIX_A.encode(), 1, 2),
+    ]
 
 
 def test_failed_transaction_leaves_nothing(store, clock):

@@ -179,8 +179,10 @@ ATTEMPTS = {
             "prefix": st.sampled_from([PREFIX_B, "0.NA", "88.300", "88.300.1", ""]),
             "from_day": st.just(20260101),
             "include_sources": hidden,
+            "include_activity": hidden,
             "page_size": st.sampled_from([0, 1]),
         },
+        methods.LIST_SOURCE_STATISTICS: {"prefix": st.sampled_from([PREFIX_B, "0.NA", "88.300", "88.300.1", ""])},
         methods.WATCH: {
             "prefixes": st.sampled_from([[PREFIX_B], [PREFIX_B, "88.300.10"], ["0.NA"], []]),
             "from_serial": st.just(1),

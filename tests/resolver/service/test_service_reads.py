@@ -17,7 +17,7 @@ from resolver.errors import (
     ResolverError,
     ValuesNotFound,
 )
-from resolver.v1 import changes_pb2
+from resolver.v1 import changes_pb2, stored_pb2
 from storage.tables import Table
 from tests.support.builders import HIDDEN, NOBODY, PREFIX_A, PREFIX_B, register, value
 from tests.support.damage import damage
@@ -262,7 +262,7 @@ def test_resolutions_are_counted_under_prefixes_of_the_node_only(world):
         assert (day.creates, day.resolutions, day.resolutions_found) == (1, 4, 2)
         assert [(source.address, source.resolutions) for source in day.sources] == [("192.0.2.1", 4)]
         with world.engine.read() as reader:
-            assert {key[4:].decode() for key, _ in reader.scan(Table.STATISTICS)} == {"", "0.NA", PREFIX_A}
+            assert {key[4:].decode() for key, _ in reader.scan(Table.STATISTICS)} == {"", "0.NA", "\x01", PREFIX_A}
 
     run(world, main)
 
@@ -287,7 +287,7 @@ def test_statistics_that_fit_no_message(world):
     with world.engine.write() as writer:
         for number in range(40_000):
             key = TODAY.to_bytes(4, "big") + PREFIX_A.encode() + b"\0" + (f"{number:05}" * 12).encode()
-            writer.put(Table.SOURCES, key, (1).to_bytes(8, "big"))
+            writer.put(Table.SOURCES, key, stored_pb2.StoredSource(resolutions=1).SerializeToString())
     register(world.engine, world.clock, f"{PREFIX_A}/x")
 
     async def main(asker):

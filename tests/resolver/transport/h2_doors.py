@@ -84,7 +84,7 @@ async def both_clients(world, **changes):
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(place.target))
             clients[kind] = Client(channel, world)
             clients[kind].observed = place.observed
-            clients[kind].counting = asker.service.core.counting
+            clients[kind].core = asker.service.core
         yield clients
 
 

@@ -246,8 +246,9 @@ def test_addresses(world):
             assert await second.start("::", port, None) == port
             for each in (door, second):
                 await each.drain(0.0)
-            job = asker.service.core.counting.take()
-            assert {place[2] for place in job.sources} == {"127.0.0.1", "::1"}
+            asker.service.core.roll()
+            waiting = asker.service.core.counting.take().waiting
+            assert {place[2] for place in waiting.sources} == {"127.0.0.1", "::1"}
 
     run(main())
 

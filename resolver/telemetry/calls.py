@@ -1,0 +1,118 @@
+"""What one worker has seen of its calls: plain numbers, taken once a second by whoever keeps them.
+
+Every door counts here and nowhere else, and both the metrics and the statistics of the store are made of what is
+taken, so they cannot disagree. Nothing is written and nothing is locked here: all of it runs on the worker's loop.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GRPC = "grpc"
+HDL_TCP = "hdl_tcp"
+HDL_UDP = "hdl_udp"
+HTTP = "http"
+REST = "rest"
+SNMS = "snms"
+INTERNAL = "internal"
+DOORS = (GRPC, HDL_TCP, HDL_UDP, HTTP, REST, SNMS, INTERNAL)
+"""Names of the doors, the values of the label ``protocol``: gRPC, the Handle protocol, our JSON API, the Handle REST
+API with the proxy, the national OpenAPI, and the node itself."""
+
+RESOLUTION = "resolution"
+REGISTRATION = "registration"
+KINDS = (RESOLUTION, REGISTRATION)
+"""What the national system wants the times of (运行监测 1 to 12)."""
+
+CALL_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""Bucket bounds of call times: a cached resolve takes 0.1 ms, a group commit some milliseconds."""
+
+
+class Called(Protocol):
+    """A method as far as it is counted."""
+
+    @property
+    def service(self) -> str:
+        """Full name of the service."""
+
+    @property
+    def name(self) -> str:
+        """Name of the method."""
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS when its times are those of a resolution or registration, else ""."""
+
+
+class Operation(NamedTuple):
+    """A method of a door that has no gRPC methods."""
+
+    service: str
+    name: str
+    kind: str = ""
+
+
+class Times:
+    """Times of calls: a histogram, and the least and the most with the moments they were seen."""
+
+    __slots__ = ("counts", "least_s", "least_us", "most_s", "most_us", "total_s")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(CALL_BUCKETS_S) + 1)
+        self.total_s = 0.0
+        self.least_s = float("inf")
+        self.least_us = 0
+        self.most_s = -1.0
+        self.most_us = 0
+
+    def add(self, took_s: float, count: int, now_us: Callable[[], int]) -> None:
+        """Count calls that took equally long."""
+        self.counts[bisect_left(CALL_BUCKETS_S, took_s)] += count
+        self.total_s += took_s * count
+        if took_s < self.least_s:
+            self.least_s, self.least_us = took_s, now_us()
+        if took_s > self.most_s:
+            self.most_s, self.most_us = took_s, now_us()
+
+
+class Seen(NamedTuple):
+    """What was counted since the last time: calls by door, method and code, and their times by door and method."""
+
+    calls: dict[tuple[str, Called, int | str], int]
+    times: dict[tuple[str, Called], Times]
+
+
+class CallCounts:
+    """Counts calls; ``observe`` costs about half a microsecond."""
+
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        self._now_us = now_us
+        self._seen = Seen({}, {})
+
+    def observe(self, method: Called, code: int | str, took_s: float, count: int = 1, door: str = GRPC) -> None:
+        """Count calls that have ended.
+
+        Args:
+            method: What was called.
+            code: Canonical gRPC code, or the name of the outcome at a door that has others.
+            took_s: Seconds from request to answer.
+            count: How many such calls.
+            door: Where, one of DOORS.
+        """
+        calls, times = self._seen
+        key = (door, method, code)
+        calls[key] = calls.get(key, 0) + count
+        place = (door, method)
+        taken = times.get(place)
+        if taken is None:
+            taken = times[place] = Times()
+        taken.add(took_s, count, self._now_us)
+
+    def take(self) -> Seen:
+        """Everything since the last time."""
+        seen, self._seen = self._seen, Seen({}, {})
+        return seen
