@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from resolver import limits
 from resolver.telemetry.calls import REGISTRATION, RESOLUTION
 from resolver.v1 import changes_pb2 as changes
+from resolver.v1 import login_pb2 as login
 from resolver.v1 import node_pb2 as node
 from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import registry_pb2 as registry
@@ -65,6 +66,7 @@ _RESOLUTION = "resolver.v1.ResolutionService"
 _REGISTRATION = "resolver.v1.RegistrationService"
 _REGISTRY = "resolver.v1.RegistryService"
 _TEMPLATE = "resolver.v1.TemplateService"
+_LOGIN = "resolver.v1.LoginService"
 _NODE = "resolver.v1.NodeService"
 _CHANGES = "resolver.v1.ChangesService"
 
@@ -204,6 +206,12 @@ UPDATE_TEMPLATE = Method(
 DELETE_TEMPLATE = Method(
     _TEMPLATE, "DeleteTemplate", template.DeleteTemplateRequest, template.DeleteTemplateResponse, writes=True
 )
+
+SET_PASSWORD = Method(_LOGIN, "SetPassword", login.SetPasswordRequest, login.SetPasswordResponse, writes=True)
+LIST_LOGINS = Method(_LOGIN, "ListLogins", login.ListLoginsRequest, login.ListLoginsResponse)
+REMOVE_LOGIN = Method(_LOGIN, "RemoveLogin", login.RemoveLoginRequest, login.RemoveLoginResponse, writes=True)
+LOG_IN = Method(_LOGIN, "LogIn", login.LogInRequest, login.LogInResponse)
+LOG_OUT = Method(_LOGIN, "LogOut", login.LogOutRequest, login.LogOutResponse)
 
 GET_NODE_INFO = Method(_NODE, "GetNodeInfo", node.GetNodeInfoRequest, node.GetNodeInfoResponse)
 GET_STATISTICS = Method(_NODE, "GetStatistics", node.GetStatisticsRequest, node.GetStatisticsResponse)

@@ -247,6 +247,7 @@ def to_service_options(config: Config) -> ServiceOptions:
         group_jobs_max=config.lane.group_jobs_max,
         lane_queue_max=config.lane.queue_max,
         acknowledge_early=config.lane.acknowledge_early,
+        session_s=config.access.login_token_s,
     )
 
 

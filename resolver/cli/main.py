@@ -40,6 +40,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "prefix": "prefix:prefix",
         "principal": "principal:principal",
         "key": "key:key",
+        "login": "login:login",
         "template": "template:template",
     },
     "Node": {

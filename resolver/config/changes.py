@@ -59,6 +59,7 @@ WHEN_APPLIED: dict[str, Applied] = {
     "http.idle_s": Applied.ROLLING,
     "http.search_types": Applied.RESTART,
     "access.public_resolution": Applied.ROLLING,
+    "access.login_token_s": Applied.ROLLING,
     "storage.record_octets_max": Applied.ROLLING,
     "storage.map_octets": Applied.RESTART,
     "lane.group_jobs_max": Applied.ROLLING,

@@ -142,6 +142,9 @@ class Access(Section, frozen=True):
     public_resolution: Annotated[
         bool, Meta(description="Whether anybody may resolve publicly readable values without a credential.")
     ] = True
+    login_token_s: Annotated[
+        Interval, Meta(description="Seconds that a token given for a user name and password is valid.")
+    ] = 86_400.0
 
 
 class Storage(Section, frozen=True):

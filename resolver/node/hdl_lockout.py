@@ -38,8 +38,9 @@ class _Failures(NamedTuple):
 class Lockout:
     """The failures of one worker."""
 
-    def __init__(self, *, entries_max: int = ENTRIES_MAX) -> None:
+    def __init__(self, *, entries_max: int = ENTRIES_MAX, free_failures: int = FREE_FAILURES) -> None:
         self._entries_max = entries_max
+        self._free_failures = free_failures
         self._failures: OrderedDict[tuple[str, Hashable], _Failures] = OrderedDict()
 
     def __len__(self) -> int:
@@ -55,7 +56,7 @@ class Lockout:
         place = (identity, network)
         before = self._failures.pop(place, None)
         count = 1 if before is None or now_s - before.last_s > FORGET_S else before.times + 1
-        over = count - FREE_FAILURES
+        over = count - self._free_failures
         wait_s = min(FIRST_WAIT_S * 2.0 ** min(over, 20), WAIT_MAX_S) if over >= 0 else 0.0
         if len(self._failures) >= self._entries_max:
             self._failures.popitem(last=False)

@@ -57,15 +57,21 @@ class Directory:
             "node for a new one"
         )
         body = reader.get(Table.KEYS, digest)
-        if body is None:
+        session = reader.get(Table.SESSIONS, digest) if body is None else None
+        if body is not None:
+            key = stored.StoredKey.FromString(body)
+            principal_id, expire_time_us, revoked = key.principal_id, key.expire_time_us, key.revoked
+        elif session is not None:
+            given = stored.StoredSession.FromString(session)
+            principal_id, expire_time_us, revoked = given.principal_id, given.expire_time_us, False
+        else:
             raise refusal
-        key = stored.StoredKey.FromString(body)
-        principal = principals.load(reader, key.principal_id)
-        if key.revoked or principal.disabled:
+        principal = principals.load(reader, principal_id)
+        if revoked or principal.disabled:
             raise refusal
         if principal.enterprise_id:
             row = pb.Enterprise.FromString(reader.get(Table.ENTERPRISES, principal.enterprise_id.encode()) or b"")
             if row.status != pb.ENTERPRISE_STATUS_ENABLED:
                 raise refusal
         caller = Caller(principal.principal_id, ROLES[principal.role], principal.enterprise_id)
-        return caller, key.expire_time_us or _NEVER
+        return caller, expire_time_us or _NEVER

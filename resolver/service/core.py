@@ -13,6 +13,7 @@ from resolver.clock import day_of
 from resolver.errors import RecordCorrupt, ResolverError, ShuttingDown, StorageFailed
 from resolver.lanes import Commit, LaneOptions, WriteLane
 from resolver.node.authorize import ANONYMOUS, Action, Caller, require
+from resolver.node.hdl_lockout import Lockout
 from resolver.node.ledger import last_serial
 from resolver.node.mint import Mint
 from resolver.node.prefixes import ServedPrefixes
@@ -52,6 +53,7 @@ class ServiceOptions:
     acknowledge_early: bool = False
     statistics_keep_days: int = 0
     sources_keep_days: int = 0
+    session_s: float = 86_400.0
 
 
 class Core:
@@ -80,6 +82,7 @@ class Core:
         self.calls = CallCounts(clock.now_us)
         self._observe_seen = on_seen
         self._forgot_on_day = 0
+        self.lockout = Lockout()
         self.mint = Mint(clock, randomness)
         self.serial = 0
         """Newest serial this worker knows of; ``changed`` is set anew when it grows."""

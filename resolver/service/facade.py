@@ -8,6 +8,7 @@ from resolver import methods
 from resolver.service.call import Call
 from resolver.service.changes import Changes
 from resolver.service.core import Core, ServiceOptions
+from resolver.service.logins import Logins
 from resolver.service.node import Node
 from resolver.service.registration import Registration
 from resolver.service.registry import Registry
@@ -58,6 +59,7 @@ class Service:
         self.registration = Registration(self.core)
         self.registry = Registry(self.core)
         self.templates = Templates(self.core)
+        self.logins = Logins(self.core)
         self.node = Node(self.core)
         self.changes = Changes(self.core)
 
@@ -119,6 +121,11 @@ class Service:
             methods.LIST_TEMPLATE_VERSIONS: self.templates.list_template_versions,
             methods.UPDATE_TEMPLATE: self.templates.update_template,
             methods.DELETE_TEMPLATE: self.templates.delete_template,
+            methods.SET_PASSWORD: self.logins.set_password,
+            methods.LIST_LOGINS: self.logins.list_logins,
+            methods.REMOVE_LOGIN: self.logins.remove_login,
+            methods.LOG_IN: self.logins.log_in_by_rpc,
+            methods.LOG_OUT: self.logins.log_out,
             methods.GET_NODE_INFO: self.node.get_node_info,
             methods.GET_STATISTICS: self.node.get_statistics,
             methods.LIST_SOURCE_STATISTICS: self.node.list_source_statistics,

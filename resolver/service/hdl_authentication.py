@@ -20,7 +20,6 @@ from resolver.node import authenticate, handle_admin, hdl_sessions
 from resolver.node.challenges import Challenges
 from resolver.node.handle_admin import Identity
 from resolver.node.hdl_declined import Declined
-from resolver.node.hdl_lockout import Lockout
 from resolver.node.hdl_sessions import Sessions
 from resolver.wire import requests, responses
 from resolver.wire.challenges import SECRET_KEY
@@ -67,7 +66,7 @@ class HandleAuthentication:
         self._takes_legacy = takes_legacy
         self.challenges = Challenges(worker, core.randomness)
         self.sessions = Sessions(worker, core.randomness)
-        self._lockout = Lockout()
+        self._lockout = core.lockout
         self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
         self._waiting = 0
 

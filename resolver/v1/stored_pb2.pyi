@@ -55,6 +55,40 @@ class StoredKey(_message.Message):
     handle_data: bytes
     def __init__(self, key_id: _Optional[str] = ..., principal_id: _Optional[str] = ..., kind: _Optional[int] = ..., description: _Optional[str] = ..., create_time_us: _Optional[int] = ..., expire_time_us: _Optional[int] = ..., revoked: _Optional[bool] = ..., handle_data: _Optional[bytes] = ...) -> None: ...
 
+class StoredLogin(_message.Message):
+    __slots__ = ("principal_id", "salt", "hash", "log2_n", "r", "p", "password_sha256", "create_time_us", "password_time_us", "sessions")
+    PRINCIPAL_ID_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    LOG2_N_FIELD_NUMBER: _ClassVar[int]
+    R_FIELD_NUMBER: _ClassVar[int]
+    P_FIELD_NUMBER: _ClassVar[int]
+    PASSWORD_SHA256_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    PASSWORD_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    principal_id: str
+    salt: bytes
+    hash: bytes
+    log2_n: int
+    r: int
+    p: int
+    password_sha256: bytes
+    create_time_us: int
+    password_time_us: int
+    sessions: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, principal_id: _Optional[str] = ..., salt: _Optional[bytes] = ..., hash: _Optional[bytes] = ..., log2_n: _Optional[int] = ..., r: _Optional[int] = ..., p: _Optional[int] = ..., password_sha256: _Optional[bytes] = ..., create_time_us: _Optional[int] = ..., password_time_us: _Optional[int] = ..., sessions: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class StoredSession(_message.Message):
+    __slots__ = ("principal_id", "user_name", "expire_time_us")
+    PRINCIPAL_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    principal_id: str
+    user_name: str
+    expire_time_us: int
+    def __init__(self, principal_id: _Optional[str] = ..., user_name: _Optional[str] = ..., expire_time_us: _Optional[int] = ...) -> None: ...
+
 class StoredOutcome(_message.Message):
     __slots__ = ("fingerprint", "time_us", "response", "refusal")
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]

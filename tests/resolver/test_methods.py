@@ -4,9 +4,9 @@ import pytest
 
 from resolver import limits, methods
 from resolver.methods import METHODS, Shape
-from resolver.v1 import changes_pb2, node_pb2, registration_pb2, registry_pb2, resolution_pb2, template_pb2
+from resolver.v1 import changes_pb2, login_pb2, node_pb2, registration_pb2, registry_pb2, resolution_pb2, template_pb2
 
-FILES = [changes_pb2, node_pb2, registration_pb2, registry_pb2, resolution_pb2, template_pb2]
+FILES = [changes_pb2, login_pb2, node_pb2, registration_pb2, registry_pb2, resolution_pb2, template_pb2]
 CONTRACT = {
     f"/{service.full_name}/{method.name}": method
     for file in FILES

@@ -126,3 +126,34 @@ def test_a_broken_template_file_is_told_in_one_line(tmp_path, text, told):
     assert ran.code == 2
     assert told in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_user_names_and_passwords(node, tmp_path):
+    file = tmp_path / "password"
+    file.write_text("正确的密码 12\nsecond line\n", "utf-8")
+    set_ = node("login", "set", "administrator", "--user", "张三", "--password-file", file, "--digest", "--json")
+    assert (set_.json()["user_name"], set_.json()["digest_login"]) == ("张三", True)
+    assert "whoever reads the store" in set_.err
+    assert node("login", "list").out.split("\t")[:4] == ["张三", "administrator", "0", "digest"]
+    assert node("login", "remove", "张三").code == 0
+    assert node("login", "list").out == ""
+    file.write_text("short")
+    assert node("login", "set", "administrator", "--user", "x", "--password-file", file).code == 2
+
+
+def test_the_history_of_a_template(node, tmp_path):
+    file = tmp_path / "t.toml"
+    file.write_text('template_id = "h"\nprefix = "88.300.1"\nlabel = "1.0"\n[[items]]\nindex = 2000\ntype = "A"\n')
+    assert node("template", "create", file).code == 0
+    file.write_text('template_id = "h"\n[[items]]\nindex = 2001\ntype = "B"\nkind = "enum"\noptions = ["x", "y"]\n')
+    assert node("template", "update", file, "--if-version", "1").code == 0
+    assert node("template", "delete", "h").code == 0
+    lines = [line.split("\t") for line in node("template", "history", "h").out.splitlines()]
+    assert [(line[0], line[2], line[3], line[4]) for line in lines] == [
+        ("3", "administrator", "2", "deleted"),
+        ("2", "administrator", "2", "in use"),
+        ("1", "administrator", "1", "in use"),
+    ]
+    assert len(node("template", "get", "h", "--version", "1", "--json").json()["items"]) == 1
+    assert "h\t88.300.1" not in node("template", "list").out
+    assert "h\t88.300.1" in node("template", "list", "--deleted", "--prefix", "88.300.1").out

@@ -44,6 +44,8 @@ def verdict(role, method, request):  # noqa: PLR0911 - one line a rule
         return REFUSE if request.include_restricted else ANSWER
     if role == "anonymous":
         return REFUSE
+    if name == "LogOut":
+        return ANSWER  # it ends the caller's own token, and none of these was given for a password
     if name in {"GetTemplate", "ListTemplates", "ListTemplateVersions"}:
         return ANSWER  # templates describe public values: every known caller may read them
     if name == "GetPrincipal":
@@ -174,6 +176,15 @@ ATTEMPTS = {
         methods.LIST_TEMPLATE_VERSIONS: {"template_id": st.just("tpl-b")},
         methods.UPDATE_TEMPLATE: {"template": known_template},
         methods.DELETE_TEMPLATE: {"template_id": st.just("tpl-b")},
+        methods.SET_PASSWORD: {
+            "principal_id": principal_ids,
+            "user_name": st.sampled_from(["bravo name", "alpha"]),
+            "password": st.just("let me in, please"),
+        },
+        methods.LIST_LOGINS: {"page_size": st.sampled_from([0, 1])},
+        methods.REMOVE_LOGIN: {"user_name": st.just("bravo name")},
+        methods.LOG_IN: {"user_name": st.just("bravo name"), "password": st.sampled_from(["", "let me in, please"])},
+        methods.LOG_OUT: {},
         methods.GET_NODE_INFO: {},
         methods.GET_STATISTICS: {
             "prefix": st.sampled_from([PREFIX_B, "0.NA", "88.300", "88.300.1", ""]),
@@ -214,6 +225,8 @@ class Scene:
         await ask("administrator", methods.UPDATE_PRINCIPAL, principal_id="user-b", display_name="bravo user")
         key = await ask("administrator", methods.CREATE_KEY, principal_id="user-b", kind=1, description="bravo key")
         self.key_id = key.key.key_id
+        login = {"principal_id": "user-b", "user_name": "bravo name", "password": "bravo bravo"}
+        await ask("administrator", methods.SET_PASSWORD, **login)
         await ask("administrator", methods.UPDATE_PREFIX, prefix=PREFIX_B, description="bravo prefix")
         await ask("user_b", methods.CREATE_TEMPLATE, template=template.Template(template_id="tpl-b", prefix=PREFIX_B))
         await ask("user_b", methods.CREATE_HANDLE, name=B_NAMES[0], values=[value(1, "open")], request_id="of-b")

@@ -56,6 +56,8 @@ VALIDATED = [
     (methods.UPDATE_PRINCIPAL, {"principal_id": "user-a", "disabled": True}),
     (methods.CREATE_KEY, {"principal_id": "user-a", "kind": 1}),
     (methods.REVOKE_KEY, {}),
+    (methods.SET_PASSWORD, {"principal_id": "user-a", "user_name": "张三", "password": "correct horse"}),
+    (methods.REMOVE_LOGIN, {"user_name": "old"}),
     (methods.CREATE_TEMPLATE, {"template": template_pb2.Template(template_id="t2")}),
     (methods.UPDATE_TEMPLATE, {"template": template_pb2.Template(template_id="t", withdrawn=True)}),
     (methods.DELETE_TEMPLATE, {"template_id": "t"}),
@@ -68,6 +70,8 @@ def test_validation_of_every_write_changes_no_octet(world):
         await asker.ask("user_a", methods.CREATE_HANDLE, name=f"{PREFIX_A}/x", values=both)
         await asker.ask("administrator", methods.CREATE_TEMPLATE, template=template_pb2.Template(template_id="t"))
         keys = await asker.ask("administrator", methods.LIST_KEYS, principal_id="user-a")
+        login = {"principal_id": "user-a", "user_name": "old", "password": "correct horse"}
+        await asker.ask("administrator", methods.SET_PASSWORD, **login)
         before = dump(world.engine)
         for method, fields in VALIDATED:
             extra = {"key_id": keys.keys[0].key_id} if method is methods.REVOKE_KEY else {}
