@@ -56,7 +56,8 @@ def has_no_more(frame: Frame) -> bool:
 class HandleConnection:
     """A connection that is made when it is needed. ``close`` it at the end."""
 
-    def __init__(self, host: str, port: int, *, timeout_s: float) -> None:
+    def __init__(self, host: str, port: int, *, timeout_s: float, octets_max: int = bounds.ANSWER_OCTETS_MAX) -> None:
+        """Name the place; an answer of more octets ends the connection."""
         self._host = host
         self._port = port
         self._timeout_s = timeout_s
@@ -64,15 +65,29 @@ class HandleConnection:
         self._reading: asyncio.Task[None] | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._connecting = asyncio.Lock()
+        self._octets_max = octets_max
+        self.closes_after_answer = False
+        """Whether the server was seen to close while further requests waited, as some do after each answer."""
 
-    async def ask(self, frame: Frame, is_last: Callable[[Frame], bool] = has_no_more) -> list[Frame]:
-        """The messages of the answer to a request, whose id must not be in use. Raises ServerUnreachable."""
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their answers."""
+        return len(self._waiting)
+
+    async def ask(
+        self, frame: Frame, is_last: Callable[[Frame], bool] = has_no_more, *, timeout_s: float | None = None
+    ) -> list[Frame]:
+        """The messages of the answer to a request, whose id must not be in use. Raises ServerUnreachable.
+
+        ``timeout_s`` goes before the connection's own.
+        """
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
         request_id = frame.envelope.request_id
         if request_id in self._waiting:
             raise Overloaded(f"request id {request_id} waits for an answer already: choose another")
         waiting = _Waiting(asyncio.get_running_loop().create_future(), is_last)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 writer = await self._connected()
                 self._waiting[request_id] = waiting
                 writer.write(frame.to_wire())
@@ -80,7 +95,7 @@ class HandleConnection:
                 return await waiting.future
         except TimeoutError:
             raise ServerUnreachable(
-                f"{self._host}:{self._port} has not answered within {self._timeout_s} s", retry_after_s=1.0
+                f"{self._host}:{self._port} has not answered within {timeout_s:g} s", retry_after_s=1.0
             ) from None
         except OSError as error:
             raise ServerUnreachable(
@@ -98,18 +113,21 @@ class HandleConnection:
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Hand out answers until the server closes; what waits then will not be answered."""
-        stream = FrameStream(bounds.ANSWER_OCTETS_MAX)
+        stream = FrameStream(self._octets_max)
         why = "the server has closed the connection"
+        answers = 0
         try:
             while octets := await reader.read(READ_OCTETS):
                 for frame in stream.receive_data(octets):
                     self._hand_out(frame)
+                    answers += 1
         except (OSError, WireError) as error:
             why = str(error)
         finally:
             writer.close()
             if self._writer is writer:
                 self._writer = None
+                self.closes_after_answer = self.closes_after_answer or (answers == 1 and bool(self._waiting))
                 for waiting in self._waiting.values():
                     if not waiting.future.done():
                         waiting.future.set_exception(ConnectionResetError(why))

@@ -89,8 +89,13 @@ class Choice(NamedTuple):
     refusals: list[str]
 
 
-def contacts_for(name: str, sites: Sites, policy: AddressPolicy, *, authoritative: bool, speaks_grpc: bool) -> Choice:
-    """One contact for each site that can be asked for a handle; only primaries with ``authoritative``."""
+def contacts_for(
+    name: str, sites: Sites, policy: AddressPolicy, *, authoritative: bool, speaks_grpc: bool, certifies: bool = False
+) -> Choice:
+    """One contact for each site that can be asked for a handle; only primaries with ``authoritative``.
+
+    With ``certifies`` a server with a key is asked in the Handle protocol, which can sign its answers.
+    """
     found: list[Contact] = []
     refusals: list[str] = []
     for site in sites.sites[: limits.SITES_MAX]:
@@ -100,7 +105,7 @@ def contacts_for(name: str, sites: Sites, policy: AddressPolicy, *, authoritativ
         if authoritative and not site.is_primary:
             continue
         server = site.servers[server_index(name, site.hash_option, len(site.servers))]
-        contact = _contact(site, server, speaks_grpc=speaks_grpc)
+        contact = _contact(site, server, speaks_grpc=speaks_grpc and not (certifies and server.public_key))
         if contact is None:
             refusals.append(f"{server.ip} has no interface for questions over TCP or UDP")
             continue

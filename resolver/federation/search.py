@@ -31,10 +31,11 @@ from resolver.errors import (
 from resolver.federation.budget import Budget
 from resolver.federation.contacts import Choice, Contact, Sites, contacts_for, sites_in
 from resolver.federation.latency import Latencies
-from resolver.federation.steps import Ask, Found, Outcome, Reply, Said
+from resolver.federation.steps import Ask, Reply, Said
 from resolver.federation.trail import LOCAL, Trail
 from resolver.handle.name import PREFIX_OF_PREFIXES, fold, fold_prefix, is_prefix_handle, split, whole_name
 from resolver.node.authority import ROOT_HANDLE, Below, Here
+from resolver.node.foreign import Found, Outcome
 from resolver.node.record_octets import parse
 from resolver.wire.predefined.hs_alias import HsAlias
 from resolver.wire.predefined.hs_namespace import HsNamespace
@@ -45,8 +46,9 @@ if TYPE_CHECKING:
     from resolver.federation.addresses import AddressPolicy
     from resolver.federation.cache import Entry, ForeignCache
     from resolver.federation.delegations import Delegations
-    from resolver.federation.steps import Moment, Question, Search
+    from resolver.federation.steps import Moment, Search
     from resolver.node.authority import Look
+    from resolver.node.foreign import Question
     from resolver.v1 import handle_pb2 as pb
 
     Steps = Generator[Ask, Reply, Found]
@@ -247,12 +249,18 @@ class _Walk:
             shared.policy,
             authoritative=self._question.authoritative,
             speaks_grpc=shared.speaks_grpc,
+            certifies=self._certifies(name),
         )
         key = fold_prefix(name)
         fresh = [contact for contact in contacts if (*contact[:3], key) not in self._asked]
         if len(fresh) < len(contacts):
             refusals.append("servers that were asked already refer to each other")
         return Choice(shared.latencies.order(fresh), refusals)
+
+    def _certifies(self, name: str) -> bool:
+        """Whether answers about a name are to be signed by sites with a key."""
+        certifies = self._all.certifies
+        return certifies == "all" or (certifies == "prefixes" and _describes(fold(name)))
 
     def _ask(self, name: str, contact: Contact) -> Generator[Ask, Reply, Reply]:
         """Ask one server, unless it failed just now."""
@@ -263,10 +271,7 @@ class _Walk:
             return Reply.failed(self.now, "failed a moment ago")
         self._asked.add((*contact[:3], fold_prefix(name)))
         timeout_s = self.budget.spend_message(name, started_s)
-        describes = _describes(fold(name))
-        certified = bool(contact.public_key) and (
-            shared.certifies == "all" or (shared.certifies == "prefixes" and describes)
-        )
+        certified = bool(contact.public_key) and self._certifies(name)
         question = self._question
         reply = yield Ask(contact, name, timeout_s, certified, question.authoritative, question.recursions + 1)
         self.now = reply.moment

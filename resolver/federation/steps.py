@@ -6,7 +6,7 @@ gives a ``Reply`` back. A reply that did not come is a reply too: ``Reply.failed
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -16,10 +16,9 @@ from resolver.wire.header import SERIAL_UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from resolver.errors import ResolverError
     from resolver.federation.contacts import Contact
+    from resolver.node.foreign import Outcome
     from resolver.v1 import handle_pb2 as handles
-    from resolver.v1 import resolution_pb2 as pb
 
 
 class Moment(NamedTuple):
@@ -27,19 +26,6 @@ class Moment(NamedTuple):
 
     monotonic_s: float
     time_us: int
-
-
-class Question(NamedTuple):
-    """What is searched. ``name`` is a handle with its prefix written out.
-
-    ``authoritative`` asks primary sites and no cache; ``recursions`` counts the nodes that passed the question on.
-    """
-
-    name: str
-    follows_aliases: bool = False
-    authoritative: bool = False
-    traced: bool = False
-    recursions: int = 0
 
 
 class Ask(NamedTuple):
@@ -96,31 +82,6 @@ SAID: dict[int, Said] = {
     ResponseCode.PREFIX_REFERRAL: Said.PREFIX_REFERRAL,
 }
 """What response codes come down to; all others refuse."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A record, as field 1 of an answer. ``origin`` is None for one of this node's own."""
-
-    body: bytes
-    origin: pb.Origin | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a search ended: with a record, or with the reason why there is none; and what it did."""
-
-    found: Found | None
-    error: ResolverError | None
-    hops: list[pb.Hop] = field(default_factory=list)
-    messages: int = 0
-
-    def get(self) -> Found:
-        """The record. Raises the reason why there is none."""
-        if self.error is not None:
-            raise self.error.with_traceback(None)
-        assert self.found is not None  # noqa: S101 - one of the two is set
-        return self.found
 
 
 if TYPE_CHECKING:

@@ -97,7 +97,7 @@ def delegation(reader: Reader, below: Below, *, of_prefix: bool) -> list[pb.Hand
     prefix = fold(below.row.prefix)
     if of_prefix:
         found = site_info.derived_sites(reader, prefix)
-        return found or site_info.site_from_routes(below.row.routes, "HS_SITE.PREFIX")
+        return found or site_info.site_from_routes(below.row.routes, of_prefix=True)
     return site_info.referral_to(reader, prefix) or site_info.site_from_routes(below.row.routes)
 
 

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from storage.engine import Reader
 
 SITE_INDEX = 1
+PREFIX_SITE_INDEX = 31
 ADMIN_INDEX = 100
 GROUP_INDEX = 200
 KEY_INDEX = 300
-"""Where the values of a prefix handle stand by convention: its site, its administrators, their group, its key."""
+"""Where the values of a prefix handle stand by convention: its site, that of its derived prefixes, its administrators,
+their group, its key."""
 
 GRPC_ATTRIBUTE = "idis.grpc"
 """Attribute of a site that says at which port its servers speak gRPC; other implementations read over it."""
@@ -46,10 +48,13 @@ def site_of(address: str, tcp_port: int, udp_port: int, public_key: bytes, descr
     return HsSite((server,), attributes=(("desc", description),))
 
 
-def site_from_routes(routes: Iterable[registry.Route], type_: str = "HS_SITE") -> list[pb.HandleValue]:
-    """Values that refer to where the handles of a prefix live, one site for each route of its row."""
+def site_from_routes(routes: Iterable[registry.Route], *, of_prefix: bool = False) -> list[pb.HandleValue]:
+    """Values that refer to where the handles of a prefix live, one site for each route of its row.
+
+    With ``of_prefix`` to where its derived prefixes are described, under indexes of their own.
+    """
     values = []
-    for position, route in enumerate(routes, start=1):
+    for position, route in enumerate(routes):
         doors = ((Transport.TCP, route.tcp_port), (Transport.UDP, route.udp_port), (Transport.HTTP, route.http_port))
         interfaces = tuple(
             Interface(QUERY if transport is Transport.UDP else ADMIN | QUERY, transport, port)
@@ -58,7 +63,11 @@ def site_from_routes(routes: Iterable[registry.Route], type_: str = "HS_SITE") -
         )
         server = Server(1, address_to_wire(route.address), route.public_key, interfaces)
         attributes = ((GRPC_ATTRIBUTE, str(route.grpc_port)),) if route.grpc_port else ()
-        values.append(to_pb(HandleValue(position, type_, HsSite((server,), attributes=attributes).to_wire())))
+        if of_prefix:
+            index, type_ = PREFIX_SITE_INDEX, "HS_SITE.PREFIX"
+        else:
+            index, type_ = SITE_INDEX, "HS_SITE.6" if ":" in route.address else "HS_SITE"
+        values.append(to_pb(HandleValue(index + position, type_, HsSite((server,), attributes=attributes).to_wire())))
     return values
 
 

@@ -74,11 +74,12 @@ def facts_of(reader: Reader, row: pb.Prefix, node_prefix: str) -> Facts:
 
 
 def route(facts: Facts) -> list[handle_pb2.HandleValue]:
-    """Where the handles of the prefix are answered; nowhere while it is out of service."""
+    """Where the handles of the prefix are answered, and its derived prefixes; nowhere while it is out of service."""
     if facts.row.status != pb.PREFIX_STATUS_ENABLED:
         return []
     if facts.row.hosting == pb.HOSTING_ELSEWHERE:
-        return site_info.site_from_routes(facts.row.routes)
+        routes = facts.row.routes
+        return site_info.site_from_routes(routes) + site_info.site_from_routes(routes, of_prefix=True)
     if facts.site is None:
         return []
     return [to_pb(HandleValue(site_info.SITE_INDEX, "HS_SITE", facts.site.to_wire()))]

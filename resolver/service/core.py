@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from resolver.clock import Clock
     from resolver.service.call import Call, Credential
     from resolver.service.counting import Names
+    from resolver.service.foreign import Elsewhere
     from resolver.telemetry.calls import Seen
     from storage.engine import Engine, Reader
 
@@ -84,6 +85,8 @@ class Core:
         self._forgot_on_day = 0
         self.lockout = Lockout()
         self.mint = Mint(clock, randomness)
+        self.elsewhere: Elsewhere | None = None
+        """Who asks other nodes; None in a worker that asks nobody."""
         self.serial = 0
         """Newest serial this worker knows of; ``changed`` is set anew when it grows."""
         self._changed: asyncio.Event | None = None
@@ -195,6 +198,8 @@ class Core:
         """Drop cached registry rows."""
         self.served.drop()
         self.directory.drop()
+        if self.elsewhere is not None:
+            self.elsewhere.forget_plain()
 
     def _committed(self, commit: Commit) -> None:
         """In the lane's thread, after each commit."""

@@ -8,8 +8,9 @@ from resolver.federation.addresses import AddressPolicy
 from resolver.federation.cache import ForeignCache
 from resolver.federation.delegations import Delegations
 from resolver.federation.search import Searcher
-from resolver.federation.steps import Moment, Question, Reply, Said
+from resolver.federation.steps import Moment, Reply, Said
 from resolver.node.authority import Above, Look
+from resolver.node.foreign import Question
 from resolver.v1 import handle_pb2 as pb
 from resolver.wire.predefined.hs_site import QUERY, HsSite, Interface, Server, Transport, address_to_wire
 

@@ -60,7 +60,7 @@ def test_what_is_known_of_the_node_below(reader):
     below = authority_for(reader, "88.300.17.6/ABC")
     assert (below.row.prefix, below.is_exact) == ("88.300.17", False)
     assert authority_for(reader, "88.300.17/ABC").is_exact
-    for of_prefix, type_ in ((False, "HS_SITE"), (True, "HS_SITE.PREFIX")):
+    for of_prefix, type_ in ((False, "HS_SITE.6"), (True, "HS_SITE.PREFIX")):
         (value,) = delegation(reader, below, of_prefix=of_prefix)
         site = HsSite.from_wire(value.data)
         assert value.type == type_

@@ -1,0 +1,94 @@
+"""Another node of this kind asked over gRPC: one channel, many calls at once.
+
+The question says ``local_only``, so that the other node does not search in its turn: there is one search for a
+question, and its budget is kept by the node that was asked first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from resolver.errors import MEANINGS
+from resolver.federation.steps import SAID, Reply, Said
+from resolver.handle.codes import ResponseCode
+from resolver.methods import RESOLVE
+from resolver.v1 import resolution_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resolver.federation.contacts import Contact
+    from resolver.federation.steps import Ask, Moment
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+_NO_CREDENTIAL = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+
+
+class GrpcPeer:
+    """A node that is asked over gRPC. ``close`` it at the end."""
+
+    def __init__(self, contact: Contact, *, octets_max: int) -> None:
+        options = (
+            ("grpc.max_receive_message_length", octets_max),
+            ("grpc.enable_http_proxy", 0),  # the address was checked, a proxy would resolve another one
+            ("grpc.initial_reconnect_backoff_ms", 200),
+            ("grpc.max_reconnect_backoff_ms", 1_000),
+            ("grpc.use_local_subchannel_pool", 1),
+        )
+        self._channel = grpc.aio.insecure_channel(contact.place, options=options)
+        self._resolve = self._channel.unary_unary(
+            RESOLVE.path,
+            request_serializer=pb.ResolveRequest.SerializeToString,
+            response_deserializer=pb.ResolveResponse.FromString,
+        )
+
+    async def close(self) -> None:
+        """End the channel."""
+        await self._channel.close(None)
+
+    async def ask(self, ask: Ask, moment: Callable[[], Moment]) -> Reply:
+        """What the node says; a failure is a reply too."""
+        try:
+            response = await self._resolve(pb.ResolveRequest(name=ask.name, local_only=True), timeout=ask.timeout_s)
+        except grpc.aio.AioRpcError as error:
+            return _reply_to(error, moment())
+        if response.HasField("referral"):
+            of_prefix = response.referral.of_prefix
+            return Reply(
+                moment(),
+                Said.PREFIX_REFERRAL if of_prefix else Said.SERVICE_REFERRAL,
+                ResponseCode.PREFIX_REFERRAL if of_prefix else ResponseCode.SERVICE_REFERRAL,
+                values=tuple(response.referral.values),
+            )
+        if not response.record.values:
+            return Reply.failed(moment(), "the answer holds no record")
+        return Reply(moment(), Said.FOUND, ResponseCode.SUCCESS, response.record)
+
+
+def _reply_to(error: grpc.aio.AioRpcError, moment: Moment) -> Reply:
+    """What a failed call comes down to."""
+    reason = _reason(error)
+    code = MEANINGS[reason].handle if reason in MEANINGS else 0
+    message = (error.details() or error.code().name)[:200]
+    if error.code() in _UNREACHABLE or (not code and error.code() not in _NO_CREDENTIAL):
+        return Reply.failed(moment, message)
+    return Reply(
+        moment, SAID.get(code, Said.REFUSED) if code != ResponseCode.SUCCESS else Said.REFUSED, code, message=message
+    )
+
+
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    """The reason in the details of a status; empty when there is none."""
+    metadata: Any = error.trailing_metadata() or ()
+    for key, octets in metadata:
+        if key != _DETAILS_KEY or not isinstance(octets, bytes):
+            continue
+        for detail in status_pb2.Status.FromString(octets).details:
+            info = error_details_pb2.ErrorInfo()
+            if detail.Unpack(info):
+                return str(info.reason)
+    return ""

@@ -1,0 +1,215 @@
+"""The driver of searches in a worker: sockets and clock for ``search``, and many callers for one answer.
+
+Callers of the same question share one search, and searches that ask the same of the same server share that. Both are
+bounded; what is beyond the bounds is refused at once. A search goes on when its caller has left, for the next one.
+
+An answer that has just passed its TTL is given at once and fetched anew behind it; an older one is given when its node
+has not answered within the time a caller would wait (RFC 8767), and says that it is stale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from resolver import limits
+from resolver.errors import Overloaded, ResolverError, ShuttingDown
+from resolver.federation.contacts import GRPC
+from resolver.federation.handle_peer import HandlePeer
+from resolver.federation.steps import Moment, Reply, Said
+from resolver.handle.codes import ResponseCode
+from resolver.handle.name import fold_prefix
+from resolver.node.foreign import Found, Outcome, Question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resolver.clock import Clock
+    from resolver.federation.grpc_peer import GrpcPeer
+    from resolver.federation.search import Searcher
+    from resolver.federation.steps import Ask
+
+    Peer = HandlePeer | GrpcPeer
+
+_log = structlog.get_logger("federation")
+
+_PEERS_MAX = 512
+"""Connections to other nodes kept open by one worker."""
+
+
+class Upstream:
+    """Finds answers of other nodes. ``close`` it at the end."""
+
+    def __init__(
+        self,
+        searcher: Searcher,
+        clock: Clock,
+        randomness: Callable[[int], bytes],
+        *,
+        octets_max: int = limits.UPSTREAM_OCTETS_MAX,
+    ) -> None:
+        self.searcher = searcher
+        self._cache = searcher.cache
+        self._clock = clock
+        self._randomness = randomness
+        self._octets_max = octets_max
+        self._searches: dict[tuple[object, ...], asyncio.Task[Outcome]] = {}
+        self._asks: dict[tuple[object, ...], asyncio.Task[Reply]] = {}
+        self._peers: dict[tuple[object, ...], Peer] = {}
+        self._under_way: dict[tuple[object, ...], int] = {}
+        self._waiting = 0
+        self._is_closed = False
+        self._closing: set[asyncio.Task[None]] = set()
+        self.plain = self._cache.plain
+        self.messages = 0
+        """Messages sent to other nodes since the start."""
+
+    def now(self) -> Moment:
+        """The moment it is."""
+        return Moment(self._clock.monotonic_s(), self._clock.now_us())
+
+    async def close(self) -> None:
+        """Give up what is under way and end the connections."""
+        self._is_closed = True
+        tasks = [*self._searches.values(), *self._asks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(peer.close() for peer in self._peers.values()), return_exceptions=True)
+        self._peers.clear()
+
+    @property
+    def has_top(self) -> bool:
+        """Whether a node stands above this one."""
+        return bool(self.searcher.delegations)
+
+    # What is known already
+
+    def recall(self, name: str) -> Found | None:
+        """A fresh answer that is kept; None when it has to be asked for. Raises the reason when it is a no."""
+        entry = self._cache.get(fold_prefix(name))
+        if entry is None or entry.fresh_until_s <= self._clock.monotonic_s():
+            return None
+        if entry.error is not None:
+            raise entry.error.with_traceback(None)
+        return Found(entry.body, entry.origin)
+
+    def remember_plain(self, question: bytes, name: str) -> None:
+        """Answer the octets of a question by ``plain`` from now on, as long as the answer to its name is fresh."""
+        self._cache.remember_plain(question, fold_prefix(name))
+
+    def forget_plain(self) -> None:
+        """Look again who is responsible for each name."""
+        self._cache.forget_plain()
+
+    # What has to be asked
+
+    async def find(self, question: Question) -> Outcome:
+        """Search for an answer, or share a search under way. Raises Overloaded."""
+        if self._waiting >= limits.UPSTREAM_WAITING_MAX:
+            raise Overloaded("too many callers wait for other nodes: try again", retry_after_s=1.0)
+        task = self._search(question)
+        old = None
+        if not question.traced and not question.authoritative and not question.follows_aliases:
+            old = self._old(question.name)
+        if old is not None and not task.done() and old[1] <= limits.REVALIDATE_S:
+            return Outcome(old[0], None)
+        self._waiting += 1
+        try:
+            done, _ = await asyncio.wait({task}, timeout=None if old is None else limits.STALE_ANSWER_S)
+        finally:
+            self._waiting -= 1
+        if not done and old is not None:
+            return Outcome(old[0], None)
+        if task.cancelled():
+            raise ShuttingDown("this worker is shutting down: try again, another one answers", retry_after_s=0.05)
+        return task.result()
+
+    def _old(self, name: str) -> tuple[Found, float] | None:
+        """A record past its TTL that may still be given, and for how many seconds it is past it."""
+        entry = self._cache.get(fold_prefix(name))
+        now_s = self._clock.monotonic_s()
+        if entry is None or entry.error is not None or not entry.fresh_until_s <= now_s < entry.stale_until_s:
+            return None
+        return Found(entry.body, entry.stale_origin()), now_s - entry.fresh_until_s
+
+    def _search(self, question: Question) -> asyncio.Task[Outcome]:
+        key = (*question, object()) if question.traced else (*question._replace(name=fold_prefix(question.name)),)
+        task = self._searches.get(key)
+        if task is None:
+            if len(self._searches) >= limits.UPSTREAM_SEARCHES_MAX or self._is_closed:
+                raise Overloaded("too many questions to other nodes are under way: try again", retry_after_s=1.0)
+            task = self._searches[key] = asyncio.create_task(self._drive(question))
+            task.add_done_callback(lambda _: self._searches.pop(key, None))
+        return task
+
+    async def _drive(self, question: Question) -> Outcome:
+        """Give a search the replies it asks for."""
+        search = self.searcher.search(question, self.now())
+        try:
+            ask = next(search)
+            while True:
+                ask = search.send(await self._shared_reply(ask))
+        except StopIteration as stop:
+            outcome: Outcome = stop.value
+            return outcome
+        except ResolverError as error:
+            return Outcome(None, error)
+
+    async def _shared_reply(self, ask: Ask) -> Reply:
+        """The reply to an ask, shared with others who ask the same."""
+        key = (ask.contact[:3], ask.name, ask.is_certified, ask.authoritative)
+        task = self._asks.get(key)
+        if task is None:
+            place = ask.contact[:3]
+            if self._under_way.get(place, 0) >= limits.UPSTREAM_PER_SERVER_MAX:
+                return Reply(
+                    self.now(), Said.REFUSED, ResponseCode.SERVER_BUSY, message="too many questions to it wait"
+                )
+            self._under_way[place] = self._under_way.get(place, 0) + 1
+            self.messages += 1
+            task = self._asks[key] = asyncio.create_task(self._reply(ask))
+
+            def end(_: asyncio.Task[Reply]) -> None:
+                self._asks.pop(key, None)
+                self._under_way[place] -= 1
+                if not self._under_way[place]:
+                    del self._under_way[place]
+
+            task.add_done_callback(end)
+        return await asyncio.shield(task)
+
+    async def _reply(self, ask: Ask) -> Reply:
+        """Ask a server; whatever goes wrong is a reply."""
+        try:
+            async with asyncio.timeout(ask.timeout_s + 0.1):
+                return await self._peer(ask).ask(ask, self.now)
+        except TimeoutError:
+            return Reply.failed(self.now(), f"no answer within {ask.timeout_s:g} s")
+        except OSError as error:
+            return Reply.failed(self.now(), str(error))
+        except Exception as error:  # noqa: BLE001 - a strange answer must not end the search
+            _log.error("defect while asking another node", server=ask.contact.text, exc_info=error)
+            return Reply.failed(self.now(), f"{type(error).__name__} while asking")
+
+    def _peer(self, ask: Ask) -> Peer:
+        """The connection to a server, made when it is needed; the one not used for longest goes."""
+        contact = ask.contact
+        key = (*contact[:3], contact.public_key, contact.version)
+        peer = self._peers.pop(key, None)
+        if peer is None:
+            if len(self._peers) >= _PEERS_MAX:
+                oldest = next(iter(self._peers))
+                task = asyncio.create_task(self._peers.pop(oldest).close())
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+            if contact.protocol == GRPC:
+                from resolver.federation.grpc_peer import GrpcPeer  # noqa: PLC0415 - needed where such a peer is
+
+                peer = GrpcPeer(contact, octets_max=self._octets_max)
+            else:
+                peer = HandlePeer(contact, self._clock, self._randomness, octets_max=self._octets_max)
+        self._peers[key] = peer
+        return peer
