@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver.errors import CredentialInvalid
-from resolver.node.authorize import Caller
+from resolver.node.authorize import ANONYMOUS, Caller
 from resolver.node.handle_keys import ROLES
 from resolver.registry import keys, principals
 from resolver.v1 import registry_pb2 as pb
@@ -34,13 +34,17 @@ class Directory:
         return self._find(reader, keys.token_digest(token), now_us)
 
     def by_certificate(self, reader: Reader, digest: bytes, now_us: int) -> Caller:
-        """The caller of a client certificate, by ``keys.certificate_digest``. Raises CredentialInvalid."""
-        return self._find(reader, digest, now_us)
+        """The caller of a client certificate, by ``keys.certificate_digest``. Raises CredentialInvalid.
 
-    def _find(self, reader: Reader, digest: bytes, now_us: int) -> Caller:
+        One that is nobody's credential proves only what the authority of the TLS door says of it: its caller is
+        anonymous. So a proxy may hold a certificate, and those behind it ask what everybody may ask.
+        """
+        return self._find(reader, digest, now_us, ANONYMOUS)
+
+    def _find(self, reader: Reader, digest: bytes, now_us: int, stranger: Caller | None = None) -> Caller:
         known = self._callers.get(digest)
         if known is None:
-            known = self._load(reader, digest)
+            known = self._load(reader, digest, stranger)
             if len(self._callers) >= _CACHE_MAX:
                 self.drop()
             self._callers[digest] = known
@@ -50,8 +54,11 @@ class Directory:
         return caller
 
     @staticmethod
-    def _load(reader: Reader, digest: bytes) -> tuple[Caller, int]:
-        """The caller and when the credential expires; one sentence for every reason, so that none can be probed."""
+    def _load(reader: Reader, digest: bytes, stranger: Caller | None) -> tuple[Caller, int]:
+        """The caller and when the credential expires; ``stranger`` is whom an unknown one stands for.
+
+        There is one sentence for every reason to refuse, so that none can be probed.
+        """
         refusal = CredentialInvalid(
             "the credential is unknown, revoked or disabled: check the token file, or ask the administrator of the "
             "node for a new one"
@@ -64,6 +71,8 @@ class Directory:
         elif session is not None:
             given = stored.StoredSession.FromString(session)
             principal_id, expire_time_us, revoked = given.principal_id, given.expire_time_us, False
+        elif stranger is not None:
+            return stranger, _NEVER
         else:
             raise refusal
         principal = principals.load(reader, principal_id)

@@ -16,10 +16,12 @@ from resolver.errors import (
     QuotaExhausted,
     VersionMismatch,
 )
+from resolver.node.authorize import ANONYMOUS
 from resolver.registry import enterprises, keys, prefixes, principals
 from resolver.registry.directory import Directory
 from resolver.registry.first_start import first_start
 from resolver.v1 import registry_pb2 as pb
+from resolver.v1 import stored_pb2
 from storage.tables import Table
 from tests.support.builders import ADMIN, APP_A, PREFIX_A, USER_A, dump, enterprise
 
@@ -305,3 +307,25 @@ def test_an_older_store_gets_its_lists_by_owner_at_the_next_start(memory_world):
     assert read(world, keys.page, ADMIN, "user-a", 10, "")[0] == []
     assert first_start(world.engine, "88.300", 1, world.randomness) is None
     assert dump(world.engine, (Table.MEMBERS, Table.HELD)) == before
+
+
+def test_a_certificate_that_is_nobodys_is_anonymous_and_a_revoked_one_is_refused(memory_world):
+    """With mutual TLS even public questions were refused to clients whose certificate was not registered here."""
+    world, directory = memory_world, Directory()
+    digest = keys.certificate_digest(b"der")
+
+    def find():
+        return read(world, directory.by_certificate, digest, world.clock.now_us())
+
+    assert find() is ANONYMOUS
+    row = stored_pb2.StoredKey(key_id="key-1", principal_id="user-a", kind=pb.KEY_KIND_CERTIFICATE)
+    with world.engine.write() as writer:
+        writer.put(Table.KEYS, digest, row.SerializeToString())
+    directory.drop()
+    assert find() == USER_A
+    row.revoked = True
+    with world.engine.write() as writer:
+        writer.put(Table.KEYS, digest, row.SerializeToString())
+    directory.drop()
+    with pytest.raises(CredentialInvalid, match="revoked"):
+        find()
