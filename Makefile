@@ -10,7 +10,7 @@ INPUTS ?= 20000
 PROTOS := $(wildcard proto/resolver/v1/*.proto)
 HWDATA := /usr/share/hwdata
 
-.PHONY: help run demo test lint types style unit conformance bench fuzz soak proto clean
+.PHONY: help run demo test lint types style unit conformance interop bench fuzz soak proto clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -56,6 +56,11 @@ unit: $(VENV)/.dev $(HWDATA)/usb.ids ## the tests
 
 conformance: $(VENV)/.dev ## the black-box suite against a node it starts
 	@$(BIN)/python -m conformance
+
+interop: $(VENV)/.dev ## gRPC clients of other makers and languages against both back ends, plain, TLS and mTLS
+	@needs=$$($(BIN)/python -m conformance.clients --needs); [ -z "$$needs" ] || { \
+	  $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends $$needs; }
+	@$(BIN)/python -m conformance.clients --all
 
 bench: $(VENV)/.dev ## measure; see bench/README.md
 	@$(BIN)/python -m bench all

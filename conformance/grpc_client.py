@@ -35,6 +35,19 @@ def _pool() -> descriptor_pool.DescriptorPool:
     return pool
 
 
+def unary_methods() -> list[str]:
+    """Every method of the contract with one request and one answer, as ``package.Service/Method``."""
+    pool = _pool()
+    files = sorted(path.name for path in (ROOT / "proto" / "resolver" / "v1").glob("*.proto"))
+    return [
+        f"{service.full_name}/{method.name}"
+        for name in files
+        for service in pool.FindFileByName(f"resolver/v1/{name}").services_by_name.values()
+        for method in service.methods
+        if not method.client_streaming and not method.server_streaming
+    ]
+
+
 class Refusal(Exception):
     """A call that the peer refused: status name, and what its rich error says."""
 

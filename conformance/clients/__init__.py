@@ -1,0 +1,1 @@
+"""Third-party gRPC clients that hold one scripted dialogue with a node; see README.md."""
