@@ -69,6 +69,9 @@ MEANINGS: dict[str, Meaning] = {
     "CREDENTIAL_INVALID": Meaning(16, 403, 401, -1),
     "PERMISSION_DENIED": Meaning(7, 401, 403, -3),
     "QUOTA_EXHAUSTED": Meaning(8, 604, 429, -2),
+    "DAILY_LIMIT_REACHED": Meaning(8, 603, 429, -2),
+    "RATE_EXCEEDED": Meaning(8, 3, 429, -2),
+    "PREFIX_LIMIT_REACHED": Meaning(8, 605, 429, -2),
     "ANSWER_TOO_LARGE": Meaning(8, 2, 413, -2),
     "RECURSION_LIMIT": Meaning(9, 6, 422, -2),
     "NOT_IMPLEMENTED": Meaning(12, 5, 501, -2),
@@ -289,6 +292,24 @@ class QuotaExhausted(Refused):
     """A quota of the enterprise is used up."""
 
     reason = "QUOTA_EXHAUSTED"
+
+
+class DailyLimitReached(Refused):
+    """The enterprise has made all changes its quota allows in a day."""
+
+    reason = "DAILY_LIMIT_REACHED"
+
+
+class RateExceeded(Refused):
+    """The enterprise has made all changes its quota allows in a second."""
+
+    reason = "RATE_EXCEEDED"
+
+
+class PrefixLimitReached(Refused):
+    """The enterprise has all prefixes its quota allows."""
+
+    reason = "PREFIX_LIMIT_REACHED"
 
 
 class AnswerTooLarge(Refused):

@@ -23,6 +23,7 @@ import structlog
 from resolver.errors import InternalError, Overloaded, RecordCorrupt, ResolverError, ShuttingDown, StorageFailed
 from resolver.errors import StorageFull as NoRoom
 from resolver.node.ledger import Ledger
+from resolver.node.quotas import NO_QUOTA, Quota
 from storage.errors import RowCorrupt, StorageError, StoreBroken, StoreFull
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class LaneOptions:
     group_rows_max: int
     queue_rows_max: int
     acknowledge_early: bool = False
+    quota: Quota = NO_QUOTA
     on_commit: Callable[[Commit], None] = field(default=lambda _: None)
     on_broken: Callable[[], None] = field(default=lambda: None)
 
@@ -229,7 +231,7 @@ class WriteLane:
             return
         with self._engine.write() as writer:
             started = time.perf_counter()
-            ledger = Ledger(writer, self._clock.now_us())
+            ledger = Ledger(writer, self._clock.now_us(), self._options.quota)
             for queued in group:
                 ledger.door = getattr(queued.job, "door", "")  # jobs of the node itself come in at none
                 try:

@@ -77,6 +77,8 @@ class Table(Enum):
     """template id, NUL, version (8 octets) → the template as it was in that version."""
     TEMPLATE_LABELS = b"template_labels"
     """prefix key, NUL, label → template id."""
+    RATES = b"rates"
+    """enterprise id → second and changes in it, of enterprises with a quota for the second."""
     STATISTICS = b"statistics"
     """day (4 octets), prefix key → counts of the day."""
     SOURCES = b"sources"

@@ -26,6 +26,7 @@ from resolver.app import backends
 from resolver.app.data_dir import DataDir, StartRefused
 from resolver.app.messages import BEAT_S, Assignment, Reload, Status, WorkerExit
 from resolver.clock import SystemClock
+from resolver.node.quotas import Quota
 from resolver.service import Service, ServiceOptions
 from resolver.telemetry.logs import configure_logging
 from resolver.telemetry.metrics import WorkerMetrics
@@ -248,6 +249,7 @@ def to_service_options(config: Config) -> ServiceOptions:
         lane_queue_max=config.lane.queue_max,
         acknowledge_early=config.lane.acknowledge_early,
         session_s=config.access.login_token_s,
+        quota=Quota(**msgspec.structs.asdict(config.quota)),
     )
 
 

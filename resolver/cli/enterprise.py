@@ -35,15 +35,27 @@ def _fields(command: F) -> F:
         ("--name", "NAME", "Full name."),
     ):
         command = click.option(name, metavar=metavar, help=text)(command)
+    for name, text in (
+        ("--prefixes-max", "Prefixes it may have; 0 is the node's default."),
+        ("--writes-per-day", "Changes it may make in a day (UTC); 0 is the node's default."),
+        ("--writes-per-s", "Changes it may make in a second; 0 is the node's default."),
+        ("--handles-max", "Handles it may have; 0 is the node's default."),
+    ):
+        command = click.option(name, type=click.IntRange(min=0), metavar="N", help=text)(command)
     return command
 
 
-def _fill(row: pb.Enterprise, given: dict[str, str | None]) -> None:
+_QUOTA = {"handles_max", "writes_per_s", "writes_per_day", "prefixes_max"}
+
+
+def _fill(row: pb.Enterprise, given: dict[str, Any]) -> None:
     for key, content in given.items():
         if content is None:
             continue
         if key.startswith("contact_"):
             setattr(row.contact, key.removeprefix("contact_"), content)
+        elif key in _QUOTA:
+            setattr(row.quota, key, content)
         else:
             setattr(row, key, content)
 
@@ -53,9 +65,7 @@ def _fill(row: pb.Enterprise, given: dict[str, str | None]) -> None:
 @_fields
 @safely.options
 @click.pass_context
-def create(
-    ctx: click.Context, /, enterprise_id: str, request_id: str, *, validate_only: bool, **given: str | None
-) -> None:
+def create(ctx: click.Context, /, enterprise_id: str, request_id: str, *, validate_only: bool, **given: Any) -> None:
     """Register an enterprise."""
     target: Target = ctx.obj
     row = pb.Enterprise(enterprise_id=enterprise_id)
@@ -105,7 +115,7 @@ def update(
     request_id: str,
     *,
     validate_only: bool,
-    **given: str | None,
+    **given: Any,
 ) -> None:
     """Change fields of an enterprise; those not given stay."""
     _change(ctx, enterprise_id, lambda row: _fill(row, given), if_version, request_id, validate_only=validate_only)

@@ -178,6 +178,15 @@ class Lane(Section, frozen=True):
     ] = False
 
 
+class Quota(Section, frozen=True):
+    """What one enterprise may use unless its row says otherwise; the national rules name no numbers. 0 is no limit."""
+
+    handles_max: Annotated[int, Meta(ge=0, le=1 << 53, description="Handles of one enterprise.")] = 0
+    writes_per_s: Annotated[int, Meta(ge=0, le=1 << 31, description="Changes of one enterprise in a second.")] = 0
+    writes_per_day: Annotated[int, Meta(ge=0, le=1 << 53, description="Changes of one enterprise in a day (UTC).")] = 0
+    prefixes_max: Annotated[int, Meta(ge=0, le=1 << 31, description="Prefixes of one enterprise.")] = 0
+
+
 class Statistics(Section, frozen=True):
     """Counts of resolutions and registrations."""
 
@@ -237,6 +246,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     access: Access = field(default_factory=Access)
     storage: Storage = field(default_factory=Storage)
     lane: Lane = field(default_factory=Lane)
+    quota: Quota = field(default_factory=Quota)
     statistics: Statistics = field(default_factory=Statistics)
     watch: Watch = field(default_factory=Watch)
     drain: Drain = field(default_factory=Drain)

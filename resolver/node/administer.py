@@ -141,6 +141,7 @@ def create(
     if before is not None:
         return _create_over(ledger, caller, draft, prefix_key, before, on_existing)
     _check_template(ledger, draft, new=True)
+    ledger.meter.charge(caller, _prefix(ledger, draft.handle.prefix_folded), creates=1)
     entry = ledger.create(_change(draft, prefix_key, caller))
     return _outcome(draft.handle.text, CREATED, entry)
 
@@ -183,6 +184,7 @@ def _replace(ledger: Ledger, caller: Caller, draft: Draft, prefix_key: bytes, be
         draft.template_id,
         caller.principal_id,
     )
+    ledger.meter.charge(caller, _prefix(ledger, draft.handle.prefix_folded))
     return _outcome(record.name, UPDATED, ledger.replace(change, before))
 
 
@@ -326,6 +328,7 @@ def delete(ledger: Ledger, caller: Caller, target: Target) -> Outcome:
     prefix_key, before = _found(ledger, caller, target)
     record = before.record()
     change = Change(target.key, prefix_key, record.name, b"", b"", record.template_id, caller.principal_id)
+    ledger.meter.charge(caller, _prefix(ledger, target.handle.prefix_folded), creates=-1)
     return _outcome(record.name, DELETED, ledger.remove(change, before))
 
 

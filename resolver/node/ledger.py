@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from resolver.clock import day_of
 from resolver.errors import RecordCorrupt
 from resolver.node import activity, record_octets, search
+from resolver.node.quotas import NO_QUOTA, Count, Meter, Quota
 from resolver.telemetry.calls import INTERNAL, REGISTRATION
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import handle_pb2 as pb
@@ -98,7 +99,7 @@ class Change(NamedTuple):
 class Ledger:
     """The state of one write transaction. Call ``close`` once at its end, inside the transaction."""
 
-    def __init__(self, writer: Writer, now_us: int) -> None:
+    def __init__(self, writer: Writer, now_us: int, quota: Quota = NO_QUOTA) -> None:
         self.writer = writer
         self._serial = last_serial(writer)
         self.now_us = max(now_us, self._time_of(self._serial))
@@ -115,6 +116,8 @@ class Ledger:
         """The door of the job that is applied now; whoever applies jobs sets it."""
         self.changed: dict[tuple[str, str], int] = {}
         """Handles changed in this transaction by door and operation: create, modify or delete."""
+        self.meter = Meter(writer, quota, self.now_us, self._count)
+        """Counts changes against the quotas of enterprises; ``quota`` is the node's default."""
 
     @property
     def serial(self) -> int:
@@ -230,6 +233,16 @@ class Ledger:
             self._tallies[prefix_key] = tally
         return tally
 
+    def _count(self, prefix_key: bytes) -> Count:
+        """Handles and writes of today of a prefix, for the quotas."""
+        key = day_key(self._day, prefix_key)
+        day = self._days.get(key) or stored.StoredDay.FromString(self.writer.get(Table.STATISTICS, key) or b"")
+        handles = self._tallies.get(prefix_key)
+        if handles is None:
+            row = stored.StoredTally.FromString(self.writer.get(Table.TALLIES, prefix_key) or b"")
+            return Count(row.handle_count, day.creates + day.modifies + day.deletes)
+        return Count(handles[0], day.creates + day.modifies + day.deletes)
+
     def _day_counts(self, prefix_key: bytes) -> stored.StoredDay:
         return self.day_counts(self._day, prefix_key)
 
@@ -284,6 +297,7 @@ class Ledger:
         """Write everything collected; the caller commits."""
         self._count_day()
         writer = self.writer
+        self.meter.close()
         search.maintain(writer, self._records)
         puts: list[tuple[bytes, bytes, int]] = []
         for key in sorted(self._records):

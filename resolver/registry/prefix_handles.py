@@ -183,6 +183,7 @@ def _with_members(
 
 def create(ledger: Ledger, caller: Caller, row: pb.Prefix, *, with_handle: bool = True) -> pb.Prefix:
     """Allot a prefix, or apply for one, and make its handle; ``with_handle`` False leaves that to the caller."""
+    ledger.meter.require_prefix(caller, row.enterprise_id)
     made = prefixes.create(ledger.writer, caller, row, ledger.now_us)
     ledger.count_new_prefix()
     ledger.prefixes[fold(made.prefix)] = made

@@ -17,6 +17,7 @@ from resolver.node.hdl_lockout import Lockout
 from resolver.node.ledger import last_serial
 from resolver.node.mint import Mint
 from resolver.node.prefixes import ServedPrefixes
+from resolver.node.quotas import NO_QUOTA, Quota
 from resolver.registry.directory import Directory
 from resolver.registry.rows import registry_version
 from resolver.service.counting import Counting, ForgettingJob
@@ -55,6 +56,7 @@ class ServiceOptions:
     statistics_keep_days: int = 0
     sources_keep_days: int = 0
     session_s: float = 86_400.0
+    quota: Quota = NO_QUOTA
 
 
 class Core:
@@ -104,6 +106,7 @@ class Core:
                 group_rows_max=options.group_jobs_max,
                 queue_rows_max=options.lane_queue_max,
                 acknowledge_early=options.acknowledge_early,
+                quota=options.quota,
                 on_commit=self._committed,
                 on_broken=on_broken,
             ),

@@ -88,7 +88,7 @@ def _validate(core: Core, job: RequestJob[Resp]) -> Resp:
     try:
         with stored_rows_checked(), core.engine.write() as writer:
             raise _UndoneError(  # noqa: TRY301 - leaving the block by an exception is what undoes it
-                job.decide(Ledger(writer, core.clock.now_us()))
+                job.decide(Ledger(writer, core.clock.now_us(), core.options.quota))
             )
     except _UndoneError as undone:
         response: Resp = undone.args[0]

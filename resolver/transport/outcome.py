@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from google.protobuf.any_pb2 import Any
 from google.rpc import error_details_pb2, status_pb2
 
 from resolver.errors import DOMAIN, InternalError, ResolverError
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 DETAILS_KEY = "grpc-status-details-bin"
 """Trailing metadata that holds the serialised google.rpc.Status."""
@@ -43,6 +46,9 @@ def failure_of(error: BaseException, where: str) -> Failure:
     if error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=message)
         status.details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
+    if "subject" in error.details:
+        quota = error_details_pb2.QuotaFailure.Violation(subject=details["subject"], description=message)
+        status.details.append(_packed(error_details_pb2.QuotaFailure(violations=[quota])))
     if error.retry_after_s is not None:
         retry = error_details_pb2.RetryInfo()
         fraction, whole = math.modf(error.retry_after_s)
@@ -58,7 +64,7 @@ def _cut(text: str, octets_max: int) -> str:
     return octets.decode() if len(octets) <= octets_max else octets[:octets_max].decode("utf-8", "ignore") + "…"
 
 
-def _packed(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> Any:
+def _packed(detail: Message) -> Any:
     packed = Any()
     packed.Pack(detail)
     return packed

@@ -65,7 +65,7 @@ KEY_KIND_HANDLE_PUBLIC: KeyKind
 KEY_KIND_HANDLE_SECRET: KeyKind
 
 class Enterprise(_message.Message):
-    __slots__ = ("enterprise_id", "name", "credit_code", "contact", "status", "version", "create_time_us", "description")
+    __slots__ = ("enterprise_id", "name", "credit_code", "contact", "status", "version", "create_time_us", "description", "quota")
     ENTERPRISE_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     CREDIT_CODE_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +74,7 @@ class Enterprise(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_US_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
     enterprise_id: str
     name: str
     credit_code: str
@@ -82,7 +83,20 @@ class Enterprise(_message.Message):
     version: int
     create_time_us: int
     description: str
-    def __init__(self, enterprise_id: _Optional[str] = ..., name: _Optional[str] = ..., credit_code: _Optional[str] = ..., contact: _Optional[_Union[Contact, _Mapping]] = ..., status: _Optional[_Union[EnterpriseStatus, str]] = ..., version: _Optional[int] = ..., create_time_us: _Optional[int] = ..., description: _Optional[str] = ...) -> None: ...
+    quota: Quota
+    def __init__(self, enterprise_id: _Optional[str] = ..., name: _Optional[str] = ..., credit_code: _Optional[str] = ..., contact: _Optional[_Union[Contact, _Mapping]] = ..., status: _Optional[_Union[EnterpriseStatus, str]] = ..., version: _Optional[int] = ..., create_time_us: _Optional[int] = ..., description: _Optional[str] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
+
+class Quota(_message.Message):
+    __slots__ = ("handles_max", "writes_per_s", "writes_per_day", "prefixes_max")
+    HANDLES_MAX_FIELD_NUMBER: _ClassVar[int]
+    WRITES_PER_S_FIELD_NUMBER: _ClassVar[int]
+    WRITES_PER_DAY_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_MAX_FIELD_NUMBER: _ClassVar[int]
+    handles_max: int
+    writes_per_s: int
+    writes_per_day: int
+    prefixes_max: int
+    def __init__(self, handles_max: _Optional[int] = ..., writes_per_s: _Optional[int] = ..., writes_per_day: _Optional[int] = ..., prefixes_max: _Optional[int] = ...) -> None: ...
 
 class Contact(_message.Message):
     __slots__ = ("name", "phone", "email")

@@ -89,6 +89,14 @@ class StoredSession(_message.Message):
     expire_time_us: int
     def __init__(self, principal_id: _Optional[str] = ..., user_name: _Optional[str] = ..., expire_time_us: _Optional[int] = ...) -> None: ...
 
+class StoredRate(_message.Message):
+    __slots__ = ("second", "writes")
+    SECOND_FIELD_NUMBER: _ClassVar[int]
+    WRITES_FIELD_NUMBER: _ClassVar[int]
+    second: int
+    writes: int
+    def __init__(self, second: _Optional[int] = ..., writes: _Optional[int] = ...) -> None: ...
+
 class StoredOutcome(_message.Message):
     __slots__ = ("fingerprint", "time_us", "response", "refusal")
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
