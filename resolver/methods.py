@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from google.protobuf import descriptor_pool
 
 from resolver import limits
 from resolver.telemetry.calls import REGISTRATION, RESOLUTION
@@ -21,6 +23,7 @@ from resolver.v1 import resolution_pb2 as resolution
 from resolver.v1 import template_pb2 as template
 
 if TYPE_CHECKING:
+    from google.protobuf.descriptor import MethodDescriptor
     from google.protobuf.message import Message
 
 Req_co = TypeVar("Req_co", bound="Message", covariant=True)
@@ -55,6 +58,12 @@ class Method(Generic[Req_co, Resp_co]):
         if self.service == _REGISTRATION:
             return REGISTRATION
         return RESOLUTION if self.name in {"Resolve", "BatchResolve"} else ""
+
+    @property
+    def descriptor(self) -> MethodDescriptor:
+        """What the contract says of it."""
+        found: Any = descriptor_pool.Default().FindMethodByName(f"{self.service}.{self.name}")
+        return cast("MethodDescriptor", found)
 
     @property
     def path(self) -> str:

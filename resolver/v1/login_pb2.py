@@ -22,37 +22,48 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17resolver/v1/login.proto\x12\x0bresolver.v1\"\x8d\x01\n\x05Login\x12\x11\n\tuser_name\x18\x01 \x01(\t\x12\x14\n\x0cprincipal_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64igest_login\x18\x03 \x01(\x08\x12\x16\n\x0e\x63reate_time_us\x18\x04 \x01(\x04\x12\x18\n\x10password_time_us\x18\x05 \x01(\x04\x12\x13\n\x0btoken_count\x18\x06 \x01(\r\"\x90\x01\n\x12SetPasswordRequest\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12\x10\n\x08password\x18\x03 \x01(\t\x12\x14\n\x0c\x64igest_login\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"8\n\x13SetPasswordResponse\x12!\n\x05login\x18\x01 \x01(\x0b\x32\x12.resolver.v1.Login\":\n\x11ListLoginsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListLoginsResponse\x12\"\n\x06logins\x18\x01 \x03(\x0b\x32\x12.resolver.v1.Login\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"R\n\x12RemoveLoginRequest\x12\x11\n\tuser_name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"\x15\n\x13RemoveLoginResponse\"3\n\x0cLogInRequest\x12\x11\n\tuser_name\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"L\n\rLogInResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\x16\n\x0e\x65xpire_time_us\x18\x02 \x01(\x04\x12\x14\n\x0cprincipal_id\x18\x03 \x01(\t\"\x0f\n\rLogOutRequest\"\x10\n\x0eLogOutResponse2\x84\x03\n\x0cLoginService\x12P\n\x0bSetPassword\x12\x1f.resolver.v1.SetPasswordRequest\x1a .resolver.v1.SetPasswordResponse\x12M\n\nListLogins\x12\x1e.resolver.v1.ListLoginsRequest\x1a\x1f.resolver.v1.ListLoginsResponse\x12P\n\x0bRemoveLogin\x12\x1f.resolver.v1.RemoveLoginRequest\x1a .resolver.v1.RemoveLoginResponse\x12>\n\x05LogIn\x12\x19.resolver.v1.LogInRequest\x1a\x1a.resolver.v1.LogInResponse\x12\x41\n\x06LogOut\x12\x1a.resolver.v1.LogOutRequest\x1a\x1b.resolver.v1.LogOutResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17resolver/v1/login.proto\x12\x0bresolver.v1\x1a\x1cgoogle/api/annotations.proto\"\x8d\x01\n\x05Login\x12\x11\n\tuser_name\x18\x01 \x01(\t\x12\x14\n\x0cprincipal_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64igest_login\x18\x03 \x01(\x08\x12\x16\n\x0e\x63reate_time_us\x18\x04 \x01(\x04\x12\x18\n\x10password_time_us\x18\x05 \x01(\x04\x12\x13\n\x0btoken_count\x18\x06 \x01(\r\"\x90\x01\n\x12SetPasswordRequest\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12\x10\n\x08password\x18\x03 \x01(\t\x12\x14\n\x0c\x64igest_login\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"8\n\x13SetPasswordResponse\x12!\n\x05login\x18\x01 \x01(\x0b\x32\x12.resolver.v1.Login\":\n\x11ListLoginsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListLoginsResponse\x12\"\n\x06logins\x18\x01 \x03(\x0b\x32\x12.resolver.v1.Login\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"R\n\x12RemoveLoginRequest\x12\x11\n\tuser_name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"\x15\n\x13RemoveLoginResponse\"3\n\x0cLogInRequest\x12\x11\n\tuser_name\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"L\n\rLogInResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\x16\n\x0e\x65xpire_time_us\x18\x02 \x01(\x04\x12\x14\n\x0cprincipal_id\x18\x03 \x01(\t\"\x0f\n\rLogOutRequest\"\x10\n\x0eLogOutResponse2\x96\x04\n\x0cLoginService\x12s\n\x0bSetPassword\x12\x1f.resolver.v1.SetPasswordRequest\x1a .resolver.v1.SetPasswordResponse\"!\x82\xd3\xe4\x93\x02\x1b\x1a\x16/v1/logins/{user_name}:\x01*\x12\x61\n\nListLogins\x12\x1e.resolver.v1.ListLoginsRequest\x1a\x1f.resolver.v1.ListLoginsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/logins\x12p\n\x0bRemoveLogin\x12\x1f.resolver.v1.RemoveLoginRequest\x1a .resolver.v1.RemoveLoginResponse\"\x1e\x82\xd3\xe4\x93\x02\x18*\x16/v1/logins/{user_name}\x12[\n\x05LogIn\x12\x19.resolver.v1.LogInRequest\x1a\x1a.resolver.v1.LogInResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/v1/logins:logIn:\x01*\x12_\n\x06LogOut\x12\x1a.resolver.v1.LogOutRequest\x1a\x1b.resolver.v1.LogOutResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/logins:logOut:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'resolver.v1.login_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOGIN']._serialized_start=41
-  _globals['_LOGIN']._serialized_end=182
-  _globals['_SETPASSWORDREQUEST']._serialized_start=185
-  _globals['_SETPASSWORDREQUEST']._serialized_end=329
-  _globals['_SETPASSWORDRESPONSE']._serialized_start=331
-  _globals['_SETPASSWORDRESPONSE']._serialized_end=387
-  _globals['_LISTLOGINSREQUEST']._serialized_start=389
-  _globals['_LISTLOGINSREQUEST']._serialized_end=447
-  _globals['_LISTLOGINSRESPONSE']._serialized_start=449
-  _globals['_LISTLOGINSRESPONSE']._serialized_end=530
-  _globals['_REMOVELOGINREQUEST']._serialized_start=532
-  _globals['_REMOVELOGINREQUEST']._serialized_end=614
-  _globals['_REMOVELOGINRESPONSE']._serialized_start=616
-  _globals['_REMOVELOGINRESPONSE']._serialized_end=637
-  _globals['_LOGINREQUEST']._serialized_start=639
-  _globals['_LOGINREQUEST']._serialized_end=690
-  _globals['_LOGINRESPONSE']._serialized_start=692
-  _globals['_LOGINRESPONSE']._serialized_end=768
-  _globals['_LOGOUTREQUEST']._serialized_start=770
-  _globals['_LOGOUTREQUEST']._serialized_end=785
-  _globals['_LOGOUTRESPONSE']._serialized_start=787
-  _globals['_LOGOUTRESPONSE']._serialized_end=803
-  _globals['_LOGINSERVICE']._serialized_start=806
-  _globals['_LOGINSERVICE']._serialized_end=1194
+  _globals['_LOGINSERVICE'].methods_by_name['SetPassword']._loaded_options = None
+  _globals['_LOGINSERVICE'].methods_by_name['SetPassword']._serialized_options = b'\202\323\344\223\002\033\032\026/v1/logins/{user_name}:\001*'
+  _globals['_LOGINSERVICE'].methods_by_name['ListLogins']._loaded_options = None
+  _globals['_LOGINSERVICE'].methods_by_name['ListLogins']._serialized_options = b'\202\323\344\223\002\014\022\n/v1/logins'
+  _globals['_LOGINSERVICE'].methods_by_name['RemoveLogin']._loaded_options = None
+  _globals['_LOGINSERVICE'].methods_by_name['RemoveLogin']._serialized_options = b'\202\323\344\223\002\030*\026/v1/logins/{user_name}'
+  _globals['_LOGINSERVICE'].methods_by_name['LogIn']._loaded_options = None
+  _globals['_LOGINSERVICE'].methods_by_name['LogIn']._serialized_options = b'\202\323\344\223\002\025\"\020/v1/logins:logIn:\001*'
+  _globals['_LOGINSERVICE'].methods_by_name['LogOut']._loaded_options = None
+  _globals['_LOGINSERVICE'].methods_by_name['LogOut']._serialized_options = b'\202\323\344\223\002\026\"\021/v1/logins:logOut:\001*'
+  _globals['_LOGIN']._serialized_start=71
+  _globals['_LOGIN']._serialized_end=212
+  _globals['_SETPASSWORDREQUEST']._serialized_start=215
+  _globals['_SETPASSWORDREQUEST']._serialized_end=359
+  _globals['_SETPASSWORDRESPONSE']._serialized_start=361
+  _globals['_SETPASSWORDRESPONSE']._serialized_end=417
+  _globals['_LISTLOGINSREQUEST']._serialized_start=419
+  _globals['_LISTLOGINSREQUEST']._serialized_end=477
+  _globals['_LISTLOGINSRESPONSE']._serialized_start=479
+  _globals['_LISTLOGINSRESPONSE']._serialized_end=560
+  _globals['_REMOVELOGINREQUEST']._serialized_start=562
+  _globals['_REMOVELOGINREQUEST']._serialized_end=644
+  _globals['_REMOVELOGINRESPONSE']._serialized_start=646
+  _globals['_REMOVELOGINRESPONSE']._serialized_end=667
+  _globals['_LOGINREQUEST']._serialized_start=669
+  _globals['_LOGINREQUEST']._serialized_end=720
+  _globals['_LOGINRESPONSE']._serialized_start=722
+  _globals['_LOGINRESPONSE']._serialized_end=798
+  _globals['_LOGOUTREQUEST']._serialized_start=800
+  _globals['_LOGOUTREQUEST']._serialized_end=815
+  _globals['_LOGOUTRESPONSE']._serialized_start=817
+  _globals['_LOGOUTRESPONSE']._serialized_end=833
+  _globals['_LOGINSERVICE']._serialized_start=836
+  _globals['_LOGINSERVICE']._serialized_end=1370
 # @@protoc_insertion_point(module_scope)

@@ -22,35 +22,42 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16resolver/v1/node.proto\x12\x0bresolver.v1\"\x14\n\x12GetNodeInfoRequest\"\xf1\x01\n\x13GetNodeInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x16\n\x0e\x66ormat_version\x18\x03 \x01(\r\x12\x0e\n\x06serial\x18\x04 \x01(\x04\x12\x14\n\x0chandle_count\x18\x05 \x01(\x04\x12\x0f\n\x07time_us\x18\x06 \x01(\x04\x12\x19\n\x11\x62\x61tch_resolve_max\x18\x07 \x01(\r\x12\x18\n\x10\x62\x61tch_create_max\x18\x08 \x01(\r\x12\x19\n\x11record_octets_max\x18\t \x01(\r\x12\x1a\n\x12message_octets_max\x18\n \x01(\r\"\xa2\x01\n\x14GetStatisticsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x10\n\x08\x66rom_day\x18\x02 \x01(\r\x12\x0e\n\x06to_day\x18\x03 \x01(\r\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x17\n\x0finclude_sources\x18\x06 \x01(\x08\x12\x18\n\x10include_activity\x18\x07 \x01(\x08\"\xdc\x01\n\x15GetStatisticsResponse\x12\'\n\x04node\x18\x01 \x01(\x0b\x32\x19.resolver.v1.PrefixTotals\x12+\n\x08prefixes\x18\x02 \x03(\x0b\x32\x19.resolver.v1.PrefixTotals\x12&\n\x04\x64\x61ys\x18\x03 \x03(\x0b\x32\x18.resolver.v1.DailyCounts\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\x12,\n\x08\x61\x63tivity\x18\x05 \x03(\x0b\x32\x1a.resolver.v1.DailyActivity\"m\n\x0cPrefixTotals\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x14\n\x0chandle_count\x18\x02 \x01(\x04\x12\x15\n\rrecord_octets\x18\x03 \x01(\x04\x12\x10\n\x08set_hash\x18\x04 \x01(\x0c\x12\x0e\n\x06serial\x18\x05 \x01(\x04\"\xa6\x02\n\x0b\x44\x61ilyCounts\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\r\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x0f\n\x07\x63reates\x18\x03 \x01(\x04\x12\x10\n\x08modifies\x18\x04 \x01(\x04\x12\x0f\n\x07\x64\x65letes\x18\x05 \x01(\x04\x12\x13\n\x0bresolutions\x18\x06 \x01(\x04\x12\x19\n\x11resolutions_found\x18\x07 \x01(\x04\x12)\n\x07sources\x18\x08 \x03(\x0b\x32\x18.resolver.v1.SourceCount\x12\x12\n\nwhole_node\x18\t \x01(\x08\x12\x14\n\x0chandle_count\x18\n \x01(\x04\x12\x14\n\x0cnew_prefixes\x18\x0b \x01(\x04\x12\x15\n\rsources_error\x18\x0c \x01(\x04\x12\x14\n\x0cunattributed\x18\r \x01(\x04\"B\n\x0bSourceCount\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x13\n\x0bresolutions\x18\x02 \x01(\x04\x12\r\n\x05\x65rror\x18\x03 \x01(\x04\"\xf9\x01\n\rDailyActivity\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08protocol\x18\x03 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x04 \x01(\x04\x12\x12\n\naverage_us\x18\x05 \x01(\x04\x12\x10\n\x08least_us\x18\x06 \x01(\x04\x12\x15\n\rleast_time_us\x18\x07 \x01(\x04\x12\x0f\n\x07most_us\x18\x08 \x01(\x04\x12\x14\n\x0cmost_time_us\x18\t \x01(\x04\x12\r\n\x05items\x18\n \x01(\x04\x12\x10\n\x08items_ok\x18\x0b \x01(\x04\x12\x12\n\npeak_per_s\x18\x0c \x01(\x04\x12\x13\n\x0bpeak_time_s\x18\r \x01(\x04\"^\n\x1bListSourceStatisticsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x10\n\x08\x66rom_day\x18\x02 \x01(\r\x12\x0e\n\x06to_day\x18\x03 \x01(\r\x12\r\n\x05limit\x18\x04 \x01(\r\"\x8d\x01\n\x1cListSourceStatisticsResponse\x12)\n\x07sources\x18\x01 \x03(\x0b\x32\x18.resolver.v1.SourceCount\x12\x15\n\rsources_error\x18\x02 \x01(\x04\x12\x14\n\x0cunattributed\x18\x03 \x01(\x04\x12\x15\n\raddress_count\x18\x04 \x01(\r2\xa4\x02\n\x0bNodeService\x12P\n\x0bGetNodeInfo\x12\x1f.resolver.v1.GetNodeInfoRequest\x1a .resolver.v1.GetNodeInfoResponse\x12V\n\rGetStatistics\x12!.resolver.v1.GetStatisticsRequest\x1a\".resolver.v1.GetStatisticsResponse\x12k\n\x14ListSourceStatistics\x12(.resolver.v1.ListSourceStatisticsRequest\x1a).resolver.v1.ListSourceStatisticsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16resolver/v1/node.proto\x12\x0bresolver.v1\x1a\x1cgoogle/api/annotations.proto\"\x14\n\x12GetNodeInfoRequest\"\xf1\x01\n\x13GetNodeInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x16\n\x0e\x66ormat_version\x18\x03 \x01(\r\x12\x0e\n\x06serial\x18\x04 \x01(\x04\x12\x14\n\x0chandle_count\x18\x05 \x01(\x04\x12\x0f\n\x07time_us\x18\x06 \x01(\x04\x12\x19\n\x11\x62\x61tch_resolve_max\x18\x07 \x01(\r\x12\x18\n\x10\x62\x61tch_create_max\x18\x08 \x01(\r\x12\x19\n\x11record_octets_max\x18\t \x01(\r\x12\x1a\n\x12message_octets_max\x18\n \x01(\r\"\xa2\x01\n\x14GetStatisticsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x10\n\x08\x66rom_day\x18\x02 \x01(\r\x12\x0e\n\x06to_day\x18\x03 \x01(\r\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x17\n\x0finclude_sources\x18\x06 \x01(\x08\x12\x18\n\x10include_activity\x18\x07 \x01(\x08\"\xdc\x01\n\x15GetStatisticsResponse\x12\'\n\x04node\x18\x01 \x01(\x0b\x32\x19.resolver.v1.PrefixTotals\x12+\n\x08prefixes\x18\x02 \x03(\x0b\x32\x19.resolver.v1.PrefixTotals\x12&\n\x04\x64\x61ys\x18\x03 \x03(\x0b\x32\x18.resolver.v1.DailyCounts\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\x12,\n\x08\x61\x63tivity\x18\x05 \x03(\x0b\x32\x1a.resolver.v1.DailyActivity\"m\n\x0cPrefixTotals\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x14\n\x0chandle_count\x18\x02 \x01(\x04\x12\x15\n\rrecord_octets\x18\x03 \x01(\x04\x12\x10\n\x08set_hash\x18\x04 \x01(\x0c\x12\x0e\n\x06serial\x18\x05 \x01(\x04\"\xa6\x02\n\x0b\x44\x61ilyCounts\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\r\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x0f\n\x07\x63reates\x18\x03 \x01(\x04\x12\x10\n\x08modifies\x18\x04 \x01(\x04\x12\x0f\n\x07\x64\x65letes\x18\x05 \x01(\x04\x12\x13\n\x0bresolutions\x18\x06 \x01(\x04\x12\x19\n\x11resolutions_found\x18\x07 \x01(\x04\x12)\n\x07sources\x18\x08 \x03(\x0b\x32\x18.resolver.v1.SourceCount\x12\x12\n\nwhole_node\x18\t \x01(\x08\x12\x14\n\x0chandle_count\x18\n \x01(\x04\x12\x14\n\x0cnew_prefixes\x18\x0b \x01(\x04\x12\x15\n\rsources_error\x18\x0c \x01(\x04\x12\x14\n\x0cunattributed\x18\r \x01(\x04\"B\n\x0bSourceCount\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x13\n\x0bresolutions\x18\x02 \x01(\x04\x12\r\n\x05\x65rror\x18\x03 \x01(\x04\"\xf9\x01\n\rDailyActivity\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08protocol\x18\x03 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x04 \x01(\x04\x12\x12\n\naverage_us\x18\x05 \x01(\x04\x12\x10\n\x08least_us\x18\x06 \x01(\x04\x12\x15\n\rleast_time_us\x18\x07 \x01(\x04\x12\x0f\n\x07most_us\x18\x08 \x01(\x04\x12\x14\n\x0cmost_time_us\x18\t \x01(\x04\x12\r\n\x05items\x18\n \x01(\x04\x12\x10\n\x08items_ok\x18\x0b \x01(\x04\x12\x12\n\npeak_per_s\x18\x0c \x01(\x04\x12\x13\n\x0bpeak_time_s\x18\r \x01(\x04\"^\n\x1bListSourceStatisticsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x10\n\x08\x66rom_day\x18\x02 \x01(\r\x12\x0e\n\x06to_day\x18\x03 \x01(\r\x12\r\n\x05limit\x18\x04 \x01(\r\"\x8d\x01\n\x1cListSourceStatisticsResponse\x12)\n\x07sources\x18\x01 \x03(\x0b\x32\x18.resolver.v1.SourceCount\x12\x15\n\rsources_error\x18\x02 \x01(\x04\x12\x14\n\x0cunattributed\x18\x03 \x01(\x04\x12\x15\n\raddress_count\x18\x04 \x01(\r2\xef\x02\n\x0bNodeService\x12\x62\n\x0bGetNodeInfo\x12\x1f.resolver.v1.GetNodeInfoRequest\x1a .resolver.v1.GetNodeInfoResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/v1/node\x12n\n\rGetStatistics\x12!.resolver.v1.GetStatisticsRequest\x1a\".resolver.v1.GetStatisticsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/statistics\x12\x8b\x01\n\x14ListSourceStatistics\x12(.resolver.v1.ListSourceStatisticsRequest\x1a).resolver.v1.ListSourceStatisticsResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/statistics/sourcesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'resolver.v1.node_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETNODEINFOREQUEST']._serialized_start=39
-  _globals['_GETNODEINFOREQUEST']._serialized_end=59
-  _globals['_GETNODEINFORESPONSE']._serialized_start=62
-  _globals['_GETNODEINFORESPONSE']._serialized_end=303
-  _globals['_GETSTATISTICSREQUEST']._serialized_start=306
-  _globals['_GETSTATISTICSREQUEST']._serialized_end=468
-  _globals['_GETSTATISTICSRESPONSE']._serialized_start=471
-  _globals['_GETSTATISTICSRESPONSE']._serialized_end=691
-  _globals['_PREFIXTOTALS']._serialized_start=693
-  _globals['_PREFIXTOTALS']._serialized_end=802
-  _globals['_DAILYCOUNTS']._serialized_start=805
-  _globals['_DAILYCOUNTS']._serialized_end=1099
-  _globals['_SOURCECOUNT']._serialized_start=1101
-  _globals['_SOURCECOUNT']._serialized_end=1167
-  _globals['_DAILYACTIVITY']._serialized_start=1170
-  _globals['_DAILYACTIVITY']._serialized_end=1419
-  _globals['_LISTSOURCESTATISTICSREQUEST']._serialized_start=1421
-  _globals['_LISTSOURCESTATISTICSREQUEST']._serialized_end=1515
-  _globals['_LISTSOURCESTATISTICSRESPONSE']._serialized_start=1518
-  _globals['_LISTSOURCESTATISTICSRESPONSE']._serialized_end=1659
-  _globals['_NODESERVICE']._serialized_start=1662
-  _globals['_NODESERVICE']._serialized_end=1954
+  _globals['_NODESERVICE'].methods_by_name['GetNodeInfo']._loaded_options = None
+  _globals['_NODESERVICE'].methods_by_name['GetNodeInfo']._serialized_options = b'\202\323\344\223\002\n\022\010/v1/node'
+  _globals['_NODESERVICE'].methods_by_name['GetStatistics']._loaded_options = None
+  _globals['_NODESERVICE'].methods_by_name['GetStatistics']._serialized_options = b'\202\323\344\223\002\020\022\016/v1/statistics'
+  _globals['_NODESERVICE'].methods_by_name['ListSourceStatistics']._loaded_options = None
+  _globals['_NODESERVICE'].methods_by_name['ListSourceStatistics']._serialized_options = b'\202\323\344\223\002\030\022\026/v1/statistics/sources'
+  _globals['_GETNODEINFOREQUEST']._serialized_start=69
+  _globals['_GETNODEINFOREQUEST']._serialized_end=89
+  _globals['_GETNODEINFORESPONSE']._serialized_start=92
+  _globals['_GETNODEINFORESPONSE']._serialized_end=333
+  _globals['_GETSTATISTICSREQUEST']._serialized_start=336
+  _globals['_GETSTATISTICSREQUEST']._serialized_end=498
+  _globals['_GETSTATISTICSRESPONSE']._serialized_start=501
+  _globals['_GETSTATISTICSRESPONSE']._serialized_end=721
+  _globals['_PREFIXTOTALS']._serialized_start=723
+  _globals['_PREFIXTOTALS']._serialized_end=832
+  _globals['_DAILYCOUNTS']._serialized_start=835
+  _globals['_DAILYCOUNTS']._serialized_end=1129
+  _globals['_SOURCECOUNT']._serialized_start=1131
+  _globals['_SOURCECOUNT']._serialized_end=1197
+  _globals['_DAILYACTIVITY']._serialized_start=1200
+  _globals['_DAILYACTIVITY']._serialized_end=1449
+  _globals['_LISTSOURCESTATISTICSREQUEST']._serialized_start=1451
+  _globals['_LISTSOURCESTATISTICSREQUEST']._serialized_end=1545
+  _globals['_LISTSOURCESTATISTICSRESPONSE']._serialized_start=1548
+  _globals['_LISTSOURCESTATISTICSRESPONSE']._serialized_end=1689
+  _globals['_NODESERVICE']._serialized_start=1692
+  _globals['_NODESERVICE']._serialized_end=2059
 # @@protoc_insertion_point(module_scope)

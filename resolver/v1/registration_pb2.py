@@ -22,62 +22,81 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from resolver.v1 import handle_pb2 as resolver_dot_v1_dot_handle__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eresolver/v1/registration.proto\x12\x0bresolver.v1\x1a\x18resolver/v1/handle.proto\"m\n\x0cWriteReceipt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06serial\x18\x03 \x01(\x04\x12\x16\n\x0e\x63ommit_time_us\x18\x04 \x01(\x04\x12\x16\n\x0evalidated_only\x18\x05 \x01(\x08\"\xd0\x01\n\x13\x43reateHandleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06values\x18\x02 \x03(\x0b\x32\x18.resolver.v1.HandleValue\x12\x13\n\x0btemplate_id\x18\x03 \x01(\t\x12\x13\n\x0bmint_suffix\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12,\n\x0bon_existing\x18\x07 \x01(\x0e\x32\x17.resolver.v1.OnExisting\"B\n\x14\x43reateHandleResponse\x12*\n\x07receipt\x18\x01 \x01(\x0b\x32\x19.resolver.v1.WriteReceipt\"\xd3\x01\n\x13UpdateHandleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06values\x18\x02 \x03(\x0b\x32\x18.resolver.v1.HandleValue\x12\x13\n\x0btemplate_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x17\n\nif_version\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x1c\n\x14template_values_only\x18\x07 \x01(\x08\x42\r\n\x0b_if_version\"B\n\x14UpdateHandleResponse\x12*\n\x07receipt\x18\x01 \x01(\x0b\x32\x19.resolver.v1.WriteReceipt\"\xc1\x01\n\x10PutValuesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06values\x18\x02 \x03(\x0b\x32\x18.resolver.v1.HandleValue\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x17\n\nif_version\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\"\n\x04mode\x18\x06 \x01(\x0e\x32\x14.resolver.v1.PutModeB\r\n\x0b_if_version\"?\n\x11PutValuesResponse\x12*\n\x07receipt\x18\x01 \x01(\x0b\x32\x19.resolver.v1.WriteReceipt\"\x87\x01\n\x13RemoveValuesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07indexes\x18\x02 \x03(\r\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x17\n\nif_version\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x42\r\n\x0b_if_version\"B\n\x14RemoveValuesResponse\x12*\n\x07receipt\x18\x01 \x01(\x0b\x32\x19.resolver.v1.WriteReceipt\"v\n\x13\x44\x65leteHandleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x17\n\nif_version\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x42\r\n\x0b_if_version\"B\n\x14\x44\x65leteHandleResponse\x12*\n\x07receipt\x18\x01 \x01(\x0b\x32\x19.resolver.v1.WriteReceipt\"X\n\tNewHandle\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06values\x18\x02 \x03(\x0b\x32\x18.resolver.v1.HandleValue\x12\x13\n\x0btemplate_id\x18\x03 \x01(\t\"h\n\tRowResult\x12\x0b\n\x03row\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x04\x12\x0e\n\x06serial\x18\x06 \x01(\x04\"\x9d\x01\n\x19\x42\x61tchCreateHandlesRequest\x12\'\n\x07handles\x18\x01 \x03(\x0b\x32\x16.resolver.v1.NewHandle\x12,\n\x0bon_existing\x18\x02 \x01(\x0e\x32\x17.resolver.v1.OnExisting\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"U\n\x1a\x42\x61tchCreateHandlesResponse\x12\'\n\x07results\x18\x01 \x03(\x0b\x32\x16.resolver.v1.RowResult\x12\x0e\n\x06serial\x18\x02 \x01(\x04\"\x8d\x01\n\x19\x42\x61tchUpdateHandlesRequest\x12\'\n\x07handles\x18\x01 \x03(\x0b\x32\x16.resolver.v1.NewHandle\x12\x1c\n\x14template_values_only\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"U\n\x1a\x42\x61tchUpdateHandlesResponse\x12\'\n\x07results\x18\x01 \x03(\x0b\x32\x16.resolver.v1.RowResult\x12\x0e\n\x06serial\x18\x02 \x01(\x04\"U\n\x19\x42\x61tchDeleteHandlesRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"U\n\x1a\x42\x61tchDeleteHandlesResponse\x12\'\n\x07results\x18\x01 \x03(\x0b\x32\x16.resolver.v1.RowResult\x12\x0e\n\x06serial\x18\x02 \x01(\x04\"\xa9\x01\n\x14ImportHandlesRequest\x12\x11\n\timport_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\'\n\x07handles\x18\x03 \x03(\x0b\x32\x16.resolver.v1.NewHandle\x12,\n\x0bon_existing\x18\x04 \x01(\x0e\x32\x17.resolver.v1.OnExisting\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\x94\x01\n\x15ImportHandlesResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0e\n\x06serial\x18\x02 \x01(\x04\x12\'\n\x07results\x18\x03 \x03(\x0b\x32\x16.resolver.v1.RowResult\x12\x18\n\x10\x64urable_sequence\x18\x04 \x01(\x04\x12\x16\n\x0erepeated_chunk\x18\x05 \x01(\x08*n\n\nOnExisting\x12\x1b\n\x17ON_EXISTING_UNSPECIFIED\x10\x00\x12\x14\n\x10ON_EXISTING_FAIL\x10\x01\x12\x14\n\x10ON_EXISTING_KEEP\x10\x02\x12\x17\n\x13ON_EXISTING_REPLACE\x10\x03*J\n\x07PutMode\x12\x18\n\x14PUT_MODE_UNSPECIFIED\x10\x00\x12\x10\n\x0cPUT_MODE_ADD\x10\x01\x12\x13\n\x0fPUT_MODE_MODIFY\x10\x02\x32\xc6\x06\n\x13RegistrationService\x12S\n\x0c\x43reateHandle\x12 .resolver.v1.CreateHandleRequest\x1a!.resolver.v1.CreateHandleResponse\x12S\n\x0cUpdateHandle\x12 .resolver.v1.UpdateHandleRequest\x1a!.resolver.v1.UpdateHandleResponse\x12J\n\tPutValues\x12\x1d.resolver.v1.PutValuesRequest\x1a\x1e.resolver.v1.PutValuesResponse\x12S\n\x0cRemoveValues\x12 .resolver.v1.RemoveValuesRequest\x1a!.resolver.v1.RemoveValuesResponse\x12S\n\x0c\x44\x65leteHandle\x12 .resolver.v1.DeleteHandleRequest\x1a!.resolver.v1.DeleteHandleResponse\x12\x65\n\x12\x42\x61tchCreateHandles\x12&.resolver.v1.BatchCreateHandlesRequest\x1a\'.resolver.v1.BatchCreateHandlesResponse\x12\x65\n\x12\x42\x61tchUpdateHandles\x12&.resolver.v1.BatchUpdateHandlesRequest\x1a\'.resolver.v1.BatchUpdateHandlesResponse\x12\x65\n\x12\x42\x61tchDeleteHandles\x12&.resolver.v1.BatchDeleteHandlesRequest\x1a\'.resolver.v1.BatchDeleteHandlesResponse\x12Z\n\rImportHandles\x12!.resolver.v1.ImportHandlesRequest\x1a\".resolver.v1.ImportHandlesResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eresolver/v1/registration.proto\x12\x0bresolver.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x18resolver/v1/handle.proto\"m\n\x0cWriteReceipt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06serial\x18\x03 \x01(\x04\x12\x16\n\x0e\x63ommit_time_us\x18\x04 \x01(\x04\x12\x16\n\x0evalidated_only\x18\x05 \x01(\x08\"\xd0\x01\n\x13\x43reateHandleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06values\x18\x02 \x03(\x0b\x32\x18.resolver.v1.HandleValue\x12\x13\n\x0btemplate_id\x18\x03 \x01(\t\x12\x13\n\x0bmint_suffix\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12,\n\x0bon_existing\x18\x07 \x01(\x0e\x32\x17.resolver.v1.OnExisting\"B\n\x14\x43reateHandleResponse\x12*\n\x07receipt\x18\x01 \x01(\x0b\x32\x19.resolver.v1.WriteReceipt\"\xd3\x01\n\x13UpdateHandleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06values\x18\x02 \x03(\x0b\x32\x18.resolver.v1.HandleValue\x12\x13\n\x0btemplate_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x17\n\nif_version\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x1c\n\x14template_values_only\x18\x07 \x01(\x08\x42\r\n\x0b_if_version\"B\n\x14UpdateHandleResponse\x12*\n\x07receipt\x18\x01 \x01(\x0b\x32\x19.resolver.v1.WriteReceipt\"\xc1\x01\n\x10PutValuesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06values\x18\x02 \x03(\x0b\x32\x18.resolver.v1.HandleValue\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x17\n\nif_version\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\"\n\x04mode\x18\x06 \x01(\x0e\x32\x14.resolver.v1.PutModeB\r\n\x0b_if_version\"?\n\x11PutValuesResponse\x12*\n\x07receipt\x18\x01 \x01(\x0b\x32\x19.resolver.v1.WriteReceipt\"\x87\x01\n\x13RemoveValuesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07indexes\x18\x02 \x03(\r\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x17\n\nif_version\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x42\r\n\x0b_if_version\"B\n\x14RemoveValuesResponse\x12*\n\x07receipt\x18\x01 \x01(\x0b\x32\x19.resolver.v1.WriteReceipt\"v\n\x13\x44\x65leteHandleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x17\n\nif_version\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x42\r\n\x0b_if_version\"B\n\x14\x44\x65leteHandleResponse\x12*\n\x07receipt\x18\x01 \x01(\x0b\x32\x19.resolver.v1.WriteReceipt\"X\n\tNewHandle\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06values\x18\x02 \x03(\x0b\x32\x18.resolver.v1.HandleValue\x12\x13\n\x0btemplate_id\x18\x03 \x01(\t\"h\n\tRowResult\x12\x0b\n\x03row\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x04\x12\x0e\n\x06serial\x18\x06 \x01(\x04\"\x9d\x01\n\x19\x42\x61tchCreateHandlesRequest\x12\'\n\x07handles\x18\x01 \x03(\x0b\x32\x16.resolver.v1.NewHandle\x12,\n\x0bon_existing\x18\x02 \x01(\x0e\x32\x17.resolver.v1.OnExisting\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"U\n\x1a\x42\x61tchCreateHandlesResponse\x12\'\n\x07results\x18\x01 \x03(\x0b\x32\x16.resolver.v1.RowResult\x12\x0e\n\x06serial\x18\x02 \x01(\x04\"\x8d\x01\n\x19\x42\x61tchUpdateHandlesRequest\x12\'\n\x07handles\x18\x01 \x03(\x0b\x32\x16.resolver.v1.NewHandle\x12\x1c\n\x14template_values_only\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"U\n\x1a\x42\x61tchUpdateHandlesResponse\x12\'\n\x07results\x18\x01 \x03(\x0b\x32\x16.resolver.v1.RowResult\x12\x0e\n\x06serial\x18\x02 \x01(\x04\"U\n\x19\x42\x61tchDeleteHandlesRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"U\n\x1a\x42\x61tchDeleteHandlesResponse\x12\'\n\x07results\x18\x01 \x03(\x0b\x32\x16.resolver.v1.RowResult\x12\x0e\n\x06serial\x18\x02 \x01(\x04\"\xa9\x01\n\x14ImportHandlesRequest\x12\x11\n\timport_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\'\n\x07handles\x18\x03 \x03(\x0b\x32\x16.resolver.v1.NewHandle\x12,\n\x0bon_existing\x18\x04 \x01(\x0e\x32\x17.resolver.v1.OnExisting\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\x94\x01\n\x15ImportHandlesResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0e\n\x06serial\x18\x02 \x01(\x04\x12\'\n\x07results\x18\x03 \x03(\x0b\x32\x16.resolver.v1.RowResult\x12\x18\n\x10\x64urable_sequence\x18\x04 \x01(\x04\x12\x16\n\x0erepeated_chunk\x18\x05 \x01(\x08*n\n\nOnExisting\x12\x1b\n\x17ON_EXISTING_UNSPECIFIED\x10\x00\x12\x14\n\x10ON_EXISTING_FAIL\x10\x01\x12\x14\n\x10ON_EXISTING_KEEP\x10\x02\x12\x17\n\x13ON_EXISTING_REPLACE\x10\x03*J\n\x07PutMode\x12\x18\n\x14PUT_MODE_UNSPECIFIED\x10\x00\x12\x10\n\x0cPUT_MODE_ADD\x10\x01\x12\x13\n\x0fPUT_MODE_MODIFY\x10\x02\x32\xf4\x08\n\x13RegistrationService\x12k\n\x0c\x43reateHandle\x12 .resolver.v1.CreateHandleRequest\x1a!.resolver.v1.CreateHandleResponse\"\x16\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/handles:\x01*\x12u\n\x0cUpdateHandle\x12 .resolver.v1.UpdateHandleRequest\x1a!.resolver.v1.UpdateHandleResponse\" \x82\xd3\xe4\x93\x02\x1a\x1a\x15/v1/handles/{name=**}:\x01*\x12l\n\tPutValues\x12\x1d.resolver.v1.PutValuesRequest\x1a\x1e.resolver.v1.PutValuesResponse\" \x82\xd3\xe4\x93\x02\x1a\"\x15/v1/handles:putValues:\x01*\x12x\n\x0cRemoveValues\x12 .resolver.v1.RemoveValuesRequest\x1a!.resolver.v1.RemoveValuesResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/handles:removeValues:\x01*\x12r\n\x0c\x44\x65leteHandle\x12 .resolver.v1.DeleteHandleRequest\x1a!.resolver.v1.DeleteHandleResponse\"\x1d\x82\xd3\xe4\x93\x02\x17*\x15/v1/handles/{name=**}\x12\x89\x01\n\x12\x42\x61tchCreateHandles\x12&.resolver.v1.BatchCreateHandlesRequest\x1a\'.resolver.v1.BatchCreateHandlesResponse\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/handles:batchCreate:\x01*\x12\x89\x01\n\x12\x42\x61tchUpdateHandles\x12&.resolver.v1.BatchUpdateHandlesRequest\x1a\'.resolver.v1.BatchUpdateHandlesResponse\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/handles:batchUpdate:\x01*\x12\x89\x01\n\x12\x42\x61tchDeleteHandles\x12&.resolver.v1.BatchDeleteHandlesRequest\x1a\'.resolver.v1.BatchDeleteHandlesResponse\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/handles:batchDelete:\x01*\x12y\n\rImportHandles\x12!.resolver.v1.ImportHandlesRequest\x1a\".resolver.v1.ImportHandlesResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/v1/handles:import:\x01*(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'resolver.v1.registration_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ONEXISTING']._serialized_start=2571
-  _globals['_ONEXISTING']._serialized_end=2681
-  _globals['_PUTMODE']._serialized_start=2683
-  _globals['_PUTMODE']._serialized_end=2757
-  _globals['_WRITERECEIPT']._serialized_start=73
-  _globals['_WRITERECEIPT']._serialized_end=182
-  _globals['_CREATEHANDLEREQUEST']._serialized_start=185
-  _globals['_CREATEHANDLEREQUEST']._serialized_end=393
-  _globals['_CREATEHANDLERESPONSE']._serialized_start=395
-  _globals['_CREATEHANDLERESPONSE']._serialized_end=461
-  _globals['_UPDATEHANDLEREQUEST']._serialized_start=464
-  _globals['_UPDATEHANDLEREQUEST']._serialized_end=675
-  _globals['_UPDATEHANDLERESPONSE']._serialized_start=677
-  _globals['_UPDATEHANDLERESPONSE']._serialized_end=743
-  _globals['_PUTVALUESREQUEST']._serialized_start=746
-  _globals['_PUTVALUESREQUEST']._serialized_end=939
-  _globals['_PUTVALUESRESPONSE']._serialized_start=941
-  _globals['_PUTVALUESRESPONSE']._serialized_end=1004
-  _globals['_REMOVEVALUESREQUEST']._serialized_start=1007
-  _globals['_REMOVEVALUESREQUEST']._serialized_end=1142
-  _globals['_REMOVEVALUESRESPONSE']._serialized_start=1144
-  _globals['_REMOVEVALUESRESPONSE']._serialized_end=1210
-  _globals['_DELETEHANDLEREQUEST']._serialized_start=1212
-  _globals['_DELETEHANDLEREQUEST']._serialized_end=1330
-  _globals['_DELETEHANDLERESPONSE']._serialized_start=1332
-  _globals['_DELETEHANDLERESPONSE']._serialized_end=1398
-  _globals['_NEWHANDLE']._serialized_start=1400
-  _globals['_NEWHANDLE']._serialized_end=1488
-  _globals['_ROWRESULT']._serialized_start=1490
-  _globals['_ROWRESULT']._serialized_end=1594
-  _globals['_BATCHCREATEHANDLESREQUEST']._serialized_start=1597
-  _globals['_BATCHCREATEHANDLESREQUEST']._serialized_end=1754
-  _globals['_BATCHCREATEHANDLESRESPONSE']._serialized_start=1756
-  _globals['_BATCHCREATEHANDLESRESPONSE']._serialized_end=1841
-  _globals['_BATCHUPDATEHANDLESREQUEST']._serialized_start=1844
-  _globals['_BATCHUPDATEHANDLESREQUEST']._serialized_end=1985
-  _globals['_BATCHUPDATEHANDLESRESPONSE']._serialized_start=1987
-  _globals['_BATCHUPDATEHANDLESRESPONSE']._serialized_end=2072
-  _globals['_BATCHDELETEHANDLESREQUEST']._serialized_start=2074
-  _globals['_BATCHDELETEHANDLESREQUEST']._serialized_end=2159
-  _globals['_BATCHDELETEHANDLESRESPONSE']._serialized_start=2161
-  _globals['_BATCHDELETEHANDLESRESPONSE']._serialized_end=2246
-  _globals['_IMPORTHANDLESREQUEST']._serialized_start=2249
-  _globals['_IMPORTHANDLESREQUEST']._serialized_end=2418
-  _globals['_IMPORTHANDLESRESPONSE']._serialized_start=2421
-  _globals['_IMPORTHANDLESRESPONSE']._serialized_end=2569
-  _globals['_REGISTRATIONSERVICE']._serialized_start=2760
-  _globals['_REGISTRATIONSERVICE']._serialized_end=3598
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['CreateHandle']._loaded_options = None
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['CreateHandle']._serialized_options = b'\202\323\344\223\002\020\"\013/v1/handles:\001*'
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['UpdateHandle']._loaded_options = None
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['UpdateHandle']._serialized_options = b'\202\323\344\223\002\032\032\025/v1/handles/{name=**}:\001*'
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['PutValues']._loaded_options = None
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['PutValues']._serialized_options = b'\202\323\344\223\002\032\"\025/v1/handles:putValues:\001*'
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['RemoveValues']._loaded_options = None
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['RemoveValues']._serialized_options = b'\202\323\344\223\002\035\"\030/v1/handles:removeValues:\001*'
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['DeleteHandle']._loaded_options = None
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['DeleteHandle']._serialized_options = b'\202\323\344\223\002\027*\025/v1/handles/{name=**}'
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['BatchCreateHandles']._loaded_options = None
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['BatchCreateHandles']._serialized_options = b'\202\323\344\223\002\034\"\027/v1/handles:batchCreate:\001*'
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['BatchUpdateHandles']._loaded_options = None
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['BatchUpdateHandles']._serialized_options = b'\202\323\344\223\002\034\"\027/v1/handles:batchUpdate:\001*'
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['BatchDeleteHandles']._loaded_options = None
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['BatchDeleteHandles']._serialized_options = b'\202\323\344\223\002\034\"\027/v1/handles:batchDelete:\001*'
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['ImportHandles']._loaded_options = None
+  _globals['_REGISTRATIONSERVICE'].methods_by_name['ImportHandles']._serialized_options = b'\202\323\344\223\002\027\"\022/v1/handles:import:\001*'
+  _globals['_ONEXISTING']._serialized_start=2601
+  _globals['_ONEXISTING']._serialized_end=2711
+  _globals['_PUTMODE']._serialized_start=2713
+  _globals['_PUTMODE']._serialized_end=2787
+  _globals['_WRITERECEIPT']._serialized_start=103
+  _globals['_WRITERECEIPT']._serialized_end=212
+  _globals['_CREATEHANDLEREQUEST']._serialized_start=215
+  _globals['_CREATEHANDLEREQUEST']._serialized_end=423
+  _globals['_CREATEHANDLERESPONSE']._serialized_start=425
+  _globals['_CREATEHANDLERESPONSE']._serialized_end=491
+  _globals['_UPDATEHANDLEREQUEST']._serialized_start=494
+  _globals['_UPDATEHANDLEREQUEST']._serialized_end=705
+  _globals['_UPDATEHANDLERESPONSE']._serialized_start=707
+  _globals['_UPDATEHANDLERESPONSE']._serialized_end=773
+  _globals['_PUTVALUESREQUEST']._serialized_start=776
+  _globals['_PUTVALUESREQUEST']._serialized_end=969
+  _globals['_PUTVALUESRESPONSE']._serialized_start=971
+  _globals['_PUTVALUESRESPONSE']._serialized_end=1034
+  _globals['_REMOVEVALUESREQUEST']._serialized_start=1037
+  _globals['_REMOVEVALUESREQUEST']._serialized_end=1172
+  _globals['_REMOVEVALUESRESPONSE']._serialized_start=1174
+  _globals['_REMOVEVALUESRESPONSE']._serialized_end=1240
+  _globals['_DELETEHANDLEREQUEST']._serialized_start=1242
+  _globals['_DELETEHANDLEREQUEST']._serialized_end=1360
+  _globals['_DELETEHANDLERESPONSE']._serialized_start=1362
+  _globals['_DELETEHANDLERESPONSE']._serialized_end=1428
+  _globals['_NEWHANDLE']._serialized_start=1430
+  _globals['_NEWHANDLE']._serialized_end=1518
+  _globals['_ROWRESULT']._serialized_start=1520
+  _globals['_ROWRESULT']._serialized_end=1624
+  _globals['_BATCHCREATEHANDLESREQUEST']._serialized_start=1627
+  _globals['_BATCHCREATEHANDLESREQUEST']._serialized_end=1784
+  _globals['_BATCHCREATEHANDLESRESPONSE']._serialized_start=1786
+  _globals['_BATCHCREATEHANDLESRESPONSE']._serialized_end=1871
+  _globals['_BATCHUPDATEHANDLESREQUEST']._serialized_start=1874
+  _globals['_BATCHUPDATEHANDLESREQUEST']._serialized_end=2015
+  _globals['_BATCHUPDATEHANDLESRESPONSE']._serialized_start=2017
+  _globals['_BATCHUPDATEHANDLESRESPONSE']._serialized_end=2102
+  _globals['_BATCHDELETEHANDLESREQUEST']._serialized_start=2104
+  _globals['_BATCHDELETEHANDLESREQUEST']._serialized_end=2189
+  _globals['_BATCHDELETEHANDLESRESPONSE']._serialized_start=2191
+  _globals['_BATCHDELETEHANDLESRESPONSE']._serialized_end=2276
+  _globals['_IMPORTHANDLESREQUEST']._serialized_start=2279
+  _globals['_IMPORTHANDLESREQUEST']._serialized_end=2448
+  _globals['_IMPORTHANDLESRESPONSE']._serialized_start=2451
+  _globals['_IMPORTHANDLESRESPONSE']._serialized_end=2599
+  _globals['_REGISTRATIONSERVICE']._serialized_start=2790
+  _globals['_REGISTRATIONSERVICE']._serialized_end=3930
 # @@protoc_insertion_point(module_scope)

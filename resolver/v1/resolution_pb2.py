@@ -22,40 +22,49 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from resolver.v1 import handle_pb2 as resolver_dot_v1_dot_handle__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cresolver/v1/resolution.proto\x12\x0bresolver.v1\x1a\x18resolver/v1/handle.proto\"\x95\x01\n\x0eResolveRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05types\x18\x02 \x03(\t\x12\x0f\n\x07indexes\x18\x03 \x03(\r\x12\x1a\n\x12include_restricted\x18\x04 \x01(\x08\x12\r\n\x05trace\x18\x05 \x01(\x08\x12\x16\n\x0e\x66ollow_aliases\x18\x06 \x01(\x08\x12\x12\n\nlocal_only\x18\x07 \x01(\x08\"\xd2\x01\n\x0fResolveResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.resolver.v1.HandleRecord\x12#\n\x06origin\x18\x02 \x01(\x0b\x32\x13.resolver.v1.Origin\x12\x1e\n\x04hops\x18\x03 \x03(\x0b\x32\x10.resolver.v1.Hop\x12&\n\x04miss\x18\x04 \x01(\x0b\x32\x18.resolver.v1.ResolveMiss\x12\'\n\x08referral\x18\x05 \x01(\x0b\x32\x15.resolver.v1.Referral\"h\n\x06Origin\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\r\n\x05stale\x18\x03 \x01(\x08\x12\x15\n\rfetch_time_us\x18\x04 \x01(\x04\x12\x16\n\x0e\x66resh_until_us\x18\x05 \x01(\x04\"\x98\x01\n\x03Hop\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x10\n\x08protocol\x18\x03 \x01(\t\x12\x15\n\rresponse_code\x18\x04 \x01(\r\x12\x0c\n\x04said\x18\x05 \x01(\t\x12\r\n\x05ttl_s\x18\x06 \x01(\r\x12\x0f\n\x07took_us\x18\x07 \x01(\x04\x12\r\n\x05stale\x18\x08 \x01(\x08\x12\r\n\x05\x64\x65pth\x18\t \x01(\r\"G\n\x08Referral\x12(\n\x06values\x18\x01 \x03(\x0b\x32\x18.resolver.v1.HandleValue\x12\x11\n\tof_prefix\x18\x02 \x01(\x08\"`\n\x13\x42\x61tchResolveRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\r\n\x05types\x18\x02 \x03(\t\x12\x0f\n\x07indexes\x18\x03 \x03(\r\x12\x1a\n\x12include_restricted\x18\x04 \x01(\x08\"\x92\x01\n\x14\x42\x61tchResolveResponse\x12*\n\x07records\x18\x01 \x03(\x0b\x32\x19.resolver.v1.HandleRecord\x12(\n\x06misses\x18\x02 \x03(\x0b\x32\x18.resolver.v1.ResolveMiss\x12$\n\x07origins\x18\x03 \x03(\x0b\x32\x13.resolver.v1.Origin\"N\n\x0bResolveMiss\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"m\n\x14StreamResolveRequest\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05types\x18\x03 \x03(\t\x12\x0f\n\x07indexes\x18\x04 \x03(\r\x12\x1a\n\x12include_restricted\x18\x05 \x01(\x08\"\xa1\x01\n\x15StreamResolveResponse\x12*\n\x07records\x18\x01 \x03(\x0b\x32\x19.resolver.v1.HandleRecord\x12\x0c\n\x04tags\x18\x02 \x03(\x04\x12(\n\x06misses\x18\x03 \x03(\x0b\x32\x18.resolver.v1.ResolveMiss\x12$\n\x07origins\x18\x04 \x03(\x0b\x32\x13.resolver.v1.Origin\"\x96\x01\n\x12ListHandlesRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x14\n\x0csuffix_start\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x17\n\x0finclude_records\x18\x05 \x01(\x08\x12\x1a\n\x12include_restricted\x18\x06 \x01(\x08\"i\n\x13ListHandlesResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12*\n\x07records\x18\x02 \x03(\x0b\x32\x19.resolver.v1.HandleRecord\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t2\xdc\x02\n\x11ResolutionService\x12\x44\n\x07Resolve\x12\x1b.resolver.v1.ResolveRequest\x1a\x1c.resolver.v1.ResolveResponse\x12S\n\x0c\x42\x61tchResolve\x12 .resolver.v1.BatchResolveRequest\x1a!.resolver.v1.BatchResolveResponse\x12Z\n\rStreamResolve\x12!.resolver.v1.StreamResolveRequest\x1a\".resolver.v1.StreamResolveResponse(\x01\x30\x01\x12P\n\x0bListHandles\x12\x1f.resolver.v1.ListHandlesRequest\x1a .resolver.v1.ListHandlesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cresolver/v1/resolution.proto\x12\x0bresolver.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x18resolver/v1/handle.proto\"\x95\x01\n\x0eResolveRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05types\x18\x02 \x03(\t\x12\x0f\n\x07indexes\x18\x03 \x03(\r\x12\x1a\n\x12include_restricted\x18\x04 \x01(\x08\x12\r\n\x05trace\x18\x05 \x01(\x08\x12\x16\n\x0e\x66ollow_aliases\x18\x06 \x01(\x08\x12\x12\n\nlocal_only\x18\x07 \x01(\x08\"\xd2\x01\n\x0fResolveResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.resolver.v1.HandleRecord\x12#\n\x06origin\x18\x02 \x01(\x0b\x32\x13.resolver.v1.Origin\x12\x1e\n\x04hops\x18\x03 \x03(\x0b\x32\x10.resolver.v1.Hop\x12&\n\x04miss\x18\x04 \x01(\x0b\x32\x18.resolver.v1.ResolveMiss\x12\'\n\x08referral\x18\x05 \x01(\x0b\x32\x15.resolver.v1.Referral\"h\n\x06Origin\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\r\n\x05stale\x18\x03 \x01(\x08\x12\x15\n\rfetch_time_us\x18\x04 \x01(\x04\x12\x16\n\x0e\x66resh_until_us\x18\x05 \x01(\x04\"\x98\x01\n\x03Hop\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x10\n\x08protocol\x18\x03 \x01(\t\x12\x15\n\rresponse_code\x18\x04 \x01(\r\x12\x0c\n\x04said\x18\x05 \x01(\t\x12\r\n\x05ttl_s\x18\x06 \x01(\r\x12\x0f\n\x07took_us\x18\x07 \x01(\x04\x12\r\n\x05stale\x18\x08 \x01(\x08\x12\r\n\x05\x64\x65pth\x18\t \x01(\r\"G\n\x08Referral\x12(\n\x06values\x18\x01 \x03(\x0b\x32\x18.resolver.v1.HandleValue\x12\x11\n\tof_prefix\x18\x02 \x01(\x08\"`\n\x13\x42\x61tchResolveRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\r\n\x05types\x18\x02 \x03(\t\x12\x0f\n\x07indexes\x18\x03 \x03(\r\x12\x1a\n\x12include_restricted\x18\x04 \x01(\x08\"\x92\x01\n\x14\x42\x61tchResolveResponse\x12*\n\x07records\x18\x01 \x03(\x0b\x32\x19.resolver.v1.HandleRecord\x12(\n\x06misses\x18\x02 \x03(\x0b\x32\x18.resolver.v1.ResolveMiss\x12$\n\x07origins\x18\x03 \x03(\x0b\x32\x13.resolver.v1.Origin\"N\n\x0bResolveMiss\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"m\n\x14StreamResolveRequest\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05types\x18\x03 \x03(\t\x12\x0f\n\x07indexes\x18\x04 \x03(\r\x12\x1a\n\x12include_restricted\x18\x05 \x01(\x08\"\xa1\x01\n\x15StreamResolveResponse\x12*\n\x07records\x18\x01 \x03(\x0b\x32\x19.resolver.v1.HandleRecord\x12\x0c\n\x04tags\x18\x02 \x03(\x04\x12(\n\x06misses\x18\x03 \x03(\x0b\x32\x18.resolver.v1.ResolveMiss\x12$\n\x07origins\x18\x04 \x03(\x0b\x32\x13.resolver.v1.Origin\"\x96\x01\n\x12ListHandlesRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x14\n\x0csuffix_start\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x17\n\x0finclude_records\x18\x05 \x01(\x08\x12\x1a\n\x12include_restricted\x18\x06 \x01(\x08\"i\n\x13ListHandlesResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12*\n\x07records\x18\x02 \x03(\x0b\x32\x19.resolver.v1.HandleRecord\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t2\x85\x04\n\x11ResolutionService\x12z\n\x07Resolve\x12\x1b.resolver.v1.ResolveRequest\x1a\x1c.resolver.v1.ResolveResponse\"4\x82\xd3\xe4\x93\x02.\x12\x15/v1/handles/{name=**}Z\x15\x12\x13/v1/handles:resolve\x12x\n\x0c\x42\x61tchResolve\x12 .resolver.v1.BatchResolveRequest\x1a!.resolver.v1.BatchResolveResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/handles:batchResolve:\x01*\x12\x80\x01\n\rStreamResolve\x12!.resolver.v1.StreamResolveRequest\x1a\".resolver.v1.StreamResolveResponse\"$\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/handles:streamResolve:\x01*(\x01\x30\x01\x12w\n\x0bListHandles\x12\x1f.resolver.v1.ListHandlesRequest\x1a .resolver.v1.ListHandlesResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/prefixes/{prefix}/handlesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'resolver.v1.resolution_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RESOLVEREQUEST']._serialized_start=72
-  _globals['_RESOLVEREQUEST']._serialized_end=221
-  _globals['_RESOLVERESPONSE']._serialized_start=224
-  _globals['_RESOLVERESPONSE']._serialized_end=434
-  _globals['_ORIGIN']._serialized_start=436
-  _globals['_ORIGIN']._serialized_end=540
-  _globals['_HOP']._serialized_start=543
-  _globals['_HOP']._serialized_end=695
-  _globals['_REFERRAL']._serialized_start=697
-  _globals['_REFERRAL']._serialized_end=768
-  _globals['_BATCHRESOLVEREQUEST']._serialized_start=770
-  _globals['_BATCHRESOLVEREQUEST']._serialized_end=866
-  _globals['_BATCHRESOLVERESPONSE']._serialized_start=869
-  _globals['_BATCHRESOLVERESPONSE']._serialized_end=1015
-  _globals['_RESOLVEMISS']._serialized_start=1017
-  _globals['_RESOLVEMISS']._serialized_end=1095
-  _globals['_STREAMRESOLVEREQUEST']._serialized_start=1097
-  _globals['_STREAMRESOLVEREQUEST']._serialized_end=1206
-  _globals['_STREAMRESOLVERESPONSE']._serialized_start=1209
-  _globals['_STREAMRESOLVERESPONSE']._serialized_end=1370
-  _globals['_LISTHANDLESREQUEST']._serialized_start=1373
-  _globals['_LISTHANDLESREQUEST']._serialized_end=1523
-  _globals['_LISTHANDLESRESPONSE']._serialized_start=1525
-  _globals['_LISTHANDLESRESPONSE']._serialized_end=1630
-  _globals['_RESOLUTIONSERVICE']._serialized_start=1633
-  _globals['_RESOLUTIONSERVICE']._serialized_end=1981
+  _globals['_RESOLUTIONSERVICE'].methods_by_name['Resolve']._loaded_options = None
+  _globals['_RESOLUTIONSERVICE'].methods_by_name['Resolve']._serialized_options = b'\202\323\344\223\002.\022\025/v1/handles/{name=**}Z\025\022\023/v1/handles:resolve'
+  _globals['_RESOLUTIONSERVICE'].methods_by_name['BatchResolve']._loaded_options = None
+  _globals['_RESOLUTIONSERVICE'].methods_by_name['BatchResolve']._serialized_options = b'\202\323\344\223\002\035\"\030/v1/handles:batchResolve:\001*'
+  _globals['_RESOLUTIONSERVICE'].methods_by_name['StreamResolve']._loaded_options = None
+  _globals['_RESOLUTIONSERVICE'].methods_by_name['StreamResolve']._serialized_options = b'\202\323\344\223\002\036\"\031/v1/handles:streamResolve:\001*'
+  _globals['_RESOLUTIONSERVICE'].methods_by_name['ListHandles']._loaded_options = None
+  _globals['_RESOLUTIONSERVICE'].methods_by_name['ListHandles']._serialized_options = b'\202\323\344\223\002\037\022\035/v1/prefixes/{prefix}/handles'
+  _globals['_RESOLVEREQUEST']._serialized_start=102
+  _globals['_RESOLVEREQUEST']._serialized_end=251
+  _globals['_RESOLVERESPONSE']._serialized_start=254
+  _globals['_RESOLVERESPONSE']._serialized_end=464
+  _globals['_ORIGIN']._serialized_start=466
+  _globals['_ORIGIN']._serialized_end=570
+  _globals['_HOP']._serialized_start=573
+  _globals['_HOP']._serialized_end=725
+  _globals['_REFERRAL']._serialized_start=727
+  _globals['_REFERRAL']._serialized_end=798
+  _globals['_BATCHRESOLVEREQUEST']._serialized_start=800
+  _globals['_BATCHRESOLVEREQUEST']._serialized_end=896
+  _globals['_BATCHRESOLVERESPONSE']._serialized_start=899
+  _globals['_BATCHRESOLVERESPONSE']._serialized_end=1045
+  _globals['_RESOLVEMISS']._serialized_start=1047
+  _globals['_RESOLVEMISS']._serialized_end=1125
+  _globals['_STREAMRESOLVEREQUEST']._serialized_start=1127
+  _globals['_STREAMRESOLVEREQUEST']._serialized_end=1236
+  _globals['_STREAMRESOLVERESPONSE']._serialized_start=1239
+  _globals['_STREAMRESOLVERESPONSE']._serialized_end=1400
+  _globals['_LISTHANDLESREQUEST']._serialized_start=1403
+  _globals['_LISTHANDLESREQUEST']._serialized_end=1553
+  _globals['_LISTHANDLESRESPONSE']._serialized_start=1555
+  _globals['_LISTHANDLESRESPONSE']._serialized_end=1660
+  _globals['_RESOLUTIONSERVICE']._serialized_start=1663
+  _globals['_RESOLUTIONSERVICE']._serialized_end=2180
 # @@protoc_insertion_point(module_scope)

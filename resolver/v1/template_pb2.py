@@ -22,45 +22,58 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aresolver/v1/template.proto\x12\x0bresolver.v1\"\xe1\x02\n\x0cTemplateItem\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x10\n\x08\x64isabled\x18\x05 \x01(\x08\x12#\n\x04kind\x18\x06 \x01(\x0e\x32\x15.resolver.v1.ItemKind\x12\x14\n\x07minimum\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x08 \x01(\x03H\x01\x88\x01\x01\x12\x0f\n\x07options\x18\t \x03(\t\x12\x15\n\x08\x64\x65\x63imals\x18\n \x01(\rH\x02\x88\x01\x01\x12\x13\n\x0blower_bound\x18\x0b \x01(\t\x12\x13\n\x0bupper_bound\x18\x0c \x01(\t\x12&\n\x07\x65lement\x18\r \x01(\x0e\x32\x15.resolver.v1.ItemKind\x12\x12\n\ndefinition\x18\x0e \x01(\tB\n\n\x08_minimumB\n\n\x08_maximumB\x0b\n\t_decimals\"\xa8\x02\n\x08Template\x12\x13\n\x0btemplate_id\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x16\n\x0eindustry_codes\x18\x04 \x03(\t\x12\x16\n\x0e\x61\x63tive_carrier\x18\x05 \x01(\x08\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12(\n\x05items\x18\x07 \x03(\x0b\x32\x19.resolver.v1.TemplateItem\x12\x11\n\twithdrawn\x18\x08 \x01(\x08\x12\x0f\n\x07version\x18\t \x01(\x04\x12\x16\n\x0e\x63reate_time_us\x18\n \x01(\x04\x12\x0f\n\x07\x64\x65leted\x18\x0b \x01(\x08\x12\x16\n\x0eupdate_time_us\x18\x0c \x01(\x04\x12\x14\n\x0cprincipal_id\x18\r \x01(\t\"k\n\x15\x43reateTemplateRequest\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"A\n\x16\x43reateTemplateResponse\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template\"Y\n\x12GetTemplateRequest\x12\x13\n\x0btemplate_id\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x04\">\n\x13GetTemplateResponse\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template\"f\n\x14ListTemplatesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\t\x12\x17\n\x0finclude_deleted\x18\x04 \x01(\x08\"Z\n\x15ListTemplatesResponse\x12(\n\ttemplates\x18\x01 \x03(\x0b\x32\x15.resolver.v1.Template\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Y\n\x1bListTemplateVersionsRequest\x12\x13\n\x0btemplate_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"a\n\x1cListTemplateVersionsResponse\x12(\n\ttemplates\x18\x01 \x03(\x0b\x32\x15.resolver.v1.Template\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x93\x01\n\x15UpdateTemplateRequest\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x17\n\nif_version\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x42\r\n\x0b_if_version\"A\n\x16UpdateTemplateResponse\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template\"\x7f\n\x15\x44\x65leteTemplateRequest\x12\x13\n\x0btemplate_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x17\n\nif_version\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x42\r\n\x0b_if_version\"A\n\x16\x44\x65leteTemplateResponse\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template*\xcb\x01\n\x08ItemKind\x12\x19\n\x15ITEM_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eITEM_KIND_TEXT\x10\x01\x12\x14\n\x10ITEM_KIND_NUMBER\x10\x02\x12\x12\n\x0eITEM_KIND_DATE\x10\x03\x12\x15\n\x11ITEM_KIND_BOOLEAN\x10\x04\x12\x12\n\x0eITEM_KIND_ENUM\x10\x05\x12\x11\n\rITEM_KIND_URL\x10\x06\x12\x12\n\x0eITEM_KIND_LIST\x10\x07\x12\x14\n\x10ITEM_KIND_HANDLE\x10\x08\x32\xb9\x04\n\x0fTemplateService\x12Y\n\x0e\x43reateTemplate\x12\".resolver.v1.CreateTemplateRequest\x1a#.resolver.v1.CreateTemplateResponse\x12P\n\x0bGetTemplate\x12\x1f.resolver.v1.GetTemplateRequest\x1a .resolver.v1.GetTemplateResponse\x12V\n\rListTemplates\x12!.resolver.v1.ListTemplatesRequest\x1a\".resolver.v1.ListTemplatesResponse\x12k\n\x14ListTemplateVersions\x12(.resolver.v1.ListTemplateVersionsRequest\x1a).resolver.v1.ListTemplateVersionsResponse\x12Y\n\x0eUpdateTemplate\x12\".resolver.v1.UpdateTemplateRequest\x1a#.resolver.v1.UpdateTemplateResponse\x12Y\n\x0e\x44\x65leteTemplate\x12\".resolver.v1.DeleteTemplateRequest\x1a#.resolver.v1.DeleteTemplateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aresolver/v1/template.proto\x12\x0bresolver.v1\x1a\x1cgoogle/api/annotations.proto\"\xe1\x02\n\x0cTemplateItem\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x10\n\x08\x64isabled\x18\x05 \x01(\x08\x12#\n\x04kind\x18\x06 \x01(\x0e\x32\x15.resolver.v1.ItemKind\x12\x14\n\x07minimum\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x08 \x01(\x03H\x01\x88\x01\x01\x12\x0f\n\x07options\x18\t \x03(\t\x12\x15\n\x08\x64\x65\x63imals\x18\n \x01(\rH\x02\x88\x01\x01\x12\x13\n\x0blower_bound\x18\x0b \x01(\t\x12\x13\n\x0bupper_bound\x18\x0c \x01(\t\x12&\n\x07\x65lement\x18\r \x01(\x0e\x32\x15.resolver.v1.ItemKind\x12\x12\n\ndefinition\x18\x0e \x01(\tB\n\n\x08_minimumB\n\n\x08_maximumB\x0b\n\t_decimals\"\xa8\x02\n\x08Template\x12\x13\n\x0btemplate_id\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x16\n\x0eindustry_codes\x18\x04 \x03(\t\x12\x16\n\x0e\x61\x63tive_carrier\x18\x05 \x01(\x08\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12(\n\x05items\x18\x07 \x03(\x0b\x32\x19.resolver.v1.TemplateItem\x12\x11\n\twithdrawn\x18\x08 \x01(\x08\x12\x0f\n\x07version\x18\t \x01(\x04\x12\x16\n\x0e\x63reate_time_us\x18\n \x01(\x04\x12\x0f\n\x07\x64\x65leted\x18\x0b \x01(\x08\x12\x16\n\x0eupdate_time_us\x18\x0c \x01(\x04\x12\x14\n\x0cprincipal_id\x18\r \x01(\t\"k\n\x15\x43reateTemplateRequest\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"A\n\x16\x43reateTemplateResponse\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template\"Y\n\x12GetTemplateRequest\x12\x13\n\x0btemplate_id\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x04\">\n\x13GetTemplateResponse\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template\"f\n\x14ListTemplatesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\t\x12\x17\n\x0finclude_deleted\x18\x04 \x01(\x08\"Z\n\x15ListTemplatesResponse\x12(\n\ttemplates\x18\x01 \x03(\x0b\x32\x15.resolver.v1.Template\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Y\n\x1bListTemplateVersionsRequest\x12\x13\n\x0btemplate_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"a\n\x1cListTemplateVersionsResponse\x12(\n\ttemplates\x18\x01 \x03(\x0b\x32\x15.resolver.v1.Template\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x93\x01\n\x15UpdateTemplateRequest\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x17\n\nif_version\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x42\r\n\x0b_if_version\"A\n\x16UpdateTemplateResponse\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template\"\x7f\n\x15\x44\x65leteTemplateRequest\x12\x13\n\x0btemplate_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x17\n\nif_version\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x42\r\n\x0b_if_version\"A\n\x16\x44\x65leteTemplateResponse\x12\'\n\x08template\x18\x01 \x01(\x0b\x32\x15.resolver.v1.Template*\xcb\x01\n\x08ItemKind\x12\x19\n\x15ITEM_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eITEM_KIND_TEXT\x10\x01\x12\x14\n\x10ITEM_KIND_NUMBER\x10\x02\x12\x12\n\x0eITEM_KIND_DATE\x10\x03\x12\x15\n\x11ITEM_KIND_BOOLEAN\x10\x04\x12\x12\n\x0eITEM_KIND_ENUM\x10\x05\x12\x11\n\rITEM_KIND_URL\x10\x06\x12\x12\n\x0eITEM_KIND_LIST\x10\x07\x12\x14\n\x10ITEM_KIND_HANDLE\x10\x08\x32\xb9\x06\n\x0fTemplateService\x12s\n\x0e\x43reateTemplate\x12\".resolver.v1.CreateTemplateRequest\x1a#.resolver.v1.CreateTemplateResponse\"\x18\x82\xd3\xe4\x93\x02\x12\"\r/v1/templates:\x01*\x12\x90\x01\n\x0bGetTemplate\x12\x1f.resolver.v1.GetTemplateRequest\x1a .resolver.v1.GetTemplateResponse\">\x82\xd3\xe4\x93\x02\x38\x12\x1e/v1/templates/{template_id=**}Z\x16\x12\x14/v1/templates:lookup\x12m\n\rListTemplates\x12!.resolver.v1.ListTemplatesRequest\x1a\".resolver.v1.ListTemplatesResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/templates\x12\x9a\x01\n\x14ListTemplateVersions\x12(.resolver.v1.ListTemplateVersionsRequest\x1a).resolver.v1.ListTemplateVersionsResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/templateVersions/{template_id=**}\x12\x8d\x01\n\x0eUpdateTemplate\x12\".resolver.v1.UpdateTemplateRequest\x1a#.resolver.v1.UpdateTemplateResponse\"2\x82\xd3\xe4\x93\x02,\x1a\'/v1/templates/{template.template_id=**}:\x01*\x12\x81\x01\n\x0e\x44\x65leteTemplate\x12\".resolver.v1.DeleteTemplateRequest\x1a#.resolver.v1.DeleteTemplateResponse\"&\x82\xd3\xe4\x93\x02 *\x1e/v1/templates/{template_id=**}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'resolver.v1.template_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ITEMKIND']._serialized_start=1829
-  _globals['_ITEMKIND']._serialized_end=2032
-  _globals['_TEMPLATEITEM']._serialized_start=44
-  _globals['_TEMPLATEITEM']._serialized_end=397
-  _globals['_TEMPLATE']._serialized_start=400
-  _globals['_TEMPLATE']._serialized_end=696
-  _globals['_CREATETEMPLATEREQUEST']._serialized_start=698
-  _globals['_CREATETEMPLATEREQUEST']._serialized_end=805
-  _globals['_CREATETEMPLATERESPONSE']._serialized_start=807
-  _globals['_CREATETEMPLATERESPONSE']._serialized_end=872
-  _globals['_GETTEMPLATEREQUEST']._serialized_start=874
-  _globals['_GETTEMPLATEREQUEST']._serialized_end=963
-  _globals['_GETTEMPLATERESPONSE']._serialized_start=965
-  _globals['_GETTEMPLATERESPONSE']._serialized_end=1027
-  _globals['_LISTTEMPLATESREQUEST']._serialized_start=1029
-  _globals['_LISTTEMPLATESREQUEST']._serialized_end=1131
-  _globals['_LISTTEMPLATESRESPONSE']._serialized_start=1133
-  _globals['_LISTTEMPLATESRESPONSE']._serialized_end=1223
-  _globals['_LISTTEMPLATEVERSIONSREQUEST']._serialized_start=1225
-  _globals['_LISTTEMPLATEVERSIONSREQUEST']._serialized_end=1314
-  _globals['_LISTTEMPLATEVERSIONSRESPONSE']._serialized_start=1316
-  _globals['_LISTTEMPLATEVERSIONSRESPONSE']._serialized_end=1413
-  _globals['_UPDATETEMPLATEREQUEST']._serialized_start=1416
-  _globals['_UPDATETEMPLATEREQUEST']._serialized_end=1563
-  _globals['_UPDATETEMPLATERESPONSE']._serialized_start=1565
-  _globals['_UPDATETEMPLATERESPONSE']._serialized_end=1630
-  _globals['_DELETETEMPLATEREQUEST']._serialized_start=1632
-  _globals['_DELETETEMPLATEREQUEST']._serialized_end=1759
-  _globals['_DELETETEMPLATERESPONSE']._serialized_start=1761
-  _globals['_DELETETEMPLATERESPONSE']._serialized_end=1826
-  _globals['_TEMPLATESERVICE']._serialized_start=2035
-  _globals['_TEMPLATESERVICE']._serialized_end=2604
+  _globals['_TEMPLATESERVICE'].methods_by_name['CreateTemplate']._loaded_options = None
+  _globals['_TEMPLATESERVICE'].methods_by_name['CreateTemplate']._serialized_options = b'\202\323\344\223\002\022\"\r/v1/templates:\001*'
+  _globals['_TEMPLATESERVICE'].methods_by_name['GetTemplate']._loaded_options = None
+  _globals['_TEMPLATESERVICE'].methods_by_name['GetTemplate']._serialized_options = b'\202\323\344\223\0028\022\036/v1/templates/{template_id=**}Z\026\022\024/v1/templates:lookup'
+  _globals['_TEMPLATESERVICE'].methods_by_name['ListTemplates']._loaded_options = None
+  _globals['_TEMPLATESERVICE'].methods_by_name['ListTemplates']._serialized_options = b'\202\323\344\223\002\017\022\r/v1/templates'
+  _globals['_TEMPLATESERVICE'].methods_by_name['ListTemplateVersions']._loaded_options = None
+  _globals['_TEMPLATESERVICE'].methods_by_name['ListTemplateVersions']._serialized_options = b'\202\323\344\223\002\'\022%/v1/templateVersions/{template_id=**}'
+  _globals['_TEMPLATESERVICE'].methods_by_name['UpdateTemplate']._loaded_options = None
+  _globals['_TEMPLATESERVICE'].methods_by_name['UpdateTemplate']._serialized_options = b'\202\323\344\223\002,\032\'/v1/templates/{template.template_id=**}:\001*'
+  _globals['_TEMPLATESERVICE'].methods_by_name['DeleteTemplate']._loaded_options = None
+  _globals['_TEMPLATESERVICE'].methods_by_name['DeleteTemplate']._serialized_options = b'\202\323\344\223\002 *\036/v1/templates/{template_id=**}'
+  _globals['_ITEMKIND']._serialized_start=1859
+  _globals['_ITEMKIND']._serialized_end=2062
+  _globals['_TEMPLATEITEM']._serialized_start=74
+  _globals['_TEMPLATEITEM']._serialized_end=427
+  _globals['_TEMPLATE']._serialized_start=430
+  _globals['_TEMPLATE']._serialized_end=726
+  _globals['_CREATETEMPLATEREQUEST']._serialized_start=728
+  _globals['_CREATETEMPLATEREQUEST']._serialized_end=835
+  _globals['_CREATETEMPLATERESPONSE']._serialized_start=837
+  _globals['_CREATETEMPLATERESPONSE']._serialized_end=902
+  _globals['_GETTEMPLATEREQUEST']._serialized_start=904
+  _globals['_GETTEMPLATEREQUEST']._serialized_end=993
+  _globals['_GETTEMPLATERESPONSE']._serialized_start=995
+  _globals['_GETTEMPLATERESPONSE']._serialized_end=1057
+  _globals['_LISTTEMPLATESREQUEST']._serialized_start=1059
+  _globals['_LISTTEMPLATESREQUEST']._serialized_end=1161
+  _globals['_LISTTEMPLATESRESPONSE']._serialized_start=1163
+  _globals['_LISTTEMPLATESRESPONSE']._serialized_end=1253
+  _globals['_LISTTEMPLATEVERSIONSREQUEST']._serialized_start=1255
+  _globals['_LISTTEMPLATEVERSIONSREQUEST']._serialized_end=1344
+  _globals['_LISTTEMPLATEVERSIONSRESPONSE']._serialized_start=1346
+  _globals['_LISTTEMPLATEVERSIONSRESPONSE']._serialized_end=1443
+  _globals['_UPDATETEMPLATEREQUEST']._serialized_start=1446
+  _globals['_UPDATETEMPLATEREQUEST']._serialized_end=1593
+  _globals['_UPDATETEMPLATERESPONSE']._serialized_start=1595
+  _globals['_UPDATETEMPLATERESPONSE']._serialized_end=1660
+  _globals['_DELETETEMPLATEREQUEST']._serialized_start=1662
+  _globals['_DELETETEMPLATEREQUEST']._serialized_end=1789
+  _globals['_DELETETEMPLATERESPONSE']._serialized_start=1791
+  _globals['_DELETETEMPLATERESPONSE']._serialized_end=1856
+  _globals['_TEMPLATESERVICE']._serialized_start=2065
+  _globals['_TEMPLATESERVICE']._serialized_end=2890
 # @@protoc_insertion_point(module_scope)

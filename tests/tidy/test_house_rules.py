@@ -79,7 +79,7 @@ def test_proto_holds_contracts_only():
 
 
 def test_generated_code_is_what_the_contracts_say(tmp_path):
-    protos = sorted(str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").rglob("*.proto"))
+    protos = sorted(str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto" / "resolver").rglob("*.proto"))
     out = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpc_python")]
     run("grpc_tools.protoc", "-I", "proto", *out, *protos)
     fresh = {path.name: path.read_text() for path in (tmp_path / "resolver" / "v1").iterdir()}
@@ -91,6 +91,24 @@ def test_generated_code_is_what_the_contracts_say(tmp_path):
     assert set(fresh) == set(committed)
     different = [name for name in fresh if fresh[name] != committed[name]]
     assert different == [], "run make proto"
+    described = tmp_path / "set.binpb"
+    run("grpc_tools.protoc", "-I", "proto", "--include_source_info", f"--descriptor_set_out={described}", *protos)
+    from resolver.transport.http.transcoding import comments
+
+    assert comments.to_text(comments.collect(described.read_bytes())) == comments.FILE.read_text(), "run make proto"
+
+
+def test_every_method_has_its_place_in_the_json_api():
+    from google.api import annotations_pb2
+
+    from resolver.methods import METHODS
+
+    bare = [
+        method.path
+        for method in METHODS.values()
+        if not method.descriptor.GetOptions().Extensions[annotations_pb2.http].WhichOneof("pattern")
+    ]
+    assert bare == [], "give each an option (google.api.http) in its .proto, as its neighbours have, and run make proto"
 
 
 def test_contracts_are_clean():
