@@ -16,12 +16,14 @@ from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold, split
 from resolver.node import record_octets
 from resolver.node.authority import NOT_OURS, Below, Here, Look, authority_for, delegation, look
 from resolver.node.foreign import Found, Outcome, Question
+from resolver.node.resolve import resolve
 from resolver.v1 import resolution_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Sequence
 
     from resolver.node.resolve import Filter
+    from resolver.service.call import Call
     from resolver.service.core import Core
 
 _AT_ONE_TIME = 64
@@ -120,19 +122,28 @@ class Foreign:
         )
         return Outcome(Found(seen.body) if refusal is None else None, refusal, [hop])
 
-    async def searched(self, request: pb.ResolveRequest, wanted: Filter | None) -> bytes:
+    async def searched(self, call: Call, request: pb.ResolveRequest, wanted: Filter | None) -> bytes:
         """The answer to a question that wants its way told, or its aliases followed."""
-        name = Handle.from_text(request.name).text
+        core = self._core
+        handle = Handle.from_text(request.name)
+        name = handle.text
         outcome = await self.find(Question(name, follows_aliases=request.follow_aliases, traced=request.trace))
-        if not request.trace:
-            return _response(outcome.get(), wanted, name)
         response = pb.ResolveResponse(hops=outcome.hops)
         try:
             found = outcome.get()
+            if found.origin is None and wanted is not None and wanted.include_restricted:
+                local = Handle.from_text(record_octets.parse(found.body).name)
+                with core.reading() as reader:
+                    found = Found(resolve(reader, core.served, call.caller, local.text, wanted))
             octets = _response(found, wanted, name)
         except ResolverError as error:
+            core.counting.resolved("", call.source, 1, 0, call.door)
+            if not request.trace:
+                raise
             response.miss.CopyFrom(miss_of(0, error))
             return response.SerializeToString()
+        prefix = fold(handle.prefix) if found.origin is None else ""
+        core.counting.resolved(prefix, call.source, 1, 1, call.door)
         return octets + response.SerializeToString()
 
     # Many at once
@@ -155,6 +166,44 @@ class Foreign:
                 if isinstance(authority, Below) or (elsewhere.has_top and not isinstance(authority, Here)):
                     found[miss.position] = whole
         return found
+
+    def join(
+        self,
+        bodies: Sequence[bytes | None],
+        misses: Sequence[pb.ResolveMiss],
+        open_: dict[int, str],
+        wanted: Filter | None,
+    ) -> bytes | Awaitable[bytes]:
+        """The octets of a BatchResolveResponse, now when all answers of other nodes are kept, else once they came."""
+        joined = Joined(bodies, misses)
+        known = self.recall_all(open_)
+        for position, answer in known.items():
+            joined.add(position, open_[position], answer, wanted)
+        rest = {position: name for position, name in open_.items() if position not in known}
+        return self._join_later(joined, rest, wanted) if rest else joined.batch()
+
+    async def _join_later(self, joined: Joined, rest: dict[int, str], wanted: Filter | None) -> bytes:
+        for position, answer in (await self.find_all(rest)).items():
+            joined.add(position, rest[position], answer, wanted)
+        return joined.batch()
+
+    async def as_found(
+        self, requests: Sequence[pb.StreamResolveRequest]
+    ) -> AsyncIterator[tuple[pb.StreamResolveRequest, Found | ResolverError]]:
+        """Questions of a stream with their answers, in the order in which these come."""
+        gate = asyncio.Semaphore(_AT_ONE_TIME)
+
+        async def one(request: pb.StreamResolveRequest) -> tuple[pb.StreamResolveRequest, Found | ResolverError]:
+            async with gate:
+                return request, await self.found_or_error(request.name)
+
+        tasks = [asyncio.ensure_future(one(request)) for request in requests]
+        try:
+            for task in asyncio.as_completed(tasks):
+                yield await task
+        finally:
+            for each in tasks:
+                each.cancel()
 
     def recall_all(self, open_: dict[int, str]) -> dict[int, Found | ResolverError]:
         """Those of them that are kept."""
@@ -184,7 +233,7 @@ class Foreign:
     async def found_or_error(self, name: str) -> Found | ResolverError:
         """The record of a name, or the reason why there is none."""
         try:
-            return (await self.find(Question(name))).get()
+            return (await self.find(Question(Handle.from_text(name).text))).get()
         except ResolverError as error:
             return error
 
@@ -216,11 +265,26 @@ def miss_of(position: int, error: ResolverError) -> pb.ResolveMiss:
     return pb.ResolveMiss(position=position, code=error.meaning.grpc, reason=error.reason, message=error.message)
 
 
+def in_stream(request: pb.StreamResolveRequest, answer: Found | ResolverError, wanted: Filter | None) -> bytes:
+    """The octets of a StreamResolveResponse to one question."""
+    try:
+        if isinstance(answer, ResolverError):
+            raise answer.with_traceback(None)
+        body = select(answer, wanted, request.name)
+    except ResolverError as error:
+        return pb.StreamResolveResponse(misses=[miss_of(request.tag, error)]).SerializeToString()
+    rest = pb.StreamResolveResponse(tags=[request.tag])
+    if answer.origin is not None:
+        rest.origins.append(answer.origin)
+        rest.origins[0].position = request.tag
+    return body + rest.SerializeToString()
+
+
 class Joined:
     """Records of this node and of others, put together in the order of their positions."""
 
-    def __init__(self, found: Sequence[tuple[int, bytes]], misses: Sequence[pb.ResolveMiss]) -> None:
-        self.bodies = dict(found)
+    def __init__(self, bodies: Sequence[bytes | None], misses: Sequence[pb.ResolveMiss]) -> None:
+        self.bodies = {position: body for position, body in enumerate(bodies) if body is not None}
         self.misses = {miss.position: miss for miss in misses}
         self.origins: dict[int, pb.Origin] = {}
         self._octets = sum(map(len, self.bodies.values()))

@@ -11,10 +11,12 @@ from resolver.node import listing
 from resolver.node.authorize import Action, require
 from resolver.node.resolve import Filter, resolve
 from resolver.node.resolve_plain import find_plain, keys_of
+from resolver.service.foreign import Foreign, in_stream, miss_of
+from resolver.service.later import Later
 from resolver.v1 import resolution_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 
     from resolver.service.call import Call
     from resolver.service.core import Core
@@ -26,19 +28,25 @@ class Resolution:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self.foreign = Foreign(core)
 
-    def resolve(self, call: Call, request: pb.ResolveRequest) -> bytes:
-        """One record as ResolveResponse octets."""
+    def resolve(self, call: Call, request: pb.ResolveRequest) -> bytes | Awaitable[bytes]:
+        """One record as ResolveResponse octets, or what gives them once another node was asked."""
         core = self._core
         core.require_resolution(call.caller)
         wanted = Filter.of(request.types, request.indexes, include_restricted=request.include_restricted)
         name = request.name
+        if request.trace or request.follow_aliases:
+            return self.foreign.searched(call, request, wanted)
         with core.reading() as reader:
             try:
                 body = resolve(reader, core.served, call.caller, name, wanted)
             except ResolverError as error:
                 self._count(name, call, 0, error)
-                raise
+                instead = self.foreign.instead(request, wanted, error)
+                if instead is None:
+                    raise
+                return instead
         self._count(name, call, 1)
         return body
 
@@ -46,8 +54,8 @@ class Resolution:
         """Count a resolution under its prefix."""
         self._core.counting.resolved(_counted_prefix(name, error), call.source, 1, found, call.door)
 
-    def batch_resolve(self, call: Call, request: pb.BatchResolveRequest) -> bytes:
-        """Records and misses as BatchResolveResponse octets."""
+    def batch_resolve(self, call: Call, request: pb.BatchResolveRequest) -> bytes | Awaitable[bytes]:
+        """Records and misses as BatchResolveResponse octets, or what gives them once other nodes were asked."""
         names = request.names
         if len(names) > limits.BATCH_RESOLVE_MAX:
             raise TooManyItems(
@@ -60,6 +68,9 @@ class Resolution:
         bodies, misses = self._answer_all(call, names, None if wanted is None else [wanted] * len(names))
         if not misses:
             return b"".join(bodies)  # type: ignore[arg-type]  # what has no body is a miss
+        open_ = self.foreign.open_among(names, misses)
+        if open_:
+            return self.foreign.join(bodies, misses, open_, wanted)
         return b"".join(filter(None, bodies)) + pb.BatchResolveResponse(misses=misses).SerializeToString()
 
     def _answer_all(
@@ -109,7 +120,7 @@ class Resolution:
                         f"the other answers fill {octets} octets: ask for {name[:80]!r} again in another batch"
                     )
             except ResolverError as error:
-                misses.append(_miss(position, error))
+                misses.append(miss_of(position, error))
                 counts.setdefault(_counted_prefix(name, error), [0, 0])[0] += 1
                 continue
             octets += len(body)
@@ -119,29 +130,59 @@ class Resolution:
             prefix_counts[1] += 1
         return misses, counts
 
-    def answer_stream(self, call: Call, requests: Sequence[pb.StreamResolveRequest]) -> bytes:
-        """The answers to a burst of questions as StreamResolveResponse octets."""
+    def answer_stream(
+        self,
+        call: Call,
+        requests: Sequence[pb.StreamResolveRequest],
+        later: list[pb.StreamResolveRequest] | None = None,
+    ) -> bytes:
+        """The answers to a burst of questions as StreamResolveResponse octets.
+
+        Questions that other nodes have to be asked go to ``later``, for ``answer_later``; without it they are missed.
+        """
         filters = [
             Filter.of(request.types, request.indexes, include_restricted=request.include_restricted)
             for request in requests
         ]
-        bodies, misses = self._answer_all(
-            call, [request.name for request in requests], filters if any(filters) else None
-        )
+        names = [request.name for request in requests]
+        bodies, misses = self._answer_all(call, names, filters if any(filters) else None)
+        tags = [request.tag for request, body in zip(requests, bodies, strict=True) if body is not None]
+        if not misses:
+            return b"".join(bodies) + pb.StreamResolveResponse(tags=tags).SerializeToString()  # type: ignore[arg-type]  # what has no body is a miss
+        recalled = b""
+        if later is not None:
+            open_ = self.foreign.open_among(names, misses)
+            known = self.foreign.recall_all(open_)
+            recalled = b"".join([in_stream(requests[place], known[place], filters[place]) for place in known])
+            misses = [miss for miss in misses if miss.position not in open_]
+            later += [requests[position] for position in open_ if position not in known]
         for miss in misses:
             miss.position = requests[miss.position].tag
-        tags = [request.tag for request, body in zip(requests, bodies, strict=True) if body is not None]
         rest = pb.StreamResolveResponse(tags=tags, misses=misses).SerializeToString()
-        return b"".join(filter(None, bodies)) + rest
+        return b"".join(filter(None, bodies)) + rest + recalled  # messages one behind the other are merged
+
+    async def answer_later(self, requests: Sequence[pb.StreamResolveRequest]) -> AsyncIterator[bytes]:
+        """The answers of other nodes to questions, each when it is there."""
+        async for request, answer in self.foreign.as_found(requests):
+            wanted = Filter.of(request.types, request.indexes, include_restricted=False)
+            yield in_stream(request, answer, wanted)
 
     async def stream_resolve(
         self, call: Call, requests: AsyncIterator[pb.StreamResolveRequest]
     ) -> AsyncIterator[bytes]:
-        """Answers to a stream of questions, one message for each."""
+        """Answers to a stream of questions, one message for each; those of other nodes when they come."""
         self._core.require_resolution(call.caller)
-        async for request in self._core.until_drain(requests):
+        later = Later(self.answer_later)
+        async for request in later.between(self._core.until_drain(requests)):
+            if isinstance(request, bytes):
+                yield request
+                continue
             self._core.identify_again(call)
-            yield self.answer_stream(call, [request])
+            foreign: list[pb.StreamResolveRequest] = []
+            answer = self.answer_stream(call, [request], foreign)
+            later.add(foreign)
+            if answer:
+                yield answer
 
     def list_handles(self, call: Call, request: pb.ListHandlesRequest) -> pb.ListHandlesResponse:
         """A page of a prefix."""
@@ -183,7 +224,3 @@ def _counted_prefix(name: str, error: ResolverError | None) -> str:
         return ""
     prefix, slash, _ = name.partition("/")
     return fold(prefix) if slash else PREFIX_OF_PREFIXES
-
-
-def _miss(position: int, error: ResolverError) -> pb.ResolveMiss:
-    return pb.ResolveMiss(position=position, code=error.meaning.grpc, reason=error.reason, message=error.message)

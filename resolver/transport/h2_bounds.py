@@ -73,6 +73,9 @@ PINGS_RATE = (100, 10.0)
 UPLOAD_IDLE_S = 30.0
 """Seconds without an octet of a request that has begun; its call is ended then."""
 
+LATE_MAX = 256
+"""Questions of one resolution stream that may wait for other nodes: their answers are not held back."""
+
 TASKS_MAX = 2 * limits.STREAMS_MAX
 """Handlers of one connection still running, those of cancelled calls included."""
 

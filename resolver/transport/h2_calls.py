@@ -10,6 +10,7 @@ This file does not know sockets: ``H2Connection`` feeds it and writes.
 
 from __future__ import annotations
 
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 import ngh2
@@ -22,7 +23,7 @@ from resolver.transport import h2_bounds as bounds
 from resolver.transport.grpc_frames import FrameError
 from resolver.transport.h2_endings import Endings, Ready
 from resolver.transport.h2_exchange import Exchange, check_answer
-from resolver.transport.h2_lanes import answer_questions, start
+from resolver.transport.h2_lanes import answer_questions, await_answer, start
 from resolver.transport.h2_mounts import Lane, Refusal, Ticket, ticket_of
 from resolver.transport.requests import parse
 
@@ -288,7 +289,7 @@ class Calls(Endings):
             return False
         return True
 
-    def _answer_each(  # noqa: PLR0912 - the loop over every request
+    def _answer_each(  # noqa: PLR0912, PLR0915 - the loop over every request
         self, calls: Iterator[Ready], questions: Iterator[Exchange], started_s: float
     ) -> None:
         """Answer what the iterators still hold."""
@@ -315,6 +316,11 @@ class Calls(Endings):
                 call = anonymous if anonymous is not None and ticket.anonymous else self.call_of(ticket)
                 response = mount.handler(call, parse(mount.method, message))  # type: ignore[arg-type]
                 if type(response) is not bytes:
+                    if isawaitable(response):  # another node has to be asked
+                        exchange = stream if type(stream) is Exchange else self._exchange(stream_id, ticket, started_s)
+                        exchange.ended = True
+                        await_answer(self, exchange, response)
+                        continue
                     response = response.SerializeToString()
                 octets = len(response)
                 if octets > bounds.LONG_ANSWER_OCTETS:

@@ -47,6 +47,7 @@ class Exchange:
         "inbox",
         "inbox_octets",
         "lane",
+        "late",
         "over",
         "received_s",
         "refusal",
@@ -78,6 +79,8 @@ class Exchange:
         self.refusal: Exception | None = None
         """Why the call was refused, when its peer is to hear it after its first message."""
         self.over = False
+        self.late = 0
+        """Questions of a resolution stream that wait for other nodes."""
         self.headers_sent = False
         self.task: asyncio.Task[None] | None = None
         self.blocked_s: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 from resolver import limits
@@ -15,7 +16,7 @@ from resolver.transport.requests import parse
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Sequence
+    from collections.abc import Awaitable, Iterator, Sequence
 
     from resolver.service import Call
     from resolver.service.resolution import Resolution
@@ -74,6 +75,15 @@ def _spawn(calls: Calls, exchange: Exchange, run: Coroutine[None, None, None]) -
     task.add_done_callback(calls.tasks.discard)
 
 
+def await_answer(calls: Calls, exchange: Exchange, answer: Awaitable[bytes]) -> None:
+    """Wait beside the burst for the answer of a call that seemed to need no waiting."""
+    if len(calls.tasks) >= bounds.TASKS_MAX:
+        if isinstance(answer, Coroutine):
+            answer.close()
+        raise Overloaded("too many calls of this connection wait: try again later", retry_after_s=1.0)
+    _spawn(calls, exchange, exchange.run_unary(answer))
+
+
 def answer_questions(calls: Calls, exchange: Exchange) -> None:
     """Answer the questions of a resolution stream that are here, as far as its peer takes answers."""
     call, method = exchange.call, exchange.ticket.mount.method
@@ -96,26 +106,62 @@ def answer_questions(calls: Calls, exchange: Exchange) -> None:
                     requests.append(parse(method, exchange.take()))  # type: ignore[arg-type]
             except Exception as error:  # noqa: BLE001 - told after the answers to the questions before
                 fault = error
-            for answer in _answers(resolution, call, requests):
+            later: list[pb.StreamResolveRequest] = []
+            for answer in _answers(resolution, call, requests, later):
                 exchange.queue(answer)
+            if later:
+                _answer_later(calls, exchange, resolution, later)
         if fault is None and not exchange.inbox:
             fault = exchange.fault
     except Exception as error:  # noqa: BLE001 - every failure becomes a status
         fault = error
     if fault is not None:
         calls.fail(exchange, fault)
-    elif exchange.ended and not exchange.inbox:
+    elif exchange.ended and not exchange.inbox and not exchange.late:
         calls.finish(exchange)
 
 
-def _answers(resolution: Resolution, call: Call, requests: Sequence[pb.StreamResolveRequest]) -> Iterator[bytes]:
-    """The answers to some questions, in as few messages as can hold every record."""
+def _answer_later(
+    calls: Calls, exchange: Exchange, resolution: Resolution, requests: list[pb.StreamResolveRequest]
+) -> None:
+    """Send the answers of other nodes when they come; the stream ends when the last is sent."""
+    if len(calls.tasks) >= bounds.TASKS_MAX or exchange.late + len(requests) > bounds.LATE_MAX:
+        raise Overloaded("too many questions of this stream wait for other nodes: ask slower", retry_after_s=1.0)
+    exchange.late += len(requests)
+
+    async def run() -> None:
+        try:
+            async for answer in resolution.answer_later(requests):
+                if exchange.over:
+                    return
+                exchange.late -= 1
+                exchange.queue(answer)
+            if exchange.ended and not exchange.inbox and not exchange.late:
+                calls.finish(exchange)
+        except Exception as error:  # noqa: BLE001 - every failure becomes a status
+            calls.fail(exchange, error)
+
+    task = calls.loop.create_task(run())
+    calls.tasks.add(task)
+    task.add_done_callback(calls.tasks.discard)
+
+
+def _answers(
+    resolution: Resolution,
+    call: Call,
+    requests: Sequence[pb.StreamResolveRequest],
+    later: list[pb.StreamResolveRequest],
+) -> Iterator[bytes]:
+    """The answers to some questions, in as few messages as can hold every record; ``later`` gets what must wait."""
     if not requests:
         return
-    answer = resolution.answer_stream(call, requests)
+    waiting: list[pb.StreamResolveRequest] = []
+    answer = resolution.answer_stream(call, requests, waiting)
     if len(answer) < _SPLIT_OCTETS or len(requests) == 1:
-        yield answer
+        later += waiting
+        if answer:
+            yield answer
         return
     half = len(requests) // 2
-    yield from _answers(resolution, call, requests[:half])
-    yield from _answers(resolution, call, requests[half:])
+    yield from _answers(resolution, call, requests[:half], later)
+    yield from _answers(resolution, call, requests[half:], later)
