@@ -25,7 +25,8 @@ from resolver.app.backends import choose
 from resolver.app.data_dir import DataDir
 from resolver.handle.name import Handle
 from resolver.node import record_octets
-from resolver.node.ledger import Change, Ledger
+from resolver.node.draft import Draft
+from resolver.node.ledger import Ledger
 from resolver.registry.first_start import first_start
 from resolver.v1 import resolution_pb2, resolution_pb2_grpc
 from storage.lmdb_engine import LmdbEngine
@@ -75,16 +76,16 @@ def fill_store(engine: LmdbEngine, records: int) -> None:
         with engine.write() as writer:
             ledger = Ledger(writer, time.time_ns() // 1000)
             for number in range(start, min(start + GROUP, records)):
-                ledger.create(change_of(number))
+                ledger.create(draft_of(number), "administrator")
             ledger.close()
 
 
-def change_of(number: int) -> Change:
+def draft_of(number: int) -> Draft:
     """What the ledger is told of a record."""
     name = name_of(number)
     handle = Handle.from_text(name)
     head = record_octets.head(name, values_of(number))
-    return Change(handle.key, handle.prefix_folded.encode(), name, head, b"", "", "administrator")
+    return Draft(name, handle.key, handle.prefix_folded.encode(), head, b"", "")
 
 
 @contextmanager

@@ -73,6 +73,9 @@ class Writer(Reader, Protocol):
     def append(self, table: Table, key: bytes, body: bytes) -> None:
         """Store a body under a key greater than every other of the table; faster than put. Raises ValueError."""
 
+    def append_many(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Store many (key, body), ascending, with keys greater than every other of the table. Raises ValueError."""
+
     def put_many(self, table: Table, rows: Iterable[tuple[bytes, bytes, int]]) -> None:
         """Store many (key, body, marks); sorted by key it is faster."""
 

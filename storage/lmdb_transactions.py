@@ -140,6 +140,17 @@ class LmdbWriter(LmdbReader):
         if not stored:
             raise ValueError(f"key {key!r} is not greater than the last of {table.name}")
 
+    def append_many(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Store many (key, body) under ascending keys greater than every other. Raises StoreFull, ValueError."""
+        sealed = [(key, seal(key, body)) for key, body in rows]
+        try:
+            with self.txn.cursor(self._dbs[table]) as cursor:
+                _, stored = cursor.putmulti(sealed, append=True)
+        except lmdb.Error as error:
+            self.fail(error)
+        if stored != len(sealed):
+            raise ValueError(f"keys for {table.name} do not ascend from its last one")
+
     def put_many(self, table: Table, rows: Iterable[tuple[bytes, bytes, int]]) -> None:
         """Store many (key, body, marks); sorted by key it is faster. Raises StoreFull, ValueError."""
         self.put_rows(table, [(key, seal(key, body, marks)) for key, body, marks in rows])

@@ -146,6 +146,11 @@ class MemoryWriter(MemoryReader):
             raise ValueError(f"key {key!r} is not greater than the last of {table.name}")
         self.put(table, key, body)
 
+    def append_many(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Store many (key, body) under ascending keys greater than every other. Raises StoreFull, ValueError."""
+        for key, body in rows:
+            self.append(table, key, body)
+
     def put_many(self, table: Table, rows: Iterable[tuple[bytes, bytes, int]]) -> None:
         """Store many (key, body, marks). Raises StoreFull, ValueError."""
         for key, body, marks in list(rows):

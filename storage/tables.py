@@ -29,6 +29,8 @@ SEAL_OCTETS = 5
 """Octets before the body of a stored row."""
 
 _UNMARKED = bytes([FORMAT_VERSION])
+_FLAGS = {marks: bytes((FORMAT_VERSION | marks,)) for marks in range(0, 0x100, 0x10)}
+_checksum = google_crc32c.value  # looked up once: it is called for every row
 
 MARK = 0x10
 """The first table-defined bit of the flags octet; RECORDS sets it when the handle has restricted values."""
@@ -95,8 +97,8 @@ class Table(Enum):
 
 def seal(key: bytes, body: bytes, marks: int = 0) -> bytes:
     """A row ready to store: flags, check, body. ``marks`` are bits of 0xF0."""
-    crc: int = google_crc32c.extend(google_crc32c.value(key), body) ^ marks
-    return b"%c%b%b" % (FORMAT_VERSION | marks, crc.to_bytes(4, "big"), body)
+    crc: int = _checksum(key + body) ^ marks
+    return _FLAGS[marks] + crc.to_bytes(4, "big") + body
 
 
 def unseal(table: Table, key: bytes, row: bytes) -> bytes:

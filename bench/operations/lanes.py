@@ -58,17 +58,17 @@ def run(settings: Settings) -> Report:
 def bare_ledger(report: Report, settings: Settings, path: Path) -> None:
     """The same registrations by one thread: decide, write, sync; nothing is parsed and nothing is sent."""
     engine = LmdbEngine(path)
-    changes = [nodes.change_of(number) for number in workload.shuffled(20_000, settings.seed)]
+    drafts = [nodes.draft_of(number) for number in workload.shuffled(20_000, settings.seed)]
     wall, cpu = time.perf_counter(), time.process_time()
-    for start in range(0, len(changes), ROWS):
+    for start in range(0, len(drafts), ROWS):
         with engine.write() as writer:
             ledger = Ledger(writer, time.time_ns() // 1000)
-            for change in changes[start : start + ROWS]:
-                ledger.create(change)
+            for draft in drafts[start : start + ROWS]:
+                ledger.create(draft, "administrator")
             ledger.close()
     figures = {
-        "rate": len(changes) / (time.perf_counter() - wall),
-        "cpu_us": (time.process_time() - cpu) * 1e6 / len(changes),
+        "rate": len(drafts) / (time.perf_counter() - wall),
+        "cpu_us": (time.process_time() - cpu) * 1e6 / len(drafts),
     }
     engine.close()
     report.add(f"bare ledger, {ROWS} in a commit, random names, empty store", "limit", "handles", **figures)

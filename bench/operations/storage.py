@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import lmdb
 
 from bench import workload
-from bench.nodes import change_of
+from bench.nodes import draft_of
 from bench.questions import value_of
 from bench.report import Report, say
 from storage.lmdb_engine import LmdbEngine
@@ -39,7 +39,7 @@ Rows = list[tuple[bytes, bytes]]
 def run(settings: Settings) -> Report:
     """Engines: get, put, append, batch, octets on disk; the limit is raw py-lmdb."""
     report = Report("storage", settings)
-    rows = [(change_of(number).key, value_of(number)) for number in range(min(settings.records, PUTS_MAX))]
+    rows = [(draft_of(number).key, value_of(number)) for number in range(min(settings.records, PUTS_MAX))]
     mixed = [rows[number] for number in workload.shuffled(len(rows), settings.seed)]
     payload = sum(len(key) + len(body) for key, body in rows) / len(rows)
     report.note(f"key and value have {payload:.0f} octets together, before the {SEAL_OCTETS} of the seal")

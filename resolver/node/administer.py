@@ -1,13 +1,14 @@
 """Creating, changing and deleting handles: first everything is checked, then the ledger is told.
 
-``prepare_*`` checks what needs no store and may run before the transaction; ``apply`` functions run inside it. The
-policy is asked inside the transaction, against the prefix row the change will stand beside.
+``draft.prepare`` checks what needs no store and may run before the transaction; these functions run inside it. The
+policy is asked inside the transaction, against the prefix row the change will stand beside; a transaction remembers
+what it has permitted to whom until a prefix changes in it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.errors import (
     HandleAlreadyExists,
@@ -21,7 +22,8 @@ from resolver.errors import (
 from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold
 from resolver.node import record_octets, templates, values
 from resolver.node.authorize import Action, Caller, require
-from resolver.node.ledger import Change, Entry, Ledger, StoredRecord
+from resolver.node.draft import Draft, of_values, prepare
+from resolver.node.ledger import Permit
 from resolver.node.prefixes import prefix_row, why_not_served
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import registration_pb2 as registration
@@ -29,17 +31,18 @@ from resolver.v1 import registration_pb2 as registration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from resolver.node.ledger import Entry, Ledger, StoredRecord
     from resolver.v1 import registry_pb2 as registry
+
+__all__ = ("Draft", "prepare")
 
 CREATED, UPDATED, UNCHANGED, DELETED = "CREATED", "UPDATED", "UNCHANGED", "DELETED"
 """Reasons of good rows."""
 
-TEMPLATE_ID_OCTETS_MAX = 128
-"""Octets of a template id: its row's key in the store."""
+_ROOT_KEY = PREFIX_OF_PREFIXES.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a handle. ``serial`` is 0 when nothing changed."""
 
     name: str
@@ -56,46 +59,6 @@ class Outcome:
             serial=self.serial,
             commit_time_us=self.time_us,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A handle with checked and completed values, ready to be compared with what is stored."""
-
-    handle: Handle
-    key: bytes
-    values: list[pb.HandleValue]
-    head: bytes
-    restricted: bytes
-    template_id: str
-
-
-def prepare(
-    name: str,
-    given: Sequence[pb.HandleValue],
-    template_id: str,
-    now_s: int,
-    record_octets_max: int,
-    *,
-    may_be_empty: bool = False,
-) -> Draft:
-    """Check a handle and all its values. Raises WireError leaves."""
-    handle = Handle.from_text(name)
-    if not handle.text.isprintable():
-        handle.check_registrable()
-    if len(template_id.encode()) > TEMPLATE_ID_OCTETS_MAX:
-        raise InvalidField(
-            f"the template id has more than {TEMPLATE_ID_OCTETS_MAX} octets: check it", field="template_id"
-        )
-    return _draft(handle, values.complete(given, now_s, may_be_empty=may_be_empty), template_id, record_octets_max)
-
-
-def _draft(handle: Handle, complete: list[pb.HandleValue], template_id: str, record_octets_max: int) -> Draft:
-    public, restricted = values.split(complete)
-    head = record_octets.head(handle.text, public)
-    hidden = record_octets.restricted_octets(restricted)
-    values.check_record_octets(len(head) + len(hidden), record_octets_max)
-    return Draft(handle, handle.key, complete, head, hidden, template_id)
 
 
 def authorize(ledger: Ledger, caller: Caller, handle: Handle) -> bytes:
@@ -136,31 +99,38 @@ def create(
     on_existing: registration.OnExisting = registration.ON_EXISTING_FAIL,
 ) -> Outcome:
     """Register a handle, or do with the one that exists what ``on_existing`` says."""
-    prefix_key = authorize(ledger, caller, draft.handle)
+    prefix_key = draft.prefix_key
+    permit = ledger.permits.get((prefix_key, id(caller)))
+    if permit is None:
+        authorize(ledger, caller, draft.handle)
+        permit = Permit(caller, _prefix(ledger, prefix_key.decode()))
+        if prefix_key != _ROOT_KEY:  # there every handle is judged by its own suffix
+            ledger.permits[prefix_key, id(caller)] = permit
     before = ledger.find(draft.key)
     if before is not None:
-        return _create_over(ledger, caller, draft, prefix_key, before, on_existing)
-    _check_template(ledger, draft, new=True)
-    ledger.meter.charge(caller, _prefix(ledger, draft.handle.prefix_folded), creates=1)
-    entry = ledger.create(_change(draft, prefix_key, caller))
-    return _outcome(draft.handle.text, CREATED, entry)
+        return _create_over(ledger, caller, draft, before, on_existing)
+    if draft.template_id:
+        _check_template(ledger, draft, draft.values(), new=True)
+    ledger.meter.charge(caller, permit.row, creates=1)
+    version, serial, time_us = ledger.create(draft, caller.principal_id)
+    return Outcome(draft.name, CREATED, version, serial, time_us)
 
 
 def _create_over(
     ledger: Ledger,
     caller: Caller,
     draft: Draft,
-    prefix_key: bytes,
     before: StoredRecord,
     on_existing: registration.OnExisting,
 ) -> Outcome:
     record = before.record()
     if on_existing in {registration.ON_EXISTING_KEEP, registration.ON_EXISTING_REPLACE}:
-        same = values.keep_timestamps(draft.values, before.all_values())
+        wanted = draft.values()
+        same = values.keep_timestamps(wanted, before.all_values())
         if same and draft.template_id == record.template_id:
             return Outcome(record.name, UNCHANGED, record.version, 0, ledger.now_us)
         if on_existing == registration.ON_EXISTING_REPLACE:
-            return _replace(ledger, caller, draft, prefix_key, before)
+            return _replace(ledger, caller, draft, wanted, before)
     differs = " with other values" if on_existing == registration.ON_EXISTING_KEEP else ""
     raise HandleAlreadyExists(
         f"handle {record.name[:200]!r} is registered already{differs}, version {record.version}: choose another name, "
@@ -170,22 +140,21 @@ def _create_over(
     )
 
 
-def _replace(ledger: Ledger, caller: Caller, draft: Draft, prefix_key: bytes, before: StoredRecord) -> Outcome:
-    """Put a draft in place of a record, with the record's spelling of the name."""
+def _replace(
+    ledger: Ledger, caller: Caller, draft: Draft, wanted: list[pb.HandleValue], before: StoredRecord
+) -> Outcome:
+    """Put values in place of a record's, with the record's spelling of the name."""
     record = before.record()
-    _check_template(ledger, draft, new=draft.template_id != record.template_id)
-    public, restricted = values.split(draft.values)
-    change = Change(
-        draft.key,
-        prefix_key,
-        record.name,
-        record_octets.head(record.name, public),
-        record_octets.restricted_octets(restricted),
-        draft.template_id,
-        caller.principal_id,
+    if draft.template_id:
+        _check_template(ledger, draft, wanted, new=draft.template_id != record.template_id)
+    public, restricted = values.split(wanted)
+    change = draft._replace(
+        name=record.name,
+        head=record_octets.head(record.name, public),
+        restricted=record_octets.restricted_octets(restricted),
     )
-    ledger.meter.charge(caller, _prefix(ledger, draft.handle.prefix_folded))
-    return _outcome(record.name, UPDATED, ledger.replace(change, before))
+    ledger.meter.charge(caller, _prefix(ledger, draft.prefix_key.decode()))
+    return _outcome(record.name, UPDATED, ledger.replace(change, caller.principal_id, before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +173,7 @@ class Target:
 
 
 def _found(ledger: Ledger, caller: Caller, target: Target) -> tuple[bytes, StoredRecord]:
-    """The prefix key and the record to change, in the version expected."""
+    """The key of the prefix and the record to change, in the version expected."""
     prefix_key = authorize(ledger, caller, target.handle)
     before = ledger.find(target.key)
     if before is None:
@@ -225,31 +194,31 @@ def _found(ledger: Ledger, caller: Caller, target: Target) -> tuple[bytes, Store
 
 def update(ledger: Ledger, caller: Caller, target: Target, draft: Draft, *, keep_template: bool) -> Outcome:
     """Replace all values of a handle."""
-    prefix_key, before = _found(ledger, caller, target)
+    before = _found(ledger, caller, target)[1]
     record = before.record()
     template_id = record.template_id if keep_template else draft.template_id
-    draft = Draft(draft.handle, draft.key, draft.values, draft.head, draft.restricted, template_id)
-    same = values.keep_timestamps(draft.values, before.all_values())
+    wanted = draft.values()
+    same = values.keep_timestamps(wanted, before.all_values())
     if same and template_id == record.template_id:
         return Outcome(record.name, UNCHANGED, record.version, 0, ledger.now_us)
-    return _replace(ledger, caller, draft, prefix_key, before)
+    return _replace(ledger, caller, draft._replace(template_id=template_id), wanted, before)
 
 
 def update_template_values(
     ledger: Ledger, caller: Caller, target: Target, draft: Draft, record_octets_max: int, *, keep_template: bool
 ) -> Outcome:
     """Replace the values of template items; values below them stay unless the draft has one of the same index."""
-    prefix_key, before = _found(ledger, caller, target)
+    before = _found(ledger, caller, target)[1]
     record, old = before.record(), before.all_values()
     merged = {value.index: value for value in old if value.index < templates.ITEM_INDEX_MIN}
-    merged |= {value.index: value for value in draft.values}
+    merged |= {value.index: value for value in draft.values()}
     ordered = [merged[index] for index in sorted(merged)]
     values.check_count(ordered)
     template_id = record.template_id if keep_template else draft.template_id
     if values.keep_timestamps(ordered, old) and template_id == record.template_id:
         return Outcome(record.name, UNCHANGED, record.version, 0, ledger.now_us)
-    whole = _draft(target.handle, ordered, template_id, record_octets_max)
-    return _replace(ledger, caller, whole, prefix_key, before)
+    whole = of_values(target.handle, ordered, template_id, record_octets_max)
+    return _replace(ledger, caller, whole, ordered, before)
 
 
 def put_values(
@@ -261,7 +230,7 @@ def put_values(
     record_octets_max: int,
 ) -> Outcome:
     """Add values, or put them in place of those with the same index; ``given`` is complete."""
-    prefix_key, before = _found(ledger, caller, target)
+    before = _found(ledger, caller, target)[1]
     merged = {value.index: value for value in before.all_values()}
     for value in given:
         exists = value.index in merged
@@ -277,7 +246,7 @@ def put_values(
                 field="values",
             )
         merged[value.index] = value
-    return _store_merged(ledger, caller, target, prefix_key, before, merged, record_octets_max)
+    return _store_merged(ledger, caller, target, before, merged, record_octets_max)
 
 
 def remove_values(
@@ -290,7 +259,7 @@ def remove_values(
     may_be_empty: bool = False,
 ) -> Outcome:
     """Remove values; all must exist and, unless ``may_be_empty``, one must stay."""
-    prefix_key, before = _found(ledger, caller, target)
+    before = _found(ledger, caller, target)[1]
     merged = {value.index: value for value in before.all_values()}
     for index in indexes:
         if merged.pop(index, None) is None:
@@ -302,14 +271,13 @@ def remove_values(
         raise InvalidField(
             "a handle keeps at least one value: delete the handle instead of its last value", field="indexes"
         )
-    return _store_merged(ledger, caller, target, prefix_key, before, merged, record_octets_max)
+    return _store_merged(ledger, caller, target, before, merged, record_octets_max)
 
 
 def _store_merged(
     ledger: Ledger,
     caller: Caller,
     target: Target,
-    prefix_key: bytes,
     before: StoredRecord,
     merged: dict[int, pb.HandleValue],
     record_octets_max: int,
@@ -319,38 +287,25 @@ def _store_merged(
     values.check_count(ordered)
     if values.keep_timestamps(ordered, before.all_values()):
         return Outcome(record.name, UNCHANGED, record.version, 0, ledger.now_us)
-    draft = _draft(target.handle, ordered, record.template_id, record_octets_max)
-    return _replace(ledger, caller, draft, prefix_key, before)
+    draft = of_values(target.handle, ordered, record.template_id, record_octets_max)
+    return _replace(ledger, caller, draft, ordered, before)
 
 
 def delete(ledger: Ledger, caller: Caller, target: Target) -> Outcome:
     """Delete a handle with all its values."""
     prefix_key, before = _found(ledger, caller, target)
     record = before.record()
-    change = Change(target.key, prefix_key, record.name, b"", b"", record.template_id, caller.principal_id)
+    change = Draft(record.name, target.key, prefix_key, b"", b"", record.template_id)
     ledger.meter.charge(caller, _prefix(ledger, target.handle.prefix_folded), creates=-1)
-    return _outcome(record.name, DELETED, ledger.remove(change, before))
+    return _outcome(record.name, DELETED, ledger.remove(change, caller.principal_id, before))
 
 
-def _check_template(ledger: Ledger, draft: Draft, *, new: bool) -> None:
+def _check_template(ledger: Ledger, draft: Draft, given: Sequence[pb.HandleValue], *, new: bool) -> None:
     template_id = draft.template_id
-    if template_id:
-        rules = ledger.templates.get(template_id)
-        if rules is None:
-            rules = ledger.templates[template_id] = templates.Rules(templates.template_row(ledger.writer, template_id))
-        rules.check(draft.handle.prefix_folded, draft.values, new=new)
-
-
-def _change(draft: Draft, prefix_key: bytes, caller: Caller) -> Change:
-    return Change(
-        draft.key,
-        prefix_key,
-        draft.handle.text,
-        draft.head,
-        draft.restricted,
-        draft.template_id,
-        caller.principal_id,
-    )
+    rules = ledger.templates.get(template_id)
+    if rules is None:
+        rules = ledger.templates[template_id] = templates.Rules(templates.template_row(ledger.writer, template_id))
+    rules.check(draft.prefix_key.decode(), given, new=new)
 
 
 def _outcome(name: str, reason: str, entry: Entry) -> Outcome:

@@ -2,7 +2,7 @@
 
 A ledger collects what the jobs of a group decide and writes it once at the end, records sorted by key, so that a
 group of a thousand registrations touches each page once. Reads see what the group has decided so far. Whoever
-changes a record decides first and stores last: after ``store`` or ``remove`` a job must not fail.
+changes a record decides first and stores last: after ``create``, ``replace`` or ``remove`` a job must not fail.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from resolver.clock import day_of
 from resolver.errors import RecordCorrupt
 from resolver.node import activity, record_octets, search
+from resolver.node.moment import Moment
 from resolver.node.quotas import NO_QUOTA, Count, Meter, Quota
 from resolver.telemetry.calls import INTERNAL, REGISTRATION
 from resolver.v1 import changes_pb2 as changes
@@ -21,20 +22,24 @@ from storage.errors import RowCorrupt
 from storage.tables import MARK, Table
 
 if TYPE_CHECKING:
+    from resolver.node.authorize import Caller
+    from resolver.node.draft import Draft
     from resolver.node.templates import Rules
     from resolver.v1 import registry_pb2 as registry
     from storage.engine import Reader, Writer
 
 _HASH_MODULUS = 1 << 256
+_CREATE, _MODIFY, _DELETE = (
+    int(changes.OPERATION_CREATE),
+    int(changes.OPERATION_MODIFY),
+    int(changes.OPERATION_DELETE),
+)
+
 
 NODE_KEY = b"\x01"
 """Where a prefix key stands in STATISTICS and SOURCES, the node as a whole; no prefix has control characters."""
 
-_DONE = {
-    changes.OPERATION_CREATE: "create",
-    changes.OPERATION_MODIFY: "modify",
-    changes.OPERATION_DELETE: "delete",
-}
+_DONE = {_CREATE: "create", _MODIFY: "modify", _DELETE: "delete"}
 
 
 def serial_key(serial: int) -> bytes:
@@ -82,18 +87,35 @@ class Entry(NamedTuple):
     time_us: int
 
 
-class Change(NamedTuple):
-    """What a job wants written for one handle."""
+class Permit(NamedTuple):
+    """That a caller may register under a prefix, judged in this transaction."""
 
-    key: bytes
-    prefix_key: bytes
-    name: str
-    head: bytes
-    """Name and public values, serialised; see ``record_octets.head``."""
-    restricted: bytes
-    """Body of the row of RESTRICTED; b"" when there is none."""
-    template_id: str
-    principal_id: str
+    caller: Caller
+    """Kept, so that no other can have its identity."""
+    row: registry.Prefix | None
+    """The prefix by which it was judged."""
+
+
+class _Tally:
+    """What a transaction has done under one prefix, on top of the row it found."""
+
+    __slots__ = ("creates", "deletes", "handles", "modifies", "octets", "serial", "set_hash")
+
+    def __init__(self, row: stored.StoredTally) -> None:
+        self.handles: int = row.handle_count
+        self.octets: int = row.record_octets
+        self.set_hash = int.from_bytes(row.set_hash, "big")
+        self.serial: int = row.serial
+        self.creates = self.modifies = self.deletes = 0
+
+    def row(self) -> bytes:
+        """The row to store."""
+        return stored.StoredTally(
+            handle_count=self.handles,
+            record_octets=self.octets,
+            set_hash=(self.set_hash % _HASH_MODULUS).to_bytes(32, "big"),
+            serial=self.serial,
+        ).SerializeToString()
 
 
 class Ledger:
@@ -104,14 +126,20 @@ class Ledger:
         self._serial = last_serial(writer)
         self.now_us = max(now_us, self._time_of(self._serial))
         """Time of the transaction: never before that of the last change, whatever the clock says."""
+        self._moment = Moment(self.now_us)
         self._day = day_of(self.now_us)
-        self._records: dict[bytes, StoredRecord | None] = {}
+        self._records: dict[bytes, tuple[bytes, bytes] | None] = {}
+        self._vacant: set[bytes] = set()
+        """Keys without a record before this transaction: nothing of them has to be taken away."""
         self._journal: list[tuple[bytes, bytes]] = []
-        self._tallies: dict[bytes, list[int]] = {}
+        self._tallies: dict[bytes, _Tally] = {}
         self._days: dict[bytes, stored.StoredDay] = {}
         self._prefixes: dict[str, registry.Prefix | None] = {}
+        self.permits: dict[tuple[bytes, int], Permit] = {}
+        """Who may register where, by prefix key and identity of the caller, which makes asking cheap."""
         self.templates: dict[str, Rules] = {}
         """Templates seen in this transaction, by id: a cache for whoever asks."""
+        self._has_tombstones = writer.count(Table.TOMBSTONES) > 0
         self.door = ""
         """The door of the job that is applied now; whoever applies jobs sets it."""
         self.changed: dict[tuple[str, str], int] = {}
@@ -129,6 +157,17 @@ class Ledger:
         """Rows of prefixes seen in this transaction, by folded prefix: a cache for whoever asks."""
         return self._prefixes
 
+    def prefix_changed(self, folded: str, row: registry.Prefix) -> None:
+        """The row of a prefix has changed in this transaction: what was permitted is judged again."""
+        self._prefixes[folded] = row
+        self.permits.clear()
+
+    def forget_registry(self) -> None:
+        """The registry has changed in this transaction: what was judged by it is judged again."""
+        self._prefixes.clear()
+        self.templates.clear()
+        self.permits.clear()
+
     def _time_of(self, serial: int) -> int:
         body = self.writer.get(Table.CHANGES, serial_key(serial)) if serial else None
         return 0 if body is None else int(changes.Change.FromString(body).time_us)
@@ -136,7 +175,8 @@ class Ledger:
     def find(self, key: bytes) -> StoredRecord | None:
         """The record under a key, as this transaction sees it. Raises RecordCorrupt, and only its own job fails."""
         if key in self._records:
-            return self._records[key]
+            known = self._records[key]
+            return None if known is None else StoredRecord(*known)
         try:
             public = self.writer.get(Table.RECORDS, key)
             if public is None:
@@ -147,104 +187,100 @@ class Ledger:
                 f"{error}; the handle cannot be changed: the operator can restore it from a backup or a mirror"
             ) from error
 
-    def create(self, change: Change) -> Entry:
-        """Store a new record; the version of a deleted handle goes on counting."""
-        body = self.writer.get(Table.TOMBSTONES, change.key)
-        version = 1 if body is None else stored.StoredTombstone.FromString(body).version + 1
-        if body is not None:
-            self.writer.delete(Table.TOMBSTONES, change.key)
-        return self._store(change, None, changes.OPERATION_CREATE, version, self.now_us, 0)
-
-    def replace(self, change: Change, before: StoredRecord) -> Entry:
-        """Store a changed record in place of ``before``."""
-        old = before.record()
-        return self._store(change, before, changes.OPERATION_MODIFY, old.version + 1, old.create_time_us, self.now_us)
-
-    def remove(self, change: Change, before: StoredRecord) -> Entry:
-        """Delete a record and leave a tombstone with its version."""
-        version = before.record().version + 1
-        self._serial += 1
-        digest = record_octets.digest(change.key, before.public, before.restricted)
-        self._records[change.key] = None
-        tombstone = stored.StoredTombstone(version=version, serial=self._serial, time_us=self.now_us)
-        self.writer.put(Table.TOMBSTONES, change.key, tombstone.SerializeToString())
-        tally = self._tally(change.prefix_key)
-        tally[0] -= 1
-        tally[1] -= len(before.public) + len(before.restricted)
-        tally[2] = (tally[2] - int.from_bytes(digest, "big")) % _HASH_MODULUS
-        tally[3] = self._serial
-        self._day_counts(change.prefix_key).deletes += 1
-        self._log(change, changes.OPERATION_DELETE, version, digest)
-        return Entry(version, self._serial, self.now_us)
-
-    def _store(
-        self,
-        change: Change,
-        before: StoredRecord | None,
-        operation: changes.Operation,
-        version: int,
-        create_time_us: int,
-        update_time_us: int,
-    ) -> Entry:
-        self._serial += 1
-        serial = self._serial
-        public = record_octets.frame(
-            change.head + record_octets.tail(version, serial, create_time_us, update_time_us, change.template_id)
-        )
-        digest = record_octets.digest(change.key, public, change.restricted)
-        self._records[change.key] = StoredRecord(public, change.restricted)
-        tally = self._tally(change.prefix_key)
-        tally[1] += len(public) + len(change.restricted)
-        tally[2] += int.from_bytes(digest, "big")
-        day = self._day_counts(change.prefix_key)
-        if before is None:
-            tally[0] += 1
-            day.creates += 1
-        else:
-            tally[1] -= len(before.public) + len(before.restricted)
-            tally[2] -= int.from_bytes(record_octets.digest(change.key, *before), "big")
-            day.modifies += 1
-        tally[2] %= _HASH_MODULUS
-        tally[3] = serial
-        self._log(change, operation, version, digest)
+    def create(self, draft: Draft, principal_id: str) -> Entry:
+        """Store a new record, where ``find`` has found none; the version of a deleted handle goes on counting."""
+        name, key, prefix_key, head, restricted, template_id = draft
+        version = self._unbury(key) if self._has_tombstones else 1
+        serial = self._serial = self._serial + 1
+        moment = self._moment
+        number = moment.number(serial)
+        public = moment.record(head, version, number, template_id)
+        digest = record_octets.digest(key, public, restricted)
+        if key not in self._records:
+            self._vacant.add(key)
+        self._records[key] = (public, restricted)
+        done = (self.door, "create")
+        self.changed[done] = self.changed.get(done, 0) + 1
+        entry = moment.entry(_CREATE, number, name, version, digest, principal_id, template_id)
+        self._journal.append((serial.to_bytes(8, "big"), entry))
+        tally = self._tallies.get(prefix_key) or self._tally(prefix_key)
+        tally.handles += 1
+        tally.creates += 1
+        tally.octets += len(public) + len(restricted)
+        tally.set_hash += int.from_bytes(digest, "big")
+        tally.serial = serial
         return Entry(version, serial, self.now_us)
 
-    def _log(self, change: Change, operation: changes.Operation, version: int, digest: bytes) -> None:
+    def _unbury(self, key: bytes) -> int:
+        """The version of a new record; takes the tombstone away of one that was deleted."""
+        body = self.writer.get(Table.TOMBSTONES, key)
+        if body is None:
+            return 1
+        self.writer.delete(Table.TOMBSTONES, key)
+        return int(stored.StoredTombstone.FromString(body).version) + 1
+
+    def replace(self, draft: Draft, principal_id: str, before: StoredRecord) -> Entry:
+        """Store a changed record in place of ``before``."""
+        old = before.record()
+        version = old.version + 1
+        serial = self._serial = self._serial + 1
+        public = record_octets.frame(
+            draft.head + record_octets.tail(version, serial, old.create_time_us, self.now_us, draft.template_id)
+        )
+        digest = record_octets.digest(draft.key, public, draft.restricted)
+        self._records[draft.key] = (public, draft.restricted)
+        tally = self._tally(draft.prefix_key)
+        tally.modifies += 1
+        tally.octets += len(public) + len(draft.restricted) - len(before.public) - len(before.restricted)
+        tally.set_hash += int.from_bytes(digest, "big")
+        tally.set_hash -= int.from_bytes(record_octets.digest(draft.key, *before), "big")
+        tally.serial = serial
+        self._log(_MODIFY, draft, version, digest, principal_id)
+        return Entry(version, serial, self.now_us)
+
+    def remove(self, draft: Draft, principal_id: str, before: StoredRecord) -> Entry:
+        """Delete a record and leave a tombstone with its version; of the draft only names count."""
+        version = before.record().version + 1
+        serial = self._serial = self._serial + 1
+        digest = record_octets.digest(draft.key, before.public, before.restricted)
+        self._records[draft.key] = None
+        tombstone = stored.StoredTombstone(version=version, serial=serial, time_us=self.now_us)
+        self.writer.put(Table.TOMBSTONES, draft.key, tombstone.SerializeToString())
+        self._has_tombstones = True
+        tally = self._tally(draft.prefix_key)
+        tally.handles -= 1
+        tally.deletes += 1
+        tally.octets -= len(before.public) + len(before.restricted)
+        tally.set_hash -= int.from_bytes(digest, "big")
+        tally.serial = serial
+        self._log(_DELETE, draft, version, digest, principal_id)
+        return Entry(version, serial, self.now_us)
+
+    def _log(self, operation: int, draft: Draft, version: int, digest: bytes, principal_id: str) -> None:
+        """Add the newest serial to the journal."""
         done = (self.door, _DONE[operation])
         self.changed[done] = self.changed.get(done, 0) + 1
-        entry = changes.Change(
-            serial=self._serial,
-            time_us=self.now_us,
-            operation=operation,
-            name=change.name,
-            version=version,
-            record_digest=digest,
-            principal_id=change.principal_id,
-            template_id=change.template_id,
-        )
-        self._journal.append((serial_key(self._serial), entry.SerializeToString()))
+        number = self._moment.number(self._serial)
+        entry = self._moment.entry(operation, number, draft.name, version, digest, principal_id, draft.template_id)
+        self._journal.append((serial_key(self._serial), entry))
 
-    def _tally(self, prefix_key: bytes) -> list[int]:
-        """Handles, octets, hash and last serial of a prefix, to be changed in place."""
+    def _tally(self, prefix_key: bytes) -> _Tally:
+        """The tally of a prefix, to be changed in place."""
         tally = self._tallies.get(prefix_key)
         if tally is None:
-            row = stored.StoredTally.FromString(self.writer.get(Table.TALLIES, prefix_key) or b"")
-            tally = [row.handle_count, row.record_octets, int.from_bytes(row.set_hash, "big"), row.serial]
-            self._tallies[prefix_key] = tally
+            tally = self._tallies[prefix_key] = self._stored_tally(prefix_key)
         return tally
+
+    def _stored_tally(self, prefix_key: bytes) -> _Tally:
+        return _Tally(stored.StoredTally.FromString(self.writer.get(Table.TALLIES, prefix_key) or b""))
 
     def _count(self, prefix_key: bytes) -> Count:
         """Handles and writes of today of a prefix, for the quotas."""
         key = day_key(self._day, prefix_key)
         day = self._days.get(key) or stored.StoredDay.FromString(self.writer.get(Table.STATISTICS, key) or b"")
-        handles = self._tallies.get(prefix_key)
-        if handles is None:
-            row = stored.StoredTally.FromString(self.writer.get(Table.TALLIES, prefix_key) or b"")
-            return Count(row.handle_count, day.creates + day.modifies + day.deletes)
-        return Count(handles[0], day.creates + day.modifies + day.deletes)
-
-    def _day_counts(self, prefix_key: bytes) -> stored.StoredDay:
-        return self.day_counts(self._day, prefix_key)
+        tally = self._tallies.get(prefix_key) or self._stored_tally(prefix_key)
+        writes = day.creates + day.modifies + day.deletes + tally.creates + tally.modifies + tally.deletes
+        return Count(tally.handles, writes)
 
     def day_counts(self, day: int, prefix_key: bytes) -> stored.StoredDay:
         """The counts of a prefix on a day, to be changed in place."""
@@ -264,20 +300,25 @@ class Ledger:
             return self.writer.count(Table.RECORDS)
         if not prefix_key:
             return 0  # where resolutions of prefixes that are not served are counted
-        return stored.StoredTally.FromString(self.writer.get(Table.TALLIES, prefix_key) or b"").handle_count
+        return self._stored_tally(prefix_key).handles
 
     def count_new_prefix(self) -> None:
         """Count a prefix that this transaction allots."""
-        self._day_counts(NODE_KEY).new_prefixes += 1
+        self.day_counts(self._day, NODE_KEY).new_prefixes += 1
 
     def _count_day(self) -> None:
         """Put what has changed into the counts of the day: totals of prefixes, sums of the node, the busiest second."""
         for prefix_key, tally in self._tallies.items():
-            self._day_counts(prefix_key).handle_count = tally[0]
+            counts = self.day_counts(self._day, prefix_key)
+            counts.creates += tally.creates
+            counts.modifies += tally.modifies
+            counts.deletes += tally.deletes
+            counts.handle_count = tally.handles
         if not self.changed:
             return
-        node = self._day_counts(NODE_KEY)
+        node = self.day_counts(self._day, NODE_KEY)
         work: dict[str, activity.Work] = {}
+        grown = 0
         for (door, operation), count in self.changed.items():
             is_new = operation == "create"
             work.setdefault(door or INTERNAL, activity.Work()).add_items(
@@ -285,39 +326,36 @@ class Ledger:
             )
             if is_new:
                 node.creates += count
-                node.handle_count += count
+                grown += count
             elif operation == "modify":
                 node.modifies += count
             else:
                 node.deletes += count
-                node.handle_count -= count
+                grown -= count
+        node.handle_count += grown
         activity.record(self.writer, self._day, REGISTRATION, work)
 
     def close(self) -> None:
         """Write everything collected; the caller commits."""
         self._count_day()
-        writer = self.writer
+        writer, vacant = self.writer, self._vacant
         self.meter.close()
         search.maintain(writer, self._records)
         puts: list[tuple[bytes, bytes, int]] = []
         for key in sorted(self._records):
             record = self._records[key]
-            if record is None:
+            public, restricted = record or (b"", b"")
+            if public:
+                puts.append((key, public, MARK if restricted else 0))
+            elif key not in vacant:
                 writer.delete(Table.RECORDS, key)
-                writer.delete(Table.RESTRICTED, key)
-                continue
-            puts.append((key, record.public, MARK if record.restricted else 0))
-            if record.restricted:
-                writer.put(Table.RESTRICTED, key, record.restricted)
-            else:
+            if restricted:
+                writer.put(Table.RESTRICTED, key, restricted)
+            elif key not in vacant:
                 writer.delete(Table.RESTRICTED, key)
         writer.put_many(Table.RECORDS, puts)
-        for key, body in self._journal:
-            writer.append(Table.CHANGES, key, body)
-        for prefix_key, (count, octets, set_hash, serial) in sorted(self._tallies.items()):
-            row = stored.StoredTally(
-                handle_count=count, record_octets=octets, set_hash=set_hash.to_bytes(32, "big"), serial=serial
-            )
-            writer.put(Table.TALLIES, prefix_key, row.SerializeToString())
+        writer.append_many(Table.CHANGES, self._journal)
+        for prefix_key, tally in sorted(self._tallies.items()):
+            writer.put(Table.TALLIES, prefix_key, tally.row())
         for key, counts in sorted(self._days.items()):
             writer.put(Table.STATISTICS, key, counts.SerializeToString())

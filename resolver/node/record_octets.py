@@ -7,9 +7,10 @@ whole, because the fields of the head have the lower numbers.
 
 from __future__ import annotations
 
-import hashlib
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from resolver import limits
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
 
@@ -20,8 +21,16 @@ FIELD_1 = b"\x0a"
 """Tag of field 1 with a length: what every stored record starts with."""
 
 
+_SHORT = [bytes((number,)) if number < 0x80 else bytes((number & 0x7F | 0x80, number >> 7)) for number in range(1_024)]
+"""The numbers that lengths usually are."""
+
+_KEY_LENGTHS = [number.to_bytes(2, "big") for number in range(limits.KEY_OCTETS_MAX + 1)]
+
+
 def varint(number: int) -> bytes:
     """A number in protobuf's base-128 encoding."""
+    if number < 1_024:
+        return _SHORT[number]
     octets = bytearray()
     while number > 0x7F:
         octets.append(number & 0x7F | 0x80)
@@ -37,13 +46,23 @@ def head(name: str, values: Iterable[pb.HandleValue]) -> bytes:
 
 def tail(version: int, serial: int, create_time_us: int, update_time_us: int, template_id: str) -> bytes:
     """The rest of a record, serialised."""
-    return pb.HandleRecord(
-        version=version,
-        serial=serial,
-        create_time_us=create_time_us,
-        update_time_us=update_time_us,
-        template_id=template_id,
-    ).SerializeToString(deterministic=True)
+    return (
+        number_field(3, version)
+        + number_field(4, serial)
+        + number_field(5, create_time_us)
+        + number_field(6, update_time_us)
+        + text_field(7, template_id.encode())
+    )
+
+
+def number_field(number: int, value: int) -> bytes:
+    """A field of a varint type below 16, serialised; nothing for 0, as proto3 has it."""
+    return bytes((number << 3,)) + varint(value) if value else b""
+
+
+def text_field(number: int, octets: bytes) -> bytes:
+    """A field below 16 of text, octets or a message, serialised; nothing when it is empty."""
+    return bytes((number << 3 | 2,)) + varint(len(octets)) + octets if octets else b""
 
 
 def frame(record: bytes) -> bytes:
@@ -66,4 +85,4 @@ def restricted_octets(values: list[pb.HandleValue]) -> bytes:
 
 def digest(key: bytes, public: bytes, restricted: bytes) -> bytes:
     """What a record adds to the set hash of its prefix: SHA-256 over key length, key and both bodies."""
-    return hashlib.sha256(len(key).to_bytes(2, "big") + key + public + restricted).digest()
+    return sha256(b"%b%b%b%b" % (_KEY_LENGTHS[len(key)], key, public, restricted)).digest()

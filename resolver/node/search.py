@@ -20,7 +20,6 @@ from storage.tables import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from resolver.node.ledger import StoredRecord
     from storage.engine import Engine, Reader, Writer
 
 TYPE_OCTETS_MAX = 64
@@ -79,8 +78,11 @@ def _start(type_: str) -> bytes:
     return type_.encode() + b"\0"
 
 
-def maintain(writer: Writer, changed: Mapping[bytes, StoredRecord | None]) -> None:
-    """Bring the table to what the records of a transaction will be; called before they are written."""
+def maintain(writer: Writer, changed: Mapping[bytes, tuple[bytes, bytes] | None]) -> None:
+    """Bring the table to what the records of a transaction will be; called before they are written.
+
+    ``changed`` has their public and restricted bodies; None for a record that goes.
+    """
     body = writer.get(Table.META, _META_KEY)
     if body is None or len(body) == 1:
         return
@@ -92,7 +94,7 @@ def maintain(writer: Writer, changed: Mapping[bytes, StoredRecord | None]) -> No
         except RowCorrupt:
             before = None
         old = {} if before is None else _rows(key, before, types)
-        new = {} if after is None else _rows(key, after.public, types)
+        new = {} if after is None else _rows(key, after[0], types)
         for row in old.keys() - new.keys():
             writer.delete(Table.SEARCH, row)
         for row in sorted(new.keys() - old.keys()):

@@ -124,7 +124,7 @@ def implied(facts: Facts | None) -> Values:
 def follow(ledger: Ledger, principal_id: str, before: Facts | None, after: Facts) -> None:
     """Bring a prefix handle from what followed before to what follows now; with the prefix, its handle goes."""
     caller = Caller(principal_id, Role.NODE_ADMINISTRATOR)  # the node keeps the handle, whoever caused the change
-    ledger.prefixes[fold(after.row.prefix)] = after.row
+    ledger.prefix_changed(fold(after.row.prefix), after.row)
     name, old, new = after.name, implied(before), implied(after)
     target = Target.of(name, None)
     found = ledger.find(target.key)
@@ -186,7 +186,7 @@ def create(ledger: Ledger, caller: Caller, row: pb.Prefix, *, with_handle: bool 
     ledger.meter.require_prefix(caller, row.enterprise_id)
     made = prefixes.create(ledger.writer, caller, row, ledger.now_us)
     ledger.count_new_prefix()
-    ledger.prefixes[fold(made.prefix)] = made
+    ledger.prefix_changed(fold(made.prefix), made)
     if with_handle:
         own = prefixes.node_prefix(ledger.writer).text
         follow(ledger, caller.principal_id, None, facts_of(ledger.writer, made, own))

@@ -132,7 +132,7 @@ class HandleChanges:
             if record is not None:
                 if not overwrites:
                     raise HandleAlreadyExists("")
-                bits = handle_admin.to_overwrite(before, draft.values)
+                bits = handle_admin.to_overwrite(before, draft.values())
                 handle_admin.require(
                     identity, handle_admin.judges(identity, name, before, lookup), lookup, bits, _OVERWRITE_ALL
                 )

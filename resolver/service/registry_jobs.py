@@ -33,12 +33,18 @@ async def write_row(
     """The response of a write request, durable. ``stored_form`` is what a retry is told when that must be less."""
     if call.caller.role is Role.ANONYMOUS:
         require(call.caller, Action.ADMINISTER, None, "the registry")
+
+    def change(ledger: Ledger) -> Resp:
+        response = decide(ledger)
+        ledger.forget_registry()  # the jobs behind it in the group are judged by what is true now
+        return response
+
     job = RequestJob(
         caller=call.caller,
         door=call.door,
         method=method,
         request=request,
-        decide=decide,
+        decide=change,
         request_id=request.request_id,  # type: ignore[attr-defined]  # every write request has one
         stored_form=stored_form,
         frees_space=frees_space,

@@ -400,3 +400,14 @@ def test_a_closed_store_says_so(kind, tmp_path):
 
 def test_housekeeping_without_dead_readers_clears_nothing(engine):
     assert engine.housekeep() == 0
+
+
+def test_append_many_takes_ascending_keys_only(engine):
+    with engine.write() as writer:
+        writer.append_many(CHANGES, [])
+        writer.append_many(CHANGES, [(b"\0\1", b"one"), (b"\0\2", b"two")])
+    for wrong in ([(b"\0\2", b"x")], [(b"\0\4", b"x"), (b"\0\3", b"x")], [(b"\0\5", b"x"), (b"\0\5", b"x")]):
+        with pytest.raises(ValueError), engine.write() as writer:
+            writer.append_many(CHANGES, wrong)
+    with engine.read() as reader:
+        assert list(reader.scan(CHANGES)) == [(b"\0\1", b"one"), (b"\0\2", b"two")]

@@ -102,10 +102,10 @@ def _check_values(name, rows):
         assert error.message
         assert error.field
         return
-    indexes = [value.index for value in draft.values]
+    indexes = [value.index for value in draft.values()]
     assert indexes == sorted(set(indexes))
     assert indexes[0] > 0
-    for value in draft.values:
+    for value in draft.values():
         assert node_values.to_pb(node_values.from_pb(value)) == value
 
 

@@ -4,11 +4,11 @@ import random
 
 import pytest
 
-from resolver.errors import HandleAlreadyExists, HandleNotFound, RecordCorrupt
+from resolver.errors import HandleAlreadyExists, HandleNotFound, PrefixNotEnabled, RecordCorrupt
 from resolver.node import administer
 from resolver.node.administer import Target
 from resolver.node.ledger import NODE_KEY
-from resolver.v1 import changes_pb2, stored_pb2
+from resolver.v1 import changes_pb2, registry_pb2, stored_pb2
 from storage.tables import Table
 from tests.support.builders import (
     ADMIN,
@@ -172,3 +172,36 @@ def test_damaged_record_is_a_refusal_before_any_change(lmdb_engine, clock):
     damage(lmdb_engine, Table.RECORDS, f"{PREFIX_A}/1".encode())
     with ledger_on(lmdb_engine, clock) as ledger, pytest.raises(RecordCorrupt):
         ledger.find(f"{PREFIX_A}/1".encode())
+
+
+def test_a_prefix_that_changes_in_a_transaction_is_judged_anew(store, clock):
+    """What a transaction has permitted is remembered by it, and only until the registry changes in it."""
+    drafts = [administer.prepare(f"{PREFIX_A}/{number}", [value()], "", 1, 1 << 20) for number in range(3)]
+    with ledger_on(store, clock) as ledger:
+        administer.create(ledger, ADMIN, drafts[0])
+        row = registry_pb2.Prefix.FromString(ledger.writer.get(Table.PREFIXES, PREFIX_A.encode()))
+        row.status = registry_pb2.PREFIX_STATUS_DISABLED
+        ledger.writer.put(Table.PREFIXES, PREFIX_A.encode(), row.SerializeToString())
+        administer.create(ledger, ADMIN, drafts[1])  # the transaction still has what it has judged
+        ledger.forget_registry()
+        with pytest.raises(PrefixNotEnabled):
+            administer.create(ledger, ADMIN, drafts[2])
+    assert recount(store) == tallies(store)
+
+
+def test_created_deleted_and_created_again_in_one_transaction(store, clock):
+    name = f"{PREFIX_A}/again"
+    first = administer.prepare(name, [value(1, permissions=HIDDEN)], "", 1, 1 << 20)
+    second = administer.prepare(name, [value(2)], "", 1, 1 << 20)
+    with ledger_on(store, clock) as ledger:
+        administer.create(ledger, ADMIN, first)
+        administer.delete(ledger, ADMIN, Target.of(name, None))
+        assert administer.create(ledger, ADMIN, second).version == 3
+    assert recount(store) == tallies(store)
+    assert dump(store, [Table.RESTRICTED]) == []
+    with ledger_on(store, clock) as ledger:
+        administer.delete(ledger, ADMIN, Target.of(name, None))
+        administer.create(ledger, ADMIN, first)
+        administer.delete(ledger, ADMIN, Target.of(name, None))
+    assert dump(store, [Table.RECORDS]) == []
+    assert recount(store) == tallies(store)
