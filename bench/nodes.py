@@ -95,7 +95,19 @@ def node(
     """A node process on a port of its choice, ready and checked. Raises NotStarted."""
     (data_dir / "endpoints.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(data_dir), "--workers", str(workers)]
-    command += ["--grpc", "127.0.0.1:0", "--hdl", "", "--admin", "", "--no-banner", "--grpc-backend", backend]
+    command += [
+        "--grpc",
+        "127.0.0.1:0",
+        "--hdl",
+        "",
+        "--http",
+        "",
+        "--admin",
+        "",
+        "--no-banner",
+        "--grpc-backend",
+        backend,
+    ]
     quick = {"IDIS_DRAIN__DELAY_S": "0.05", "IDIS_DRAIN__GRACE_S": "0.5", **(environment or {})}
     with Process(command, log, cwd=ROOT, env=quick) as process:
         process.wait_until((data_dir / "endpoints.json").exists, 60)

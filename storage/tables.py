@@ -91,6 +91,8 @@ class Table(Enum):
     """day since the epoch (4 octets), digest of principal and request id → outcome of the request."""
     IMPORTS = b"imports"
     """principal id, NUL, import id → where the import stands."""
+    HTTP_SESSIONS = b"http_sessions"
+    """digest of a session's id → who it is, and until when; see ``node/http_sessions.py``."""
     SEARCH = b"search"
     """folded type, NUL, start of the data, digest of index and handle key → handle key; see ``node/search.py``."""
 

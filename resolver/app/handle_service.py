@@ -29,9 +29,12 @@ from resolver.transport.hdl_tcp import HandleTcpDoor
 from resolver.transport.hdl_udp import HandleUdpDoor
 from resolver.wire import key_files
 from resolver.wire.keys import der_of_pem, pem_of
+from resolver.wire.predefined.hs_site import ADMIN, QUERY, Interface, Transport
 from resolver.wire.private_keys import PrivateKey, private_key_from_der
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from resolver.app.messages import Assignment
     from resolver.clock import Clock
     from resolver.config.settings import Config
@@ -70,11 +73,16 @@ def load_or_make_key(data: DataDir, name: str, *, for_tools: bool = False) -> Pr
         ) from error
 
 
-def prepare(data: DataDir, engine: Engine, config: Config, host: str, port: int, clock: Clock) -> None:
+def prepare(data: DataDir, engine: Engine, config: Config, doors: Mapping[str, tuple[str, int]], clock: Clock) -> None:
     """Make keys and prefix handles that are missing, and let the node's HS_SITE tell where it answers.
 
-    Raises StartRefused.
+    ``doors`` are hosts and ports, by name. Raises StartRefused.
     """
+    host, port = doors.get("hdl", (doors.get("http", ("", 0))[0], 0))
+    http = None
+    if "http" in doors:
+        transport = Transport.HTTPS if config.tls.certificate_file else Transport.HTTP
+        http = Interface(ADMIN | QUERY, transport, doors["http"][1])
     node_key = load_or_make_key(data, "node_rsa")
     admin_key = load_or_make_key(data, "admin_rsa", for_tools=True)
     address = config.hdl.address or _address_of(host)
@@ -84,7 +92,8 @@ def prepare(data: DataDir, engine: Engine, config: Config, host: str, port: int,
             hdl=f"{host}:{port}",
         )
     try:
-        site = site_info.site_of(address, port, port, node_key.public.to_wire(), f"secondary node {config.node.prefix}")
+        description = f"secondary node {config.node.prefix}"
+        site = site_info.site_of(address, port, port, node_key.public.to_wire(), description, http=http)
         prepare_handle_service(
             engine,
             config.node.prefix,
@@ -112,28 +121,33 @@ def _address_of(host: str) -> str:
     return str(address)
 
 
-class HandleDoors:
-    """Both doors of one worker."""
+def handle_protocol(core: Core, assignment: Assignment) -> HandleProtocol:
+    """The Handle protocol of one worker, for all its doors. Raises StartRefused."""
+    config = assignment.config
+    with core.reading() as reader:
+        site = site_info.stored_site(reader, config.node.prefix)
+    if site is None:
+        raise StartRefused(f"the handle 0.NA/{config.node.prefix} has no HS_SITE: start the node anew to get one")
+    return HandleProtocol(
+        core,
+        HandleOptions(
+            worker=assignment.worker,
+            node_prefix=config.node.prefix,
+            site=site,
+            key=load_or_make_key(DataDir(Path(config.node.data_dir)), "node_rsa"),
+            server_admins=administrators(config.hdl.administrators),
+            takes_legacy=config.hdl.legacy_authentication,
+        ),
+    )
 
-    def __init__(self, core: Core, assignment: Assignment, clock: Clock) -> None:
+
+class HandleDoors:
+    """The TCP and UDP doors of one worker."""
+
+    def __init__(self, core: Core, protocol: HandleProtocol, assignment: Assignment, clock: Clock) -> None:
         config = assignment.config
         data = DataDir(Path(config.node.data_dir))
-        with core.reading() as reader:
-            site = site_info.stored_site(reader, config.node.prefix)
-        if site is None:
-            raise StartRefused(f"the handle 0.NA/{config.node.prefix} has no HS_SITE: start the node anew to get one")
         self._assignment = assignment
-        protocol = HandleProtocol(
-            core,
-            HandleOptions(
-                worker=assignment.worker,
-                node_prefix=config.node.prefix,
-                site=site,
-                key=load_or_make_key(data, "node_rsa"),
-                server_admins=administrators(config.hdl.administrators),
-                takes_legacy=config.hdl.legacy_authentication,
-            ),
-        )
         self._relay = Relay(data.run / "hdl", assignment.worker, protocol)
         rate = AnswerRate(config.hdl.udp_answers_per_s, core.randomness)
         self._tcp = HandleTcpDoor(core, protocol, self._relay, clock, idle_s=config.hdl.idle_s)

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resolver.app.data_dir import StartRefused
-from resolver.transport.http.calls import HttpOptions, networks_of
+from resolver.app.data_dir import DataDir, StartRefused
+from resolver.app.handle_service import load_or_make_key
+from resolver.service.hdl_requests import HandleRequests
+from resolver.service.http_identity import HttpIdentity
+from resolver.transport.http.calls import HandleParts, HttpOptions, networks_of
 from resolver.transport.http.server import HttpDoor
 
 if TYPE_CHECKING:
     from resolver.app.messages import Assignment
+    from resolver.config.settings import Config
     from resolver.service import Service
+    from resolver.service.core import Core
+    from resolver.service.handle_protocol import HandleProtocol
     from resolver.transport.tls import TlsFiles
 
 ALPN_PROTOCOLS = ("http/1.1",)
 """Protocols the HTTP port offers in the TLS handshake."""
 
 
+def handle_parts(core: Core, protocol: HandleProtocol, config: Config) -> HandleParts:
+    """What the doors of the Handle System share. Raises StartRefused."""
+    key = load_or_make_key(DataDir(Path(config.node.data_dir)), "node_rsa")
+    # The same in every worker and after every restart, and of no use for anything else.
+    secret = hashlib.sha256(b"idis http sessions\0" + key.to_wire()).digest()
+    identity = HttpIdentity(core, protocol.authentication, protocol.signer, secret)
+    return HandleParts(protocol, HandleRequests(protocol), identity)
+
+
 class HttpDoors:
     """The HTTP port of one worker."""
 
-    def __init__(self, service: Service, assignment: Assignment, tls: TlsFiles | None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        protocol: HandleProtocol,
+        assignment: Assignment,
+        tls: TlsFiles | None,
+    ) -> None:
+        """Make the doors of one worker. Raises StartRefused."""
         config = assignment.config
         try:
             proxies = networks_of(config.http.trusted_proxies)
@@ -29,6 +53,7 @@ class HttpDoors:
             raise StartRefused(f"http.trusted_proxies: {error}: write networks such as 10.0.0.0/8, by commas") from None
         options = HttpOptions(
             node_prefix=config.node.prefix,
+            handle=handle_parts(service.core, protocol, config),
             believes_clear_credentials=config.http.accept_clear_credentials,
             proxies=proxies,
         )

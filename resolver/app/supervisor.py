@@ -231,11 +231,11 @@ class Supervisor:
 
     def _prepare_handle_service(self, engine: LmdbEngine) -> None:
         """Make the keys and prefix handles that the Handle doors need. Raises StartRefused."""
-        if "hdl" not in self._doors:
+        if not self._doors.keys() & {"hdl", "http"}:
             return
         from resolver.app.handle_service import prepare  # noqa: PLC0415 - needed with these doors only
 
-        prepare(self._data, engine, self._config, *self._doors["hdl"], self._clock)
+        prepare(self._data, engine, self._config, self._doors, self._clock)
 
     async def _spawn(self, index: int) -> Child:
         """Start a worker with the configuration of now."""

@@ -120,8 +120,7 @@ class Worker:
                 write_timeout_s=self._config.watch.write_timeout_s,
             )
             await door.start(host, port, self._tls)
-            await self._open_handle_doors(service)
-            await self._open_http_doors(service)
+            await self._open_more_doors(service)
             door.set_serving(True)
             self._say("ready")
             log.info("worker ready", grpc=f"{host}:{port}", backend=choice.name, tls=self._tls is not None)
@@ -153,25 +152,24 @@ class Worker:
         hurry.cancel()
         await leaving
 
-    async def _open_handle_doors(self, service: Service) -> None:
-        """Open the Handle doors when the supervisor has a port for them."""
-        if "hdl" not in self._assignment.doors:
+    async def _open_more_doors(self, service: Service) -> None:
+        """Open the Handle and the HTTP doors when the supervisor has ports for them."""
+        wanted = self._assignment.doors
+        if not wanted.keys() & {"hdl", "http"}:
             return
-        from resolver.app.handle_service import HandleDoors  # noqa: PLC0415 - needed with these doors only
+        from resolver.app.handle_service import HandleDoors, handle_protocol  # noqa: PLC0415 - needed with these only
 
-        doors = HandleDoors(service.core, self._assignment, self._clock)
-        await doors.start()
-        self._more_doors.append(doors)
+        protocol = handle_protocol(service.core, self._assignment)
+        if "hdl" in wanted:
+            handle = HandleDoors(service.core, protocol, self._assignment, self._clock)
+            await handle.start()
+            self._more_doors.append(handle)
+        if "http" in wanted:
+            from resolver.app.http_service import HttpDoors  # noqa: PLC0415 - an extra, and slow to load
 
-    async def _open_http_doors(self, service: Service) -> None:
-        """Open the HTTP doors when the supervisor has a port for them."""
-        if "http" not in self._assignment.doors:
-            return
-        from resolver.app.http_service import HttpDoors  # noqa: PLC0415 - an extra, and slow to load
-
-        doors = HttpDoors(service, self._assignment, self._tls)
-        await doors.start()
-        self._more_doors.append(doors)
+            http = HttpDoors(service, protocol, self._assignment, self._tls)
+            await http.start()
+            self._more_doors.append(http)
 
     async def _beat(self) -> None:
         """Every second: carry the metrics over, look whether the store still works, say that we live."""

@@ -20,15 +20,17 @@ from resolver.node.hdl_declined import Declined, not_an_administrator
 from resolver.node.prefixes import is_node_prefix, prefix_row
 from resolver.v1 import registry_pb2 as registry
 from resolver.wire import signatures
-from resolver.wire.challenges import PUBLIC_KEY, SECRET_KEY, KeyPairAnswer, SecretAnswer
+from resolver.wire.challenges import CERTIFICATE, PUBLIC_KEY, SECRET_KEY, KeyPairAnswer, SecretAnswer
 from resolver.wire.digests import HashCode
 from resolver.wire.keys import DhPublicKey, DsaPublicKey, public_key_from_wire
+from resolver.wire.predefined.hs_cert import HsCert
 from storage.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from resolver.v1 import handle_pb2 as pb
+    from resolver.wire.keys import PublicKey
     from resolver.wire.requests import ChallengeAnswer
     from storage.engine import Reader
 
@@ -71,6 +73,37 @@ def keys_of(values: Sequence[pb.HandleValue], auth_type: str, index: int) -> lis
     if found:
         return found
     raise not_an_administrator() if type_ == SECRET_KEY else Declined(ResponseCode.AUTHENTICATION_FAILED)
+
+
+def index_of_key(values: Sequence[pb.HandleValue], index: int, der: bytes) -> int | None:
+    """The index of the HS_PUBKEY or HS_CERT that holds a public key; index 0 looks at all of them.
+
+    ``der`` is a SubjectPublicKeyInfo. The key is compared by its numbers, however it is stored.
+    """
+    try:
+        wanted = public_key_from_wire(der)
+    except WireError:
+        return None
+    for value in values:
+        type_ = fold(value.type)
+        if type_ not in {PUBLIC_KEY, CERTIFICATE} or index not in {0, value.index}:
+            continue
+        try:
+            key = (
+                public_key_from_wire(value.data)
+                if type_ == PUBLIC_KEY
+                else HsCert.from_wire(value.data).claims.public_key
+            )
+        except WireError:
+            continue
+        if key == wanted:
+            return int(value.index)
+    return None
+
+
+def _key_in(type_: str, data: bytes) -> PublicKey | None:
+    """The public key of an HS_PUBKEY or of an HS_CERT. Raises WireError."""
+    return public_key_from_wire(data) if type_ == PUBLIC_KEY else HsCert.from_wire(data).claims.public_key
 
 
 def verdict(

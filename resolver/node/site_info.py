@@ -38,13 +38,17 @@ _PREFIX_SITE_TYPES = {"HS_SITE.PREFIX", "HS_SERV.PREFIX", "HS_NA_DELEGATE"}
 _SITE_TYPES = {"HS_SITE", "HS_SITE.6", "HS_SERV"}
 
 
-def site_of(address: str, tcp_port: int, udp_port: int, public_key: bytes, description: str) -> HsSite:
-    """The site of a node of one server that answers on an IP address. Raises InvalidValue."""
+def site_of(
+    address: str, tcp_port: int, udp_port: int, public_key: bytes, description: str, *, http: Interface | None = None
+) -> HsSite:
+    """The site of a node of one server that answers on an IP address; a port of 0 is none. Raises InvalidValue."""
     interfaces = (
         Interface(ADMIN | QUERY, Transport.TCP, tcp_port),
         Interface(QUERY, Transport.UDP, udp_port),
+        *((http,) if http is not None else ()),
     )
-    server = Server(1, address_to_wire(address), public_key, interfaces)
+    open_ones = tuple(interface for interface in interfaces if interface.port)
+    server = Server(1, address_to_wire(address), public_key, open_ones)
     return HsSite((server,), attributes=(("desc", description),))
 
 

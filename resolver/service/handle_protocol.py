@@ -86,8 +86,8 @@ class HandleProtocol:
     def __init__(self, core: Core, options: HandleOptions) -> None:
         self._core = core
         self._worker = options.worker
-        self._site = options.site
-        signer = Signer(options.key)
+        self.site = options.site
+        signer = self.signer = Signer(options.key)
         self.answers = Answers(core.clock, signer, options.site.serial, core.randomness)
         self.authentication = HandleAuthentication(
             core,
@@ -99,9 +99,9 @@ class HandleProtocol:
         )
         self._resolution = HandleResolution(core, self.answers, options.site.serial)
         writing = HandleWriting(HandleChanges(core))
-        listing = HandleListing(core)
+        listing = self.listing = HandleListing(core)
         authentication = self.authentication
-        self._operations: dict[int, Callable[[Turn], Awaitable[None]]] = {
+        self.operations: dict[int, Callable[[Turn], Awaitable[None]]] = {
             OpCode.RESOLUTION: self._resolution.resolve,
             OpCode.GET_SITE_INFO: self._site_info,
             OpCode.CREATE_HANDLE: writing.create,
@@ -177,7 +177,7 @@ class HandleProtocol:
             op_code = _op_code(frame)
             if op_code == OpCode.RESERVED:
                 raise Declined(ResponseCode.PROTOCOL_ERROR, "Unknown opCode in message: 0")
-            if op_code != OpCode.CHALLENGE_RESPONSE and op_code not in self._operations:
+            if op_code != OpCode.CHALLENGE_RESPONSE and op_code not in self.operations:
                 raise Declined(ResponseCode.ERROR, _SERVER_ERROR)
             asked = Message.from_frame(frame)
         turn = Turn(asked, asked, peer, self.answers, send)
@@ -213,20 +213,20 @@ class HandleProtocol:
                 )
                 return
             try:
-                await self._operations[op_code](turn)
+                await self.operations[op_code](turn)
             except ChallengeWanted:
                 await self.authentication.challenge(turn)
         except Declined as declined:
             await turn.answer(responses.Failure(declined.message, declined.indexes), code=declined.code)
         except ResolverError as error:
-            await turn.answer(responses.Failure(_words(error)), code=_code(error))
+            await turn.answer(responses.Failure(words_of(error)), code=code_of(error))
         except Exception as error:  # noqa: BLE001 - a defect must not take the connection with it
             _log.error("defect in a handler", op_code=turn.request.header.op_code, exc_info=error)
             await turn.answer(responses.Failure(_SERVER_ERROR), code=ResponseCode.ERROR)
 
     async def _site_info(self, turn: Turn) -> None:
         """Say which site this is; whatever handle the request names."""
-        await turn.answer(responses.SiteInfo(self._site))
+        await turn.answer(responses.SiteInfo(self.site))
 
 
 async def _denied(turn: Turn) -> None:
@@ -236,14 +236,14 @@ async def _denied(turn: Turn) -> None:
     )
 
 
-def _code(error: ResolverError) -> int:
+def code_of(error: ResolverError) -> int:
     """The response code of a failure; whatever the policy denies is 400 here, as clients expect."""
     if isinstance(error, Refused) and error.reason == "PERMISSION_DENIED":
         return ResponseCode.INVALID_ADMIN
     return error.response_code
 
 
-def _words(error: ResolverError) -> str:
+def words_of(error: ResolverError) -> str:
     """What is said beside the code."""
     if error.response_code == ResponseCode.SERVER_NOT_RESPONSIBLE:
         return "That prefix doesn't live here"

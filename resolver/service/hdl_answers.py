@@ -62,6 +62,13 @@ class Signer:
         self._rsa = key.to_native() if isinstance(key, RsaPrivateKey) else None
         self._dsa = key.to_native() if isinstance(key, DsaPrivateKey) else None
 
+    def sign(self, octets: bytes) -> tuple[str, bytes]:
+        """The name of the hash, and the node's signature of some octets, for clients that want to know the node."""
+        if self._rsa is not None:
+            return "SHA256", self._rsa.sign(octets, padding.PKCS1v15(), hashes.SHA256())
+        assert self._dsa is not None  # noqa: S101 - a key is one of the two
+        return "SHA256", self._dsa.sign(octets, hashes.SHA256())
+
     def decrypt(self, octets: bytes) -> bytes:
         """What was encrypted with the public half (RSA, PKCS #1 v1.5). Raises ValueError."""
         if self._rsa is None:

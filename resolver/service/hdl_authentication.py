@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from resolver.node.authenticate import Key, Verdict
     from resolver.service.core import Core
     from resolver.service.hdl_answers import Signer
+    from resolver.service.hdl_peer import Peer
     from resolver.service.hdl_turn import Turn
     from resolver.wire.requests import SessionSetup
 
@@ -109,7 +110,7 @@ class HandleAuthentication:
         turn.request = challenge.request
         turn.is_encrypted = turn.is_encrypted or challenge.hides
         turn.peer.is_proven = True
-        identity = await self._identify(turn, answer, challenge.nonce, challenge.digest)
+        identity = await self.identify(turn.peer, answer, challenge.nonce, challenge.digest)
         if challenge.session_id:
             turn.session = self.sessions.find(challenge.session_id, now_s)
             if turn.session is None:
@@ -117,11 +118,11 @@ class HandleAuthentication:
             turn.session.identity = identity
         turn.identity = identity
 
-    async def _identify(self, turn: Turn, answer: ChallengeAnswer, nonce: bytes, digest: bytes) -> Identity:
-        """Who gave an answer. Raises Declined."""
+    async def identify(self, peer: Peer, answer: ChallengeAnswer, nonce: bytes, digest: bytes) -> Identity:
+        """Who gave an answer to a nonce. Raises Declined."""
         handle, index = answer.user_handle, answer.user_index
         name = f"{index}:{fold(handle)}"
-        if self._lockout.is_locked(name, turn.peer.network, self._now_s()):
+        if self._lockout.is_locked(name, peer.network, self._now_s()):
             raise Declined(ResponseCode.AUTHENTICATION_FAILED, "too many wrong answers: wait before trying again")
         try:
             with self._core.reading() as reader:
@@ -129,19 +130,34 @@ class HandleAuthentication:
                 keys = authenticate.keys_of(handle_admin.values_of(reader, handle), answer.auth_type, index)
             verdict = await self._verdict(answer, keys, nonce, digest)
         except Declined:
-            self._lockout.failed(name, turn.peer.network, self._now_s())
+            self._lockout.failed(name, peer.network, self._now_s())
             raise
         if verdict.index is None:
-            self._lockout.failed(name, turn.peer.network, self._now_s())
+            self._lockout.failed(name, peer.network, self._now_s())
             raise Declined(ResponseCode.AUTHENTICATION_FAILED)
-        self._lockout.succeeded(name, turn.peer.network)
+        self._lockout.succeeded(name, peer.network)
         if verdict.legacy:
-            _log.warning(
-                "old form of authentication", identity=name[:200], form=verdict.legacy, source=turn.peer.source
-            )
+            _log.warning("old form of authentication", identity=name[:200], form=verdict.legacy, source=peer.source)
+        return self.identity_of(handle, verdict.index)
+
+    def identity_of(self, handle: str, index: int) -> Identity:
+        """The identity of a key that has been proven. Raises Declined."""
         with self._core.reading() as reader:
-            caller = authenticate.caller_of(reader, handle, verdict.index, self._core.clock.now_us())
-        return Identity(handle, verdict.index, caller, self._is_server_admin(handle, verdict.index))
+            caller = authenticate.caller_of(reader, handle, index, self._core.clock.now_us())
+        return Identity(handle, index, caller, self._is_server_admin(handle, index))
+
+    def identify_by_key(self, peer: Peer, handle: str, index: int, der: bytes) -> Identity:
+        """Who has a key that was proven elsewhere, as in a TLS handshake; index 0 means any. Raises Declined."""
+        name = f"{index}:{fold(handle)}"
+        if self._lockout.is_locked(name, peer.network, self._now_s()):
+            raise Declined(ResponseCode.AUTHENTICATION_FAILED, "too many wrong answers: wait before trying again")
+        with self._core.reading() as reader:
+            authenticate.caller_of(reader, handle, index, self._core.clock.now_us())
+            found = authenticate.index_of_key(handle_admin.values_of(reader, handle), index, der)
+        if found is None:
+            self._lockout.failed(name, peer.network, self._now_s())
+            raise Declined(ResponseCode.AUTHENTICATION_FAILED)
+        return self.identity_of(handle, found)
 
     async def _verdict(self, answer: ChallengeAnswer, keys: Sequence[Key], nonce: bytes, digest: bytes) -> Verdict:
         """The verdict on an answer, in a thread and in turn."""
@@ -157,29 +173,32 @@ class HandleAuthentication:
             self._waiting -= 1
 
     async def verify(self, turn: Turn) -> None:
-        """Tell whether an answer was made with a secret key that lives here.
+        """Tell whether an answer was made with a secret key that lives here."""
+        body = turn.request.body
+        assert isinstance(body, requests.VerifyAnswer)  # noqa: S101 - the codec chose it by the operation
+        answer = ChallengeAnswer(SECRET_KEY, body.user_handle, body.user_index, body.signed_response)
+        is_right = await self.is_right(turn.peer, answer, body.nonce, body.request_digest.octets)
+        await turn.answer(responses.Verified(is_right))
+
+    async def is_right(self, peer: Peer, answer: ChallengeAnswer, nonce: bytes, digest: bytes) -> bool:
+        """Whether an answer was made with a key that lives here.
 
         Whoever asks wrongly too often hears "no" from then on, so it cannot be used for guessing.
         """
-        body = turn.request.body
-        assert isinstance(body, requests.VerifyAnswer)  # noqa: S101 - the codec chose it by the operation
-        name = f"{body.user_index}:{fold(body.user_handle)}"
-        if self._lockout.is_locked(name, turn.peer.network, self._now_s()):
-            await turn.answer(responses.Verified(False))
-            return
-        answer = ChallengeAnswer(SECRET_KEY, body.user_handle, body.user_index, body.signed_response)
+        name = f"{answer.user_index}:{fold(answer.user_handle)}"
+        if self._lockout.is_locked(name, peer.network, self._now_s()):
+            return False
         try:
             with self._core.reading() as reader:
-                authenticate.caller_of(reader, body.user_handle, body.user_index, self._core.clock.now_us())
-                keys = authenticate.keys_of(
-                    handle_admin.values_of(reader, body.user_handle), SECRET_KEY, body.user_index
-                )
+                authenticate.caller_of(reader, answer.user_handle, answer.user_index, self._core.clock.now_us())
+                found = handle_admin.values_of(reader, answer.user_handle)
+                keys = authenticate.keys_of(found, answer.auth_type, answer.user_index)
         except Declined:
             keys = []
-        verdict = await self._verdict(answer, keys, body.nonce, body.request_digest.octets)
+        verdict = await self._verdict(answer, keys, nonce, digest)
         if verdict.index is None:
-            self._lockout.failed(name, turn.peer.network, self._now_s())
-        await turn.answer(responses.Verified(verdict.index is not None))
+            self._lockout.failed(name, peer.network, self._now_s())
+        return verdict.index is not None
 
     async def log_in(self, turn: Turn) -> None:
         """Bind an identity to a connection; the client proves it by answering the challenge that this is."""

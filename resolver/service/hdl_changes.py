@@ -47,7 +47,7 @@ _OVERWRITE_ALL = AdminPermission.DELETE_HANDLE | AdminPermission.ADD_HANDLE
 
 
 @dataclass
-class _Decision(Generic[T]):
+class Decision(Generic[T]):
     """A job of the write lane made of one function."""
 
     decide: Callable[[Ledger], T]
@@ -84,8 +84,8 @@ class HandleChanges:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def _submit(self, decide: Callable[[Ledger], T], *, frees_space: bool = False) -> T:
-        return await self._core.lane.submit(_Decision(decide, frees_space))
+    async def _submit(self, decide: Callable[[Ledger], T], door: str, *, frees_space: bool = False) -> T:
+        return await self._core.lane.submit(Decision(decide, frees_space, door=door))
 
     def _now_s(self) -> int:
         return self._core.clock.now_us() // 1_000_000
@@ -115,7 +115,14 @@ class HandleChanges:
                 raise HandleAlreadyExists("")
 
     async def create(
-        self, identity: Identity, name: str, given: Sequence[HandleValue], *, overwrites: bool, mints: bool
+        self,
+        identity: Identity,
+        name: str,
+        given: Sequence[HandleValue],
+        *,
+        overwrites: bool,
+        mints: bool,
+        door: str = HDL_TCP,
     ) -> tuple[str, bool]:
         """Create a handle; its name, and whether one was overwritten.."""
         if mints:
@@ -144,7 +151,7 @@ class HandleChanges:
             administer.create(ledger, identity.caller, draft, on_existing)
             return record is not None
 
-        replaced = await self._submit(decide)
+        replaced = await self._submit(decide, door)
         if draft.handle.prefix_folded == PREFIX_OF_PREFIXES:
             self._core.poll()
         return name, replaced
@@ -156,7 +163,7 @@ class HandleChanges:
             row = registry.Prefix(prefix=prefix.text, description="allotted by its prefix handle")
             prefix_handles.create(ledger, identity.caller, row, with_handle=False)
 
-    async def delete(self, identity: Identity, name: str) -> None:
+    async def delete(self, identity: Identity, name: str, *, door: str = HDL_TCP) -> None:
         """Delete a handle."""
         target = Target.of(name, None)
 
@@ -164,7 +171,7 @@ class HandleChanges:
             self._require(ledger, identity, target, self._found(ledger, target), AdminPermission.DELETE_HANDLE)
             administer.delete(ledger, identity.caller, target)
 
-        await self._submit(decide, frees_space=True)
+        await self._submit(decide, door, frees_space=True)
 
     def before_change(self, name: str, given: Sequence[HandleValue] = (), *, modifies: bool = False) -> None:
         """Raise what is wrong with a change of a handle, whoever asks; missing values count for modifications."""
@@ -184,7 +191,14 @@ class HandleChanges:
             raise ValuesNotFound("")
 
     async def put(
-        self, identity: Identity, name: str, given: Sequence[HandleValue], *, modifies: bool, overwrites: bool
+        self,
+        identity: Identity,
+        name: str,
+        given: Sequence[HandleValue],
+        *,
+        modifies: bool,
+        overwrites: bool,
+        door: str = HDL_TCP,
     ) -> bool:
         """Add or modify values of a handle; whether an added one took the place of another."""
         target = Target.of(name, None)
@@ -209,9 +223,9 @@ class HandleChanges:
             administer.put_values(ledger, identity.caller, target, complete, mode, most)
             return bool(pairs) and not modifies
 
-        return await self._submit(decide)
+        return await self._submit(decide, door)
 
-    async def remove(self, identity: Identity, name: str, indexes: Sequence[int]) -> None:
+    async def remove(self, identity: Identity, name: str, indexes: Sequence[int], *, door: str = HDL_TCP) -> None:
         """Remove values of a handle."""
         target = Target.of(name, None)
         most = self._core.options.record_octets_max
@@ -225,7 +239,7 @@ class HandleChanges:
             handle_admin.require_writable(removed)
             administer.remove_values(ledger, identity.caller, target, sorted(set(indexes)), most, may_be_empty=True)
 
-        await self._submit(decide, frees_space=True)
+        await self._submit(decide, door, frees_space=True)
 
     @staticmethod
     def _found(ledger: Ledger, target: Target) -> list[pb.HandleValue]:
@@ -243,7 +257,7 @@ class HandleChanges:
 
         handle_admin.require(identity, handle_admin.judges(identity, target.handle.text, found, lookup), lookup, bits)
 
-    async def home(self, identity: Identity, name: str, *, homed: bool) -> None:
+    async def home(self, identity: Identity, name: str, *, homed: bool, door: str = HDL_TCP) -> None:
         """Home a prefix in this node, or end that; a prefix under the node's that is new is allotted to the node."""
         prefix = Prefix.from_text(name)
 
@@ -259,5 +273,5 @@ class HandleChanges:
                 request = registry.UpdatePrefixRequest(prefix=prefix.text, homed=homed)
                 prefix_handles.update(ledger, identity.caller, request)
 
-        await self._submit(decide)
+        await self._submit(decide, door)
         self._core.poll()

@@ -6,6 +6,7 @@ prefix of any size costs a page of memory. Nobody lists twice at the same time.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,16 @@ from resolver.node import handle_admin, listing, record_octets
 from resolver.node.authorize import Action
 from resolver.node.authorize import require as require_policy
 from resolver.node.hdl_declined import Declined, not_an_administrator
+from resolver.service.hdl_turn import ChallengeWanted
 from resolver.v1 import registry_pb2 as registry
+from resolver.v1 import stored_pb2 as stored
 from resolver.wire import bounds, requests, responses
 from resolver.wire.header import OpFlag
 from resolver.wire.predefined.hs_admin import AdminPermission
 from storage.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from resolver.node.handle_admin import Identity
     from resolver.service.core import Core
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from storage.engine import Reader
 
 _PAGE = bounds.HANDLES_PER_ANSWER_MAX
+_SKIP = 2_000
+"""Rows passed over in one read transaction: about a millisecond."""
+
 _OF_ROOT = f"{PREFIX_OF_PREFIXES}/{PREFIX_OF_PREFIXES}/"
 
 
@@ -52,10 +58,52 @@ class HandleListing:
         with self._core.reading() as reader:
             self._core.served.require(reader, prefix.folded)
         identity = turn.require_identity()
-        with self._core.reading() as reader:
-            self._require(reader, identity, prefix, AdminPermission.LIST_HANDLES)
+        self.require_handles(identity, prefix)
         with self._alone(identity):
             await self._send(turn, prefix.handle_key_start, Table.RECORDS)
+
+    def require_handles(self, identity: Identity | None, prefix: Prefix) -> None:
+        """Raise unless the identity may list the handles of a prefix; ChallengeWanted for nobody."""
+        with self._core.reading() as reader:
+            self._core.served.require(reader, prefix.folded)
+            if identity is None:
+                raise ChallengeWanted
+            self._require(reader, identity, prefix, AdminPermission.LIST_HANDLES)
+
+    def handle_count(self, prefix: Prefix) -> int:
+        """How many handles a prefix has."""
+        with self._core.reading() as reader:
+            body = reader.get(Table.TALLIES, prefix.key)
+        return 0 if body is None else int(stored.StoredTally.FromString(body).handle_count)
+
+    async def pages(self, identity: Identity, prefix: Prefix, skip: int, count: int | None) -> AsyncIterator[list[str]]:
+        """Handles of a prefix in the order of their keys, after the first ``skip``, at most ``count``; in pages.
+
+        The reader of the pages sets the pace; nothing is kept between them but a key.
+        """
+        with self._alone(identity):
+            start = prefix.handle_key_start
+            stop = listing.after(start)
+            here: bytes | None = start
+            while skip and here is not None:
+                here, skipped = self._skip(here, stop, min(skip, _SKIP))
+                skip -= skipped
+                await asyncio.sleep(0)
+            while here is not None and (count is None or count > 0):
+                names, here = self._page(start, here, Table.RECORDS)
+                yield names if count is None else names[:count]
+                count = None if count is None else count - len(names)
+                await asyncio.sleep(0)
+
+    def _skip(self, start: bytes, stop: bytes | None, count: int) -> tuple[bytes | None, int]:
+        """Where to go on behind so many rows, None at the end; and how many there were."""
+        skipped = 0
+        with self._core.reading() as reader:
+            for key, _ in reader.scan_rows(Table.RECORDS, start, stop):
+                skipped += 1
+                if skipped == count:
+                    return key + b"\0", skipped
+        return None, skipped
 
     async def derived_prefixes(self, turn: Turn) -> None:
         """The prefixes derived from a prefix."""

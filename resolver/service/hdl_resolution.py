@@ -52,7 +52,7 @@ class RawValues:
 
     def __init__(self, name: bytes, encoded: Sequence[bytes]) -> None:
         self._name = name
-        self._encoded = encoded
+        self.encoded = encoded
 
     @classmethod
     def from_wire(cls, cursor: Cursor) -> Self:
@@ -62,7 +62,7 @@ class RawValues:
 
     def to_wire(self) -> bytes:
         """The octets of the body."""
-        return sized(self._name) + counted(self._encoded)
+        return sized(self._name) + counted(self.encoded)
 
 
 class HandleResolution:

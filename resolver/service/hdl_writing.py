@@ -29,7 +29,7 @@ class HandleWriting:
         self._changes.before_create(body.handle, body.values, overwrites=overwrites, mints=mints)
         identity = turn.require_identity()
         name, replaced = await self._changes.create(
-            identity, body.handle, body.values, overwrites=overwrites, mints=mints
+            identity, body.handle, body.values, overwrites=overwrites, mints=mints, door=turn.peer.door
         )
         flags = (OpFlag.OVERWRITE.value if replaced else 0) | (OpFlag.MINT_SUFFIX.value if mints else 0)
         await turn.answer(responses.Created(name), flags=flags)
@@ -38,7 +38,7 @@ class HandleWriting:
         """Delete a handle."""
         name = _of_handle(turn)
         self._changes.before_change(name)
-        await self._changes.delete(turn.require_identity(), name)
+        await self._changes.delete(turn.require_identity(), name, door=turn.peer.door)
         await turn.answer(responses.Done())
 
     async def add(self, turn: Turn) -> None:
@@ -47,7 +47,9 @@ class HandleWriting:
         self._changes.before_change(body.handle, body.values)
         identity = turn.require_identity()
         overwrites = turn.request.header.has(OpFlag.OVERWRITE)
-        replaced = await self._changes.put(identity, body.handle, body.values, modifies=False, overwrites=overwrites)
+        replaced = await self._changes.put(
+            identity, body.handle, body.values, modifies=False, overwrites=overwrites, door=turn.peer.door
+        )
         await turn.answer(responses.Done(), flags=OpFlag.OVERWRITE.value if replaced else 0)
 
     async def modify(self, turn: Turn) -> None:
@@ -55,7 +57,9 @@ class HandleWriting:
         body = _with_values(turn)
         self._changes.before_change(body.handle, body.values, modifies=True)
         identity = turn.require_identity()
-        await self._changes.put(identity, body.handle, body.values, modifies=True, overwrites=False)
+        await self._changes.put(
+            identity, body.handle, body.values, modifies=True, overwrites=False, door=turn.peer.door
+        )
         await turn.answer(responses.Done())
 
     async def remove(self, turn: Turn) -> None:
@@ -65,7 +69,7 @@ class HandleWriting:
         if not body.indexes:
             raise InvalidField("no index is named: give those to remove", field="indexes")
         self._changes.before_change(body.handle)
-        await self._changes.remove(turn.require_identity(), body.handle, body.indexes)
+        await self._changes.remove(turn.require_identity(), body.handle, body.indexes, door=turn.peer.door)
         await turn.answer(responses.Done())
 
     async def home(self, turn: Turn) -> None:
@@ -82,7 +86,7 @@ class HandleWriting:
             raise not_an_administrator()
         if "/" not in name:
             raise Declined(ResponseCode.INVALID_HANDLE, f"{name[:80]!r} is no prefix handle such as 0.NA/88.300.1")
-        await self._changes.home(turn.require_identity(), name, homed=homed)
+        await self._changes.home(turn.require_identity(), name, homed=homed, door=turn.peer.door)
         await turn.answer(responses.Done())
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SECRET_KEY = "HS_SECKEY"  # noqa: S105 - the name of a type
 PUBLIC_KEY = "HS_PUBKEY"
+CERTIFICATE = "HS_CERT"
 
 PBKDF2_ITERATIONS = 10_000
 """Iterations in answers of the reference client."""

@@ -32,7 +32,7 @@ def log_of(directory):
 
 def start(directory, *options, **environment):
     command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(directory), "--workers", "2"]
-    command += ["--grpc", "127.0.0.1:0", "--hdl", "", "--admin", "127.0.0.1:0", "--no-banner", *options]
+    command += ["--grpc", "127.0.0.1:0", "--hdl", "", "--http", "", "--admin", "127.0.0.1:0", "--no-banner", *options]
     with log_of(directory).open("ab") as log:
         return subprocess.Popen(command, cwd=ROOT, env=os.environ | QUICK | environment, stderr=log)
 
@@ -254,7 +254,7 @@ def test_stop_drains_and_the_next_start_needs_no_prefix(tmp_path):
         assert json.loads(node.get("/version")[1])["prefix"] == "88.101"
         assert node.token == token
         assert node.events().count("first start") == 1
-        assert set(node.endpoints) == {"grpc", "admin"}
+        assert set(node.endpoints) == {"grpc", "http", "admin"}
         closed = [event["door"] for event in events(directory) if "no such door" in event["event"]]
         assert closed == ["http"]
 

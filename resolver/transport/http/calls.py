@@ -9,20 +9,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.errors import CredentialInvalid, CredentialMissing
 from resolver.registry.keys import certificate_digest
 from resolver.service import Call, Credential
-from resolver.telemetry.calls import HTTP
+from resolver.service.hdl_peer import Peer
+from resolver.telemetry.calls import HTTP, REST
 from resolver.transport.requests import credential_of
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from resolver.service import Service
+    from resolver.service.handle_protocol import HandleProtocol
+    from resolver.service.hdl_requests import HandleRequests
+    from resolver.service.http_identity import HttpIdentity
 
 Network = IPv4Network | IPv6Network
+
+
+class HandleParts(NamedTuple):
+    """What the doors of the Handle System share: the protocol, its operations, and who asks."""
+
+    protocol: HandleProtocol
+    requests: HandleRequests
+    identity: HttpIdentity
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,8 @@ class HttpOptions:
     """What the operator set for all HTTP doors."""
 
     node_prefix: str
+    handle: HandleParts | None = None
+    """The Handle service, for the doors that speak of handles; None where there is none."""
     believes_clear_credentials: bool = False
     """Whether credentials over plain HTTP count, from wherever they come."""
     proxies: tuple[Network, ...] = ()
@@ -51,6 +65,13 @@ def source_of(request: HTTPConnection, options: HttpOptions) -> str:
         address = part.strip().strip("[]")
         if address and not _is_in(address, options.proxies):
             return address if _is_address(address) else peer
+    return peer
+
+
+def peer_of(request: HTTPConnection, options: HttpOptions) -> Peer:
+    """The caller as the Handle service knows those who ask."""
+    peer = Peer.of(source_of(request, options), is_stream=True)
+    peer.door = REST
     return peer
 
 

@@ -107,6 +107,8 @@ def serving(directory, workers=2):
                 "127.0.0.1:0",
                 "--hdl",
                 "",
+                "--http",
+                "",
                 "--admin",
                 "127.0.0.1:0",
             ),

@@ -1,0 +1,319 @@
+"""The Handle REST interface, ``/api``: the operations of the Handle protocol in JSON, as CNRI's server has them.
+
+A handler turns a request into the operation that a Handle client would ask, and its answer into JSON. What is
+permitted, which code comes first and how an identity is checked are the same as at the Handle doors, because it is the
+same code. Sessions and verifications are in ``rest_sessions``, reverse look-up in ``handle_search``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from resolver.errors import InvalidField, InvalidName, ResolverError, WireError
+from resolver.handle.codes import OpCode, ResponseCode
+from resolver.handle.name import Prefix
+from resolver.service.handle_protocol import code_of, words_of
+from resolver.service.hdl_turn import ChallengeWanted
+from resolver.telemetry.calls import REGISTRATION, RESOLUTION, REST, Operation
+from resolver.transport.http import rest_reply
+from resolver.transport.http.door import Door
+from resolver.transport.http.rest_authorization import NotVerified, RestAuthorization
+from resolver.transport.http.rest_input import VARIOUS, Parameters, name_in, query_of, values_in
+from resolver.transport.http.rest_reply import document_of, reply, status_of
+from resolver.transport.http.rest_sessions import RestSessions
+from resolver.wire import requests
+from resolver.wire.header import OpFlag
+from resolver.wire.responses import Created
+from resolver.wire.value_json import value_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from starlette.requests import Request
+    from starlette.routing import BaseRoute
+
+    from resolver.handle.value import HandleValue
+    from resolver.service import Service
+    from resolver.service.hdl_requests import Answered
+    from resolver.transport.http.calls import HandleParts, HttpOptions
+    from resolver.transport.http.door import Failure
+    from resolver.transport.http.rest_authorization import Asker
+    from resolver.wire.requests import RequestBody
+
+    Handler = Callable[[Request], Awaitable[Response]]
+
+_HANDLES = b"/api/handles/"
+_PREFIXES = b"/api/prefixes/"
+_FORM = "application/x-www-form-urlencoded"
+_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"]
+
+
+class HandleRest:
+    """The handlers of one worker."""
+
+    def __init__(self, service: Service, parts: HandleParts, options: HttpOptions) -> None:
+        self._core = service.core
+        self._parts = parts
+        self.authorization = RestAuthorization(parts.identity, options)
+
+    async def handle(self, request: Request) -> Response:
+        """One handle: read, write, delete."""
+        name = name_in(request, _HANDLES)
+        if not name:
+            return reply(request, document_of(ResponseCode.INVALID_HANDLE, "the handle is empty", ""), 400)
+        match request.method:
+            case "GET" | "HEAD":
+                return await self._read(request, name, query_of(request))
+            case "POST":
+                return await self._read(request, name, await _form_of(request))
+            case "PUT":
+                return await self._write(request, name)
+            case _:
+                return await self._delete(request, name)
+
+    async def _ask(self, op_code: OpCode, body: RequestBody, asker: Asker, flags: int = 0) -> list[Answered]:
+        return await self._parts.requests.ask(op_code, body, asker.peer, asker.identity, flags=flags)
+
+    def _told(self, request: Request, asker: Asker, document: dict[str, Any], *, reads: bool = False) -> Response:
+        """An answer by its code; who has to say who it is hears how."""
+        code = document["responseCode"]
+        if code != ResponseCode.AUTHENTICATION_NEEDED:
+            return reply(request, document, status_of(code, reads=reads))
+        if not asker.is_believed:
+            return reply(request, document, 403)  # nothing that came over this connection would be believed
+        response = reply(request, document, 401)
+        for value in self.authorization.wanted(request, asker.session):
+            response.headers.append("www-authenticate", value)
+        return response
+
+    async def _read(self, request: Request, name: str, query: Parameters) -> Response:
+        request.scope["operation"] = _READ
+        asker = await self.authorization.asker(request)
+        indexes = tuple(query.indexes())
+        body = requests.Resolution(name, indexes, tuple(query.all("type")))
+        flags = 0
+        if query.flag("publicOnly", default=asker.identity is None):
+            flags |= OpFlag.PUBLIC_ONLY.value
+        for parameter, flag in _READ_FLAGS.items():
+            if query.flag(parameter):
+                flags |= flag
+        (found,) = await self._ask(OpCode.RESOLUTION, body, asker, flags)
+        document = document_of(found.code, found.message, name)
+        match found.code:
+            case ResponseCode.SUCCESS:
+                document["values"] = [value_to_json(value) for value in found.values]
+            case ResponseCode.VALUES_NOT_FOUND:
+                document["values"] = []
+            case ResponseCode.SERVICE_REFERRAL | ResponseCode.PREFIX_REFERRAL:
+                document |= _referral(found)
+        return self._told(request, asker, document, reads=True)
+
+    async def _write(self, request: Request, name: str) -> Response:
+        request.scope["operation"] = _CREATE
+        query = query_of(request)
+        given = await values_in(request, self._core.clock.now_us() // 1_000_000)
+        asker = await self.authorization.asker(request)
+        flags = OpFlag.OVERWRITE.value if query.flag("overwrite", default=True) else 0
+        op_code = OpCode.CREATE_HANDLE
+        if query.get("index") is not None:
+            _require_same(query, given)
+            request.scope["operation"], op_code = _PUT_VALUES, OpCode.ADD_VALUE
+        elif query.flag("mintNewSuffix"):
+            flags |= OpFlag.MINT_SUFFIX.value
+        (made,) = await self._ask(op_code, requests.WithValues(name, tuple(given)), asker, flags)
+        if made.code != ResponseCode.SUCCESS:
+            return self._told(request, asker, document_of(made.code, made.message, name))
+        if flags & OpFlag.MINT_SUFFIX.value and isinstance(made.body, Created) and made.body.handle:
+            name = made.body.handle
+        return reply(request, document_of(made.code, "", name), 200 if made.has(OpFlag.OVERWRITE) else 201)
+
+    async def _delete(self, request: Request, name: str) -> Response:
+        request.scope["operation"] = _DELETE
+        query = query_of(request)
+        body: RequestBody = requests.OfHandle(name)
+        op_code = OpCode.DELETE_HANDLE
+        if query.get("index") is not None:
+            indexes = query.indexes()
+            if not indexes or VARIOUS in query.all("index"):
+                raise InvalidField("name the indexes of the values to delete, each as index=NUMBER")
+            request.scope["operation"] = _REMOVE_VALUES
+            op_code, body = OpCode.REMOVE_VALUE, requests.RemoveValues(name, tuple(indexes))
+        asker = await self.authorization.asker(request)
+        (done,) = await self._ask(op_code, body, asker)
+        return self._told(request, asker, document_of(done.code, done.message, name))
+
+    async def listed(self, request: Request) -> Response:
+        """The handles of a prefix, all of them or a page."""
+        request.scope["operation"] = _LIST
+        query = query_of(request)
+        text = query.get("prefix")
+        if text is None:
+            raise InvalidName("name a handle, as in /api/handles/88.300.1/ABC, or a prefix, as in ?prefix=88.300.1")
+        asker = await self.authorization.asker(request)
+        page, size = query.number("page"), query.number("pageSize")
+        try:
+            prefix = Prefix.from_text(text)
+            self._parts.protocol.listing.require_handles(asker.identity, prefix)
+        except ChallengeWanted:
+            document = document_of(ResponseCode.AUTHENTICATION_NEEDED, "", text)
+            return self._told(request, asker, document)
+        except ResolverError as error:
+            return self._told(request, asker, document_of(code_of(error), words_of(error), text))
+        listing = self._parts.protocol.listing
+        head: dict[str, Any] = {"responseCode": 1, "prefix": text, "totalCount": str(listing.handle_count(prefix))}
+        skip, count = 0, None
+        if page is not None and size is not None:
+            head |= {"page": page, "pageSize": size}
+            skip, count = page * size, size
+        assert asker.identity is not None  # noqa: S101 - nobody may list nameless
+        names = listing.pages(asker.identity, prefix, skip, count)
+        before, after, headers = rest_reply.frame_of(request)
+        return StreamingResponse(_stream(before, head, names, after), 200, headers)
+
+    async def site(self, request: Request) -> Response:
+        """The record of this site."""
+        request.scope["operation"] = _SITE
+        return reply(request, {"responseCode": 1, "site": self._parts.protocol.site.to_json()}, 200)
+
+    async def prefixes(self, request: Request) -> Response:
+        """The prefixes homed here; POST homes one, DELETE ends that."""
+        request.scope["operation"] = _PREFIXES_ASKED
+        name = name_in(request, _PREFIXES) if request.scope["raw_path"].startswith(_PREFIXES) else ""
+        asker = await self.authorization.asker(request)
+        if request.method in {"POST", "DELETE"}:
+            if not name:
+                raise InvalidName("name a prefix, as in /api/prefixes/0.NA/88.300.1")
+            full = name if "/" in name else f"0.NA/{name}"
+            op_code = OpCode.HOME_PREFIX if request.method == "POST" else OpCode.UNHOME_PREFIX
+            (done,) = await self._ask(op_code, requests.OfHandle(full), asker)
+            return self._told(request, asker, document_of(done.code, done.message))
+        found = await self._ask(OpCode.LIST_HOMED_PREFIXES, requests.OfHandle("0.NA/0.NA"), asker)
+        if found[0].code != ResponseCode.SUCCESS:
+            return self._told(request, asker, document_of(found[0].code, found[0].message))
+        prefixes = [prefix for part in found for prefix in part.names]
+        if name:
+            wanted = Prefix.from_text(name).prefix_handle
+            prefixes = [prefix for prefix in prefixes if Prefix.from_text(prefix).prefix_handle == wanted]
+            if not prefixes:
+                return self._told(request, asker, document_of(ResponseCode.HANDLE_NOT_FOUND))
+        return reply(request, {"responseCode": 1, "prefixes": prefixes}, 200)
+
+
+_READ = Operation("rest", "resolution", RESOLUTION)
+_CREATE = Operation("rest", "create_handle", REGISTRATION)
+_PUT_VALUES = Operation("rest", "put_values", REGISTRATION)
+_DELETE = Operation("rest", "delete_handle", REGISTRATION)
+_REMOVE_VALUES = Operation("rest", "remove_values", REGISTRATION)
+_LIST = Operation("rest", "list_handles")
+_PREFIXES_ASKED = Operation("rest", "prefixes")
+_SITE = Operation("rest", "site")
+"""What is asked for, as it is counted."""
+
+_READ_FLAGS = {
+    "auth": OpFlag.AUTHORITATIVE.value,
+    "cert": OpFlag.CERTIFIED.value,
+    "doNotRefer": OpFlag.DO_NOT_REFER.value,
+}
+
+
+async def _form_of(request: Request) -> Parameters:
+    """The parameters of a POST: those of the path and those of a form in the body. Raises WireError."""
+    query = query_of(request)
+    body = await request.body()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and kind != _FORM:
+        raise InvalidField(f"the parameters of a POST come as {_FORM}; to write values use PUT")
+    return Parameters((*query.pairs, *Parameters.from_octets(body).pairs))
+
+
+def _require_same(query: Parameters, given: Sequence[HandleValue]) -> None:
+    """Raise InvalidField unless the indexes in the query are those in the body."""
+    named, present = query.indexes(), {value.index for value in given}
+    if VARIOUS in query.all("index"):
+        return
+    if set(named) != present:
+        raise InvalidField("the parameters index and the indexes of the values in the body are not the same")
+
+
+def _referral(found: Answered) -> dict[str, Any]:
+    referral: dict[str, Any] = {}
+    if name := getattr(found.body, "handle", ""):
+        referral["referralHandle"] = name
+    if found.values:
+        referral["values"] = [value_to_json(value) for value in found.values]
+    return referral
+
+
+async def _stream(
+    before: bytes, head: dict[str, Any], pages: AsyncIterator[list[str]], after: bytes
+) -> AsyncIterator[bytes]:
+    """A list as JSON, page by page: a prefix may have more handles than fit in memory."""
+    yield before + rest_reply.to_json(head)[:-1] + b',"handles":['
+    separator = b""
+    async for names in pages:
+        if names:
+            yield separator + rest_reply.to_json(names)[1:-1]
+            separator = b","
+    yield b"]}" + after
+
+
+def _guarded(rest: HandleRest, handler: Handler) -> Handler:
+    """A handler with what every path has: answers to browsers that ask first, and refused credentials."""
+
+    async def answer(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(b"", 200, rest_reply.PREFLIGHT_HEADERS | {"allow": rest_reply.ALLOWED})
+        if request.method == "TRACE":
+            raise InvalidField("TRACE is not answered")
+        try:
+            return await handler(request)
+        except NotVerified as refusal:
+            response = Response(b"", 401, rest_reply.CORS_HEADERS)
+            for value in rest.authorization.wanted(request, error=str(refusal)):
+                response.headers.append("www-authenticate", value)
+            return response
+
+    return answer
+
+
+async def _unknown(request: Request) -> Response:
+    """A path of no endpoint."""
+    path = request.scope["raw_path"].decode("ascii", "replace")
+    return reply(request, document_of(4, f"Unknown HTTP API endpoint {request.method} {path}"), 404)
+
+
+def failed(request: Request, failure: Failure) -> Response:
+    """A failure in the words of this interface."""
+    error, status = failure.error, failure.status
+    code = code_of(error) if isinstance(error, ResolverError) else ResponseCode.ERROR
+    if isinstance(error, WireError) and status == 400:
+        status = status_of(code)
+    return reply(request, document_of(code, error.message), status)
+
+
+def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
+    """The paths of the interface."""
+    if options.handle is None:
+        return [Route("/api/{rest:path}", _unknown, methods=_METHODS)]
+    rest = HandleRest(service, options.handle, options)
+    sessions = RestSessions(rest.authorization, options)
+    paths: dict[str, tuple[Handler, list[str]]] = {
+        "/api/handles": (rest.listed, ["GET", "HEAD", "OPTIONS"]),
+        "/api/handles/{name:path}": (rest.handle, _METHODS),
+        "/api/site": (rest.site, ["GET", "HEAD", "OPTIONS"]),
+        "/api/prefixes": (rest.prefixes, ["GET", "HEAD", "POST", "DELETE", "OPTIONS"]),
+        "/api/prefixes/{name:path}": (rest.prefixes, ["GET", "HEAD", "POST", "DELETE", "OPTIONS"]),
+        "/api/sessions": (sessions.begin, ["POST", "OPTIONS"]),
+        "/api/sessions/this": (sessions.this, ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]),
+        "/api/verifications/{name:path}": (sessions.verify, ["GET", "HEAD", "POST", "OPTIONS"]),
+    }
+    made = [Route(path, _guarded(rest, handler), methods=methods) for path, (handler, methods) in paths.items()]
+    every = [*_METHODS, "PATCH"]
+    return [*made, Route("/api/{rest:path}", _unknown, methods=every), Route("/api", _unknown, methods=every)]
+
+
+DOOR = Door(REST, ("/api/", "/api"), routes, failed)
+"""The Handle REST interface."""

@@ -1,0 +1,234 @@
+"""The header Authorization of the Handle REST interface, and what is asked for when it does not do.
+
+``Basic`` has ``index:handle``, percent-encoded, and a secret; ``Handle`` has a session, an answer to its nonce, or says
+that the client certificate counts. A credential over a connection that may be listened to is not looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+
+from resolver import limits
+from resolver.errors import InvalidField, ResolverError
+from resolver.handle.codes import ResponseCode
+from resolver.node.hdl_declined import Declined
+from resolver.transport.http.calls import believes, certificate_of, peer_of
+from resolver.wire.challenges import KeyPairAnswer, SecretAnswer
+from resolver.wire.cursor import text_from_wire
+from resolver.wire.digests import HashCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from resolver.node.handle_admin import Identity
+    from resolver.service.hdl_peer import Peer
+    from resolver.service.http_identity import HttpIdentity, Session
+    from resolver.transport.http.calls import HttpOptions
+
+_PARAMETER = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"([^"]*)"|([^\s",]*))\s*(?:,|$)')
+_HEADER_LENGTH_MAX = 16_384
+_NOT_VERIFIED = "Identity not verified"
+_SECRET_CODES = {
+    "MD5": HashCode.MD5,
+    "SHA1": HashCode.SHA1,
+    "SHA256": HashCode.SHA256,
+    "HMACSHA1": HashCode.HMAC_SHA1,
+    "HMACSHA256": HashCode.HMAC_SHA256,
+    "PBKDF2WITHHMACSHA1": HashCode.PBKDF2_HMAC_SHA1,
+}
+_SIGNATURE_HASHES = {"MD5": b"MD5", "SHA1": b"SHA1", "SHA256": b"SHA-256"}
+
+
+class NotVerified(Exception):
+    """A credential came and does not do; the message goes into WWW-Authenticate."""
+
+
+class Asker(NamedTuple):
+    """Who sent a request, as far as is known."""
+
+    peer: Peer
+    identity: Identity | None
+    session: Session | None
+    is_believed: bool
+    """Whether credentials over the connection count: without that, none can be asked for."""
+
+
+class RestAuthorization:
+    """Finds out who asks."""
+
+    def __init__(self, identity: HttpIdentity, options: HttpOptions) -> None:
+        self.identity = identity
+        self._options = options
+
+    async def asker(self, request: Request) -> Asker:
+        """Who sent a request; anonymous without a credential. Raises NotVerified."""
+        peer = peer_of(request, self._options)
+        header = request.headers.get("authorization", "")
+        if not believes(request, self._options):
+            return Asker(peer, None, None, is_believed=False)
+        anonymous = Asker(peer, None, None, is_believed=True)
+        if not header:
+            return anonymous
+        scheme, _, rest = header.partition(" ")
+        try:
+            if scheme.lower() == "basic":
+                handle, index, password = parse_basic(rest)
+                return anonymous._replace(identity=await self.identity.by_password(peer, handle, index, password))
+            if scheme.lower() == "handle":
+                return await self._by_parameters(request, anonymous, parse_parameters(rest))
+        except Declined as declined:
+            if declined.code == ResponseCode.SERVER_BUSY:
+                raise
+            raise NotVerified(_NOT_VERIFIED) from None
+        except InvalidField as error:
+            raise NotVerified(error.message) from None
+        raise NotVerified("the schemes Basic and Handle are known")
+
+    async def _by_parameters(self, request: Request, asker: Asker, given: Mapping[str, str]) -> Asker:
+        if given.get("clientcert", "").lower() == "true":
+            handle, index, key = parse_certificate(certificate_of(request))
+            return asker._replace(identity=self.identity.by_certificate(asker.peer, handle, index, key))
+        session = await self.identity.find(given.get("sessionid", ""))
+        if session is None:
+            raise NotVerified("the session is unknown or has ended")
+        asker = asker._replace(session=session, identity=session.identity)
+        if "signature" not in given:
+            return asker
+        proven = await self.prove(asker.peer, session, given)
+        return asker._replace(session=proven, identity=proven.identity)
+
+    async def prove(self, peer: Peer, session: Session, given: Mapping[str, str]) -> Session:
+        """The session with the identity that its client has proven. Raises Declined and InvalidField."""
+        handle, index = parse_identity(given.get("id", ""))
+        answer = parse_answer(given)
+        client_nonce = octets_of(given, "cnonce")
+        return await self.identity.by_answer(peer, session, handle, index, answer, client_nonce)
+
+    def wanted(self, request: Request, asker_session: Session | None = None, error: str = "") -> list[str]:
+        """The values of WWW-Authenticate: what a client may come with, and a session to answer."""
+        session = asker_session or self.identity.begin()
+        nonce = base64.b64encode(session.nonce).decode()
+        challenge = f'Handle sessionId="{session.id}", nonce="{nonce}"'
+        header = request.headers.get("authorization", "")
+        given = parse_parameters(header.partition(" ")[2]) if header.lower().startswith("handle ") else {}
+        if "cnonce" in given and "id" not in given:
+            try:
+                algorithm, signature = self.identity.sign(session.nonce + octets_of(given, "cnonce"))
+            except InvalidField:
+                pass
+            else:
+                signed = base64.b64encode(signature).decode()
+                challenge += f', serverAlg="{algorithm}", serverSignature="{signed}"'
+        if error:
+            challenge += f', error="{_quotable(error)}"'
+        is_script = request.headers.get("x-requested-with", "").lower() == "xmlhttprequest"
+        # A browser shows its own password window for Basic, which scripts and clients with a scheme do not want.
+        offers_basic = not is_script and header.partition(" ")[0].lower() in {"", "basic"}
+        return ['Basic realm="handle"', challenge] if offers_basic else [challenge]
+
+
+def _quotable(text: str) -> str:
+    return "".join(letter if " " <= letter <= "~" and letter not in '"\\' else "'" for letter in text)[:200]
+
+
+def parse_parameters(text: str) -> dict[str, str]:
+    """The parameters of a ``Handle`` credential by lower-case name; what is no parameter ends them."""
+    found: dict[str, str] = {}
+    position, text = 0, text[:_HEADER_LENGTH_MAX]
+    while match := _PARAMETER.match(text, position):
+        found[match[1].lower()] = match[2] if match[2] is not None else match[3]
+        position = match.end()
+    return found
+
+
+def parse_identity(text: str) -> tuple[str, int]:
+    """Handle and index of ``index:handle``, percent-encoded; without an index it is 0. Raises InvalidField."""
+    name = text_from_wire(unquote_to_bytes(text))
+    head, colon, tail = name.partition(":")
+    if colon and head.isascii() and head.isdigit():
+        if len(head) > 10 or int(head) > limits.INDEX_MAX:
+            raise InvalidField("the index of the identity is too large")
+        name, index = tail, int(head)
+    else:
+        index = 0
+    if not name:
+        raise InvalidField("the identity is INDEX:HANDLE, such as 300:0.NA/88.300")
+    return name, index
+
+
+def parse_basic(text: str) -> tuple[str, int, bytes]:
+    """Handle, index and secret of a ``Basic`` credential. Raises InvalidField."""
+    try:
+        octets = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidField("the credential is not base64") from None
+    user, colon, secret = octets.partition(b":")
+    if not colon:
+        raise InvalidField("the credential is not USER:PASSWORD; a ':' in the user is written %3A")
+    return *parse_identity(user.decode("utf-8", "replace")), secret
+
+
+def octets_of(given: Mapping[str, str], name: str, *, required: bool = True) -> bytes:
+    """A parameter in base64. Raises InvalidField."""
+    text = given.get(name, "")
+    if not text and required:
+        raise InvalidField(f"the parameter {name} is missing")
+    try:
+        # A '+' that nobody encoded arrives as a space.
+        return base64.b64decode(text.replace(" ", "+"), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidField(f"the parameter {name} is not base64") from None
+
+
+def parse_answer(given: Mapping[str, str]) -> KeyPairAnswer | SecretAnswer:
+    """The answer to a nonce in the parameters type, alg, signature and those of PBKDF2. Raises InvalidField."""
+    alg = given.get("alg", "").upper().replace("-", "").replace("_", "")
+    type_ = given.get("type", "").upper()
+    signature = octets_of(given, "signature")
+    if type_ == "HS_SECKEY" or (not type_ and alg.startswith(("HMAC", "PBKDF2"))):
+        code = _SECRET_CODES.get(alg)
+        if code is None:
+            raise InvalidField(f"alg {given.get('alg', '')[:40]!r} is unknown: {', '.join(_SECRET_CODES)} are known")
+        if code is not HashCode.PBKDF2_HMAC_SHA1:
+            return SecretAnswer(code, signature)
+        numbers = [given.get(name, "") for name in ("iterations", "length")]
+        if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
+            raise InvalidField("PBKDF2 needs the numbers iterations and length")
+        made = SecretAnswer(code, signature, octets_of(given, "salt"), *map(int, numbers))
+        try:
+            return SecretAnswer.from_wire(made.to_wire())  # holds the numbers to their bounds
+        except ResolverError as error:
+            raise InvalidField(error.message) from None
+    hash_ = _SIGNATURE_HASHES.get(alg)
+    if hash_ is None:
+        raise InvalidField(f"alg {given.get('alg', '')[:40]!r} is unknown: {', '.join(_SIGNATURE_HASHES)} are known")
+    return KeyPairAnswer(hash_, signature)
+
+
+def parse_certificate(der: bytes) -> tuple[str, int, bytes]:
+    """Handle, index and public key (SubjectPublicKeyInfo) of a client certificate. Raises InvalidField.
+
+    The identity stands in UID of the subject, else in CN, else in O.
+    """
+    if not der:
+        raise InvalidField("no client certificate came with the connection")
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        for oid in (NameOID.USER_ID, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
+            for attribute in certificate.subject.get_attributes_for_oid(oid):
+                text = attribute.value if isinstance(attribute.value, str) else attribute.value.decode()
+                return *parse_identity(text), key
+    except ValueError as error:
+        raise InvalidField(f"the client certificate cannot be read: {error}") from None
+    raise InvalidField("the subject of the client certificate names no INDEX:HANDLE in UID, CN or O")

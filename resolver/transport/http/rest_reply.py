@@ -1,0 +1,114 @@
+"""Answers of the Handle REST interface: HTTP status by response code, JSON, JSONP, and headers for scripts in browsers.
+
+Every answer is an object with ``responseCode``; ``handle`` is the name exactly as it was asked for, since clients
+compare the two. Scripts of any origin may call and read, without credentials of the browser.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from resolver.handle.codes import ResponseCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+JSON_TYPE = "application/json;charset=utf-8"
+SCRIPT_TYPE = "application/javascript;charset=utf-8"
+
+CORS_HEADERS = {"access-control-allow-origin": "*", "access-control-expose-headers": "Location, WWW-Authenticate"}
+"""What lets a script of any origin read an answer."""
+
+PREFLIGHT_HEADERS = CORS_HEADERS | {
+    "access-control-allow-methods": "GET,POST,HEAD,PUT,DELETE",
+    "access-control-allow-headers": "X-Requested-With,Authorization,Origin,Accept,Content-Type",
+    "access-control-max-age": "86400",
+}
+"""The answer to a browser that asks before it lets a script call."""
+
+ALLOWED = "GET, HEAD, POST, PUT, DELETE, TRACE, OPTIONS"
+
+_STATUSES: dict[int, int] = {
+    ResponseCode.SUCCESS: 200,
+    ResponseCode.SERVER_BUSY: 503,
+    ResponseCode.PROTOCOL_ERROR: 400,
+    ResponseCode.OPERATION_DENIED: 501,
+    ResponseCode.SERVER_BACKUP: 503,
+    ResponseCode.HANDLE_NOT_FOUND: 404,
+    ResponseCode.HANDLE_ALREADY_EXISTS: 409,
+    ResponseCode.INVALID_HANDLE: 400,
+    ResponseCode.VALUES_NOT_FOUND: 400,
+    ResponseCode.VALUE_ALREADY_EXISTS: 409,
+    ResponseCode.INVALID_VALUE: 400,
+    ResponseCode.SERVER_NOT_RESPONSIBLE: 400,
+    ResponseCode.SERVICE_REFERRAL: 300,
+    ResponseCode.PREFIX_REFERRAL: 300,
+    ResponseCode.INVALID_ADMIN: 403,
+    ResponseCode.INSUFFICIENT_PERMISSIONS: 403,
+    ResponseCode.AUTHENTICATION_NEEDED: 401,
+    ResponseCode.AUTHENTICATION_FAILED: 403,
+    ResponseCode.INVALID_CREDENTIAL: 403,
+    ResponseCode.REGISTRATION_LIMIT: 429,
+}
+"""HTTP status by response code; those that are not here are 500, as in the reference server."""
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_$.\[\]]")
+_CALLBACK_LENGTH_MAX = 128
+
+
+def status_of(code: int, *, reads: bool = False) -> int:
+    """The HTTP status of a response code; a read that finds no values is none the worse for it."""
+    if code == ResponseCode.VALUES_NOT_FOUND and reads:
+        return 200
+    return _STATUSES.get(code, 500)
+
+
+def callback_of(query: Mapping[str, str]) -> str:
+    """The function that a script wants called with the answer, of harmless letters; empty for none."""
+    return _NOT_IN_A_NAME.sub("", query.get("callback", ""))[:_CALLBACK_LENGTH_MAX]
+
+
+def to_json(document: Any, *, pretty: bool = False) -> bytes:
+    """The JSON text of a document; letters that cannot be UTF-8 become question marks."""
+    if pretty:
+        return json.dumps(document, ensure_ascii=False, indent=2).encode("utf-8", "replace")
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def frame_of(request: Request) -> tuple[bytes, bytes, dict[str, str]]:
+    """What stands before and after the JSON of an answer, and its headers: those of a script when one was asked for."""
+    callback = callback_of(request.query_params)
+    headers = CORS_HEADERS | {"content-type": SCRIPT_TYPE if callback else JSON_TYPE}
+    headers["x-content-type-options"] = "nosniff"
+    return (callback.encode() + b"(", b");", headers) if callback else (b"", b"", headers)
+
+
+def reply(
+    request: Request, document: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer with a document."""
+    before, after, own = frame_of(request)
+    body = before + to_json(document, pretty=is_on(request.query_params, "pretty")) + after
+    return Response(body, status, own | dict(headers or {}))
+
+
+def document_of(code: int, message: str = "", handle: str | None = None) -> dict[str, Any]:
+    """The object that every answer begins with."""
+    document: dict[str, Any] = {"responseCode": int(code)}
+    if message:
+        document["message"] = message
+    if handle is not None:
+        document["handle"] = handle
+    return document
+
+
+def is_on(query: Mapping[str, str], name: str, *, default: bool = False) -> bool:
+    """Whether a flag is set: by its name alone, or by anything but false, no and 0."""
+    found = query.get(name)
+    return default if found is None else found.strip().lower() not in {"false", "no", "0"}
