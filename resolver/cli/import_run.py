@@ -2,8 +2,8 @@
 
 An item is a chunk of registrations or a single operation (the Handle batch format has both). Chunks travel on
 one ImportSession, which numbers, resends and orders them; an operation waits until everything before it is
-settled. Results are written, then the state, then the next: whenever the process dies, state and result file
-fit each other.
+settled. Results are written and now and then synced, then the state: whenever process or machine dies, state and
+result file fit each other.
 
 Memory is the window of the session and ``WAITING_MAX`` items whose results wait for their turn.
 """
@@ -12,14 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
+import time
 from collections import Counter, deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from resolver.cli.import_state import SAVE_S
 from resolver.client import CallFailed
 from resolver.client.plans import ASKING_FAILED
 from resolver.intake.chunks import Chunk, chunks
 from resolver.intake.hdl_batch import Kind, Operation
 from resolver.intake.results import ResultRow
+from resolver.intake.rows import IntakeError
 from resolver.v1.registration_pb2 import PUT_MODE_ADD, PUT_MODE_MODIFY, ImportHandlesResponse, NewHandle
 
 if TYPE_CHECKING:
@@ -82,6 +87,7 @@ class ImportRun:
         self._progress = progress
         self._validate_only = validate_only
         self._prefixes_to_come = prefixes_to_come
+        self._saved_s = -math.inf
         self._waiting: deque[Chunk] = deque()
         self._moved = asyncio.Event()
 
@@ -90,6 +96,17 @@ class ImportRun:
 
         Raises ``CallFailed`` and IntakeError; everything that was settled before is in the result file.
         """
+        try:
+            await self._carry(items)
+        except BaseException:
+            with suppress(IntakeError):  # what ended the run says more
+                self._save()
+            raise
+        self._save()
+        return self._state.counts
+
+    async def _carry(self, items: Iterator[Item]) -> None:
+        """All that is left to do."""
         for _ in itertools.islice(items, self._state.items_done):
             pass
         async for answer in self._session.run(self._sent(items)):
@@ -101,7 +118,6 @@ class ImportRun:
             self._settle_errors()
             self._moved.set()
         self._settle_errors()
-        return self._state.counts
 
     def _settle_errors(self) -> None:
         """Chunks of nothing but errors need no answer, only that it is their turn."""
@@ -145,7 +161,7 @@ class ImportRun:
         return row
 
     def _note(self, rows: list[ResultRow], last_row: int) -> None:
-        """Results first, then the state that says they are there."""
+        """Results first, then now and then the state that says they are there."""
         self._writer.append(rows)
         state = self._state
         for row in rows:
@@ -153,9 +169,16 @@ class ImportRun:
         state.items_done += 1
         state.last_row = last_row
         state.result_octets = self._writer.tell()
-        if self._state_file is not None:
-            state.save(self._state_file)
+        if time.monotonic() - self._saved_s >= SAVE_S:
+            self._save()
         self._progress.update(last_row, state.counts.total())
+
+    def _save(self) -> None:
+        """Make the results durable, then say so. Raises IntakeError."""
+        if self._state_file is not None:
+            self._writer.sync()
+            self._state.save(self._state_file)
+        self._saved_s = time.monotonic()
 
     async def _done(self, operation: Operation) -> ResultRow:
         """Makes the call of an operation; its request_id makes a second run safe."""

@@ -133,8 +133,13 @@ class ResultWriter:
         return self._stream.tell()
 
     def sync(self) -> None:
-        """Make what was written durable."""
-        os.fsync(self._stream.fileno())
+        """Make what was written durable. Raises IntakeError."""
+        try:
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise IntakeError(
+                f"the result file cannot be written ({error.strerror or error}): free space and resume the import"
+            ) from error
 
     def close(self) -> None:
         """Close the file."""

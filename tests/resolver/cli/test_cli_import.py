@@ -2,12 +2,16 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from resolver.cli.import_run import ImportRun
 from resolver.cli.import_state import ImportState, state_path
+from resolver.intake.results import ResultRow, ResultWriter
 from resolver.intake.rows import IntakeError
 
 USB = """
@@ -242,6 +246,48 @@ def test_resuming_refuses_another_file_other_options_and_a_lost_result(node, tmp
     changed = node("import", file, "--result", out, "--resume")
     assert (changed.code, "is not the file the import began with" in changed.err) == (2, True)
     assert node("import", file, "--result", out).code == 0, "starting again is always possible"
+
+
+def test_a_power_cut_loses_nothing_that_was_noted(node, tmp_path):
+    """After one the result file may have lost, or hold as zeros, all that was written since the state was saved."""
+    file, out = interrupted(node, tmp_path, 20_000)
+    noted = ImportState.load(state_path(out))
+    whole = out.read_bytes()
+    assert 0 < noted.result_octets <= len(whole)
+    assert len(whole[: noted.result_octets].splitlines()) == noted.counts.total() + 1
+    out.write_bytes(whole[: noted.result_octets] + bytes(1_000))
+    resumed = node("import", file, "--result", out, "--resume", "--json")
+    assert resumed.code == 0, resumed.err
+    found = results(out)
+    assert [row["row"] for row in found] == [str(number) for number in range(1, 20_001)]
+    assert {row["reason"] for row in found} == {"CREATED"}
+
+
+def test_results_are_durable_before_the_state_says_so(tmp_path, monkeypatch):
+    """Order of the calls that make it so; a state that names lines not on disk could not be resumed from."""
+    done = []
+    state_file, result = tmp_path / "o.csv.resume", tmp_path / "o.csv"
+    sync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (done.append(("sync", Path(f"/proc/self/fd/{fd}").readlink().name)), sync(fd))
+    )
+    monkeypatch.setattr(Path, "replace", lambda path, to: (done.append(("rename", to.name)), replace(path, to))[1])
+    with ResultWriter.create(result) as writer:
+        run = ImportRun(None, None, writer, ImportState("i", "f", {}), state_file=state_file, progress=Quiet())
+        run._note([ResultRow(1, "88/x", 0, "CREATED")], 1)
+        run._note([ResultRow(2, "88/y", 0, "CREATED")], 2)
+    assert done == [
+        ("sync", "o.csv"),
+        ("sync", "o.csv.resume.new"),
+        ("rename", "o.csv.resume"),
+        ("sync", tmp_path.name),
+    ]
+    assert ImportState.load(state_file).items_done == 1, "the second comes with the next save"
+
+
+class Quiet:
+    def update(self, *_):
+        pass
 
 
 def test_resuming_what_never_began_begins(node, tmp_path):
