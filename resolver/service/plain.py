@@ -7,9 +7,11 @@ of every resolution. A question that is not plain is answered with None and belo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
-from resolver.node.record_octets import FIELD_1
+from resolver import limits
+from resolver.node.record_octets import FIELD_1, varint
 from resolver.node.resolve_plain import find_plain
 
 if TYPE_CHECKING:
@@ -23,6 +25,20 @@ _ONE_OCTET_MAX = 127
 """Largest length that protobuf writes in one octet."""
 _NO_NAME = b"/"
 """Stands for what is not plain: no handle has this key."""
+_QUESTION = re.compile(rb"\x08([\x80-\xff]{0,8}[\x00-\x7f])\x12([\x01-\x7f])(.+)", re.DOTALL)
+"""A StreamResolveRequest with a tag and a short name and nothing else; whether the name has that length is not seen."""
+
+_TAGS = b"\x12"
+"""Tag and wire type of field 2 of StreamResolveResponse: the tags, packed."""
+
+_STREAM_ANSWER_OCTETS_MAX = limits.ANSWER_OCTETS_MAX // 2
+
+
+class Streamed(NamedTuple):
+    """The answer to the plain questions of a burst, empty when there are none, and the places of the others."""
+
+    answer: bytes
+    rest: list[int]
 
 
 class Plain:
@@ -67,3 +83,44 @@ class Plain:
                     bodies[place] = kept
                     recalled += 1
         return recalled
+
+    def answer_stream(self, source: str, questions: Sequence[bytes]) -> Streamed | None:
+        """The octets of a StreamResolveResponse for those of StreamResolveRequests; None when one cannot be read.
+
+        Counts what it answers, for the peer at an address. Tags go back as the octets they came in.
+        """
+        tags: list[bytes] = []
+        names: list[bytes] = []
+        for question in questions:
+            found = _QUESTION.fullmatch(question)
+            if found is None:
+                return None
+            tag, size, name = found.groups()
+            if size[0] != len(name):
+                return None
+            tags.append(tag)
+            names.append(name)
+        joined = b"\n".join(names)
+        try:
+            joined.isascii() or joined.decode()
+        except UnicodeDecodeError:
+            return None
+        keys = joined.upper().split(b"\n")
+        if len(keys) != len(names):
+            keys = [name.upper() for name in names]
+        core = self._core
+        with core.reading() as reader:
+            bodies, counts = find_plain(reader, core.served, keys)
+        rest: list[int] = []
+        if not all(bodies):
+            rest = [place for place, body in enumerate(bodies) if body is None]
+            tags = [tag for tag, body in zip(tags, bodies, strict=True) if body is not None]
+        records = b"".join(filter(None, bodies))
+        if len(records) > _STREAM_ANSWER_OCTETS_MAX:
+            return None
+        for prefix, count in counts.items():
+            core.counting.resolved(prefix, source, count, count)
+        if not records:
+            return Streamed(b"", rest)
+        packed = b"".join(tags)
+        return Streamed(records + _TAGS + varint(len(packed)) + packed, rest)

@@ -207,27 +207,28 @@ class Deframer:
     def receive_data(self, data: bytes) -> list[bytes]:
         """The messages that end in these octets. Raises MessageTooLong, FrameError."""
         buffer = self._buffer
-        buffer += data
-        if len(buffer) < self._needed:
-            return []
+        if buffer:
+            buffer += data
+            if len(buffer) < self._needed:
+                return []
+            data = bytes(buffer)
+            buffer.clear()
         messages: list[bytes] = []
-        start, end = 0, len(buffer)
+        start, end = 0, len(data)
+        octets_max, unpack = self._octets_max, PREFIX.unpack_from
         self._needed = PREFIX_OCTETS
         while end - start >= PREFIX_OCTETS:
-            flag, length = PREFIX.unpack_from(buffer, start)
+            flag, length = unpack(data, start)
             if flag > 1:
                 raise FrameError(13, f"the compressed flag of a message is {flag}: it is 0 or 1")
-            self._check(length)
-            if end - start < PREFIX_OCTETS + length:
+            if length > octets_max:
+                raise MessageTooLong(length)
+            following = start + PREFIX_OCTETS + length
+            if following > end:
                 self._needed = PREFIX_OCTETS + length
                 break
-            message = bytes(buffer[start + PREFIX_OCTETS : start + PREFIX_OCTETS + length])
+            message = data[start + PREFIX_OCTETS : following]
             messages.append(inflate(self._encoding, message, self._inflated_max) if flag else message)
-            start += PREFIX_OCTETS + length
-        del buffer[:start]
+            start = following
+        buffer += data[start:]
         return messages
-
-    def _check(self, length: int) -> None:
-        """Raise MessageTooLong when a message may not be that long."""
-        if length > self._octets_max:
-            raise MessageTooLong(length)

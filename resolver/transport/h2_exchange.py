@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from resolver import limits
@@ -108,9 +109,8 @@ class Exchange:
         except FrameError as error:
             self.fault = error
         else:
-            for message in messages:
-                self.inbox.append(message)
-                self.inbox_octets += len(message)
+            self.inbox.extend(messages)
+            self.inbox_octets += sum(map(len, messages))
         if self.fault is not None or self.inbox:
             self._wake(self._arrived)
 
@@ -125,9 +125,26 @@ class Exchange:
         """The next message of the inbox; lets the peer send more when there is room."""
         message = self.inbox.popleft()
         self.inbox_octets -= len(message)
+        self._reopen()
+        return message
+
+    def take_some(self, count_max: int) -> list[bytes]:
+        """The next messages of the inbox, as ``take`` gives them."""
+        inbox = self.inbox
+        messages = list(inbox) if len(inbox) <= count_max else list(islice(inbox, count_max))
+        if len(messages) == len(inbox):
+            inbox.clear()
+        else:
+            for _ in messages:
+                inbox.popleft()
+        self.inbox_octets -= sum(map(len, messages))
+        self._reopen()
+        return messages
+
+    def _reopen(self) -> None:
+        """Let the peer send more when there is room."""
         if self.unacknowledged and self.inbox_octets <= bounds.INBOX_OCTETS_MAX // 2:
             self._calls.acknowledge(self)
-        return message
 
     async def requests(self) -> AsyncIterator[Message]:
         """The request messages of a dialogue. Raises what is wrong with one when its turn comes."""

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 from resolver import limits
-from resolver.errors import Overloaded
+from resolver.errors import Overloaded, ResolverError
 from resolver.service.core import stored_rows_checked
 from resolver.transport import h2_bounds as bounds
 from resolver.transport.grpc_frames import FrameError
@@ -86,10 +86,9 @@ def await_answer(calls: Calls, exchange: Exchange, answer: Awaitable[bytes]) -> 
 
 def answer_questions(calls: Calls, exchange: Exchange) -> None:
     """Answer the questions of a resolution stream that are here, as far as its peer takes answers."""
-    call, method = exchange.call, exchange.ticket.mount.method
+    call = exchange.call
     if call is None:
         return  # refused, and about to hear it
-    resolution = calls.shared.service.resolution
     fault: BaseException | None = None
     try:
         calls.shared.core.refuse_when_draining()
@@ -100,17 +99,14 @@ def answer_questions(calls: Calls, exchange: Exchange) -> None:
                     calls.block(exchange)
                     return
             calls.shared.core.identify_again(call)
-            requests: list[pb.StreamResolveRequest] = []
-            try:
-                while exchange.inbox and len(requests) < bounds.QUESTIONS_MAX:
-                    requests.append(parse(method, exchange.take()))  # type: ignore[arg-type]
-            except Exception as error:  # noqa: BLE001 - told after the answers to the questions before
-                fault = error
-            later: list[pb.StreamResolveRequest] = []
-            for answer in _answers(resolution, call, requests, later):
-                exchange.queue(answer)
-            if later:
-                _answer_later(calls, exchange, resolution, later)
+            messages = exchange.take_some(bounds.QUESTIONS_MAX)
+            plain = calls.shared.plain.answer_stream(call.source, messages)
+            if plain is not None:
+                messages = [messages[place] for place in plain.rest]
+                if plain.answer:
+                    exchange.queue(plain.answer)
+            if messages:
+                fault = _answer_parsed(calls, exchange, call, messages)
         if fault is None and not exchange.inbox:
             fault = exchange.fault
     except Exception as error:  # noqa: BLE001 - every failure becomes a status
@@ -119,6 +115,24 @@ def answer_questions(calls: Calls, exchange: Exchange) -> None:
         calls.fail(exchange, fault)
     elif exchange.ended and not exchange.inbox and not exchange.late:
         calls.finish(exchange)
+
+
+def _answer_parsed(calls: Calls, exchange: Exchange, call: Call, messages: Sequence[bytes]) -> ResolverError | None:
+    """Answer questions that are not plain; what is wrong with one is returned after the answers to those before."""
+    fault = None
+    requests: list[pb.StreamResolveRequest] = []
+    try:
+        for message in messages:
+            requests.append(parse(exchange.ticket.mount.method, message))  # type: ignore[arg-type]  # noqa: PERF401 - those before a fault count
+    except ResolverError as error:
+        fault = error
+    resolution = calls.shared.service.resolution
+    later: list[pb.StreamResolveRequest] = []
+    for answer in _answers(resolution, call, requests, later):
+        exchange.queue(answer)
+    if later:
+        _answer_later(calls, exchange, resolution, later)
+    return fault
 
 
 def _answer_later(
