@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from resolver import methods
-from resolver.cli import pages, safely
+from resolver.cli import key_files, pages, safely
 from resolver.cli.output import FAILED, INVALID, Failed, Family, note, to_json, to_octets, wants_json, words_of
 from resolver.cli.shown import moment
 from resolver.v1 import registry_pb2 as pb
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 @click.group("key", cls=Family)
 def key() -> None:
-    """Credentials: create, list, revoke."""
+    """Credentials: create, list, revoke; key files: generate, import, export, convert."""
+
+
+for command in (key_files.generate, key_files.import_, key_files.export, key_files.convert):
+    key.add_command(command)
 
 
 @key.command("create")

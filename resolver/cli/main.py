@@ -34,6 +34,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "export": "exporting:export",
         "watch": "watch:watch",
         "stats": "stats:stats",
+        "hdl": "hdl:hdl",
     },
     "Registry": {
         "enterprise": "enterprise:enterprise",

@@ -26,7 +26,7 @@ __all__ = ["miss_to_json", "moment", "receipt_text", "record_text", "record_to_j
 def record_text(record: HandleRecord) -> str:
     """A record in lines: name and version, then index, type, TTL, permissions and data of each value."""
     lines = [f"{one_line(record.name)}  version {record.version}  changed {moment(_changed_us(record))}"]
-    lines += [_value_text(value) for value in record.values]
+    lines += [value_text(value) for value in record.values]
     return "\n".join(lines)
 
 
@@ -34,7 +34,8 @@ def _changed_us(record: HandleRecord) -> int:
     return record.update_time_us or record.create_time_us
 
 
-def _value_text(value: HandleValue) -> str:
+def value_text(value: HandleValue) -> str:
+    """A value in one line: index, type, TTL, permissions, data, references."""
     ttl = f"until {moment(value.ttl_until_s * 1_000_000)}" if value.HasField("ttl_until_s") else f"{value.ttl_s} s"
     try:
         data = one_line(value.data.decode())
