@@ -78,7 +78,7 @@ class Table(Enum):
     TEMPLATE_VERSIONS = b"template_versions"
     """template id, NUL, version (8 octets) → the template as it was in that version."""
     TEMPLATE_LABELS = b"template_labels"
-    """prefix key, NUL, label → template id."""
+    """prefix key, NUL, SHA-256 of the label → template id."""
     RATES = b"rates"
     """enterprise id → second and changes in it, of enterprises with a quota for the second."""
     STATISTICS = b"statistics"

@@ -11,12 +11,12 @@ from resolver.app.data_dir import DataDir, StartRefused
 from resolver.app.handle_service import load_or_make_key
 from resolver.service.hdl_requests import HandleRequests
 from resolver.service.http_identity import HttpIdentity
-from resolver.transport.http.calls import HandleParts, HttpOptions, networks_of
+from resolver.transport.http.calls import HandleParts, HttpOptions, SnmsOptions, networks_of
 from resolver.transport.http.server import HttpDoor
 
 if TYPE_CHECKING:
     from resolver.app.messages import Assignment
-    from resolver.config.settings import Config
+    from resolver.config.settings import Config, Snms
     from resolver.service import Service
     from resolver.service.core import Core
     from resolver.service.handle_protocol import HandleProtocol
@@ -56,6 +56,7 @@ class HttpDoors:
             handle=handle_parts(service.core, protocol, config),
             believes_clear_credentials=config.http.accept_clear_credentials,
             proxies=proxies,
+            snms=snms_options(config.snms),
         )
         self._place = assignment.doors["http"]
         self._tls = tls.ssl_context(ALPN_PROTOCOLS, ssl.CERT_OPTIONAL) if tls is not None else None
@@ -68,3 +69,15 @@ class HttpDoors:
     async def drain(self, grace_s: float) -> None:
         """Take no new requests, let those under way finish for ``grace_s``."""
         await self._door.drain(grace_s)
+
+
+def snms_options(config: Snms) -> SnmsOptions:
+    """What the SNMS door wants to know of the configuration."""
+    return SnmsOptions(
+        reference_type=config.reference_type,
+        utc_offset_s=config.utc_offset_h * 3_600.0,
+        first_page=config.first_page,
+        proxy_server_id=config.proxy_server_id,
+        ghr_name=config.ghr_name,
+        mapped_http_status=config.mapped_http_status,
+    )

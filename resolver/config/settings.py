@@ -136,6 +136,27 @@ class Http(Section, frozen=True):
     ] = ""
 
 
+class Snms(Section, frozen=True):
+    """The national SNMS OpenAPI on the HTTP port, where its documents leave things open."""
+
+    reference_type: Annotated[
+        str, Meta(max_length=255, description="Type of the value at index 1001 that names the template; empty: none.")
+    ] = "templateVersion"
+    utc_offset_h: Annotated[
+        float, Meta(ge=-14, le=14, description="Hours that dates in requests and answers are ahead of UTC.")
+    ] = 8.0
+    first_page: Annotated[int, Meta(ge=0, le=1, description="Number of the first page in currentPage.")] = 1
+    proxy_server_id: Annotated[
+        str, Meta(min_length=1, description="How the node itself is called where a prefix is to be hosted.")
+    ] = "1"
+    ghr_name: Annotated[
+        str, Meta(description="Name of the national top-level node (国家顶级节点) in prefix records.")
+    ] = ""
+    mapped_http_status: Annotated[
+        bool, Meta(description="Whether failures have HTTP statuses of their own; else 200, as in the original.")
+    ] = False
+
+
 class Access(Section, frozen=True):
     """Who may do what without a credential."""
 
@@ -243,6 +264,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     admin: Admin = field(default_factory=Admin)
     hdl: Hdl = field(default_factory=Hdl)
     http: Http = field(default_factory=Http)
+    snms: Snms = field(default_factory=Snms)
     access: Access = field(default_factory=Access)
     storage: Storage = field(default_factory=Storage)
     lane: Lane = field(default_factory=Lane)

@@ -7,8 +7,10 @@ made stricter count from its next change on.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
+from resolver import limits
 from resolver.errors import NotFound, TemplateNotFollowed
 from resolver.handle.name import fold
 from resolver.node.item_kinds import CHECKS, Fault
@@ -39,9 +41,14 @@ def template_row(reader: Reader, template_id: str) -> pb.Template:
     return pb.Template.FromString(body)
 
 
+def labels_of(prefix: str) -> bytes:
+    """What the keys of TEMPLATE_LABELS begin with for the templates of a prefix."""
+    return fold(prefix).encode()[: limits.PREFIX_OCTETS_MAX] + b"\0"
+
+
 def label_key(prefix: str, label: str) -> bytes:
-    """Key of a row of TEMPLATE_LABELS: whose template has a label."""
-    return fold(prefix).encode() + b"\0" + label.encode()
+    """Key of a row of TEMPLATE_LABELS; a label can be longer than a key may be, so its digest stands there."""
+    return labels_of(prefix) + hashlib.sha256(label.encode()).digest()
 
 
 def id_of_label(reader: Reader, prefix: str, label: str) -> str | None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ITEMS_MAX = 500
 """Items of a template, the disabled ones included."""
 
+LABEL_CHARACTERS_MAX = 128
+"""Characters of a label: the length of a template version in the national interface."""
+
 _TEXT, _NUMBER, _DATE = pb.ITEM_KIND_TEXT, pb.ITEM_KIND_NUMBER, pb.ITEM_KIND_DATE
 _ENUM, _LIST = pb.ITEM_KIND_ENUM, pb.ITEM_KIND_LIST
 
@@ -25,7 +28,9 @@ _ENUM, _LIST = pb.ITEM_KIND_ENUM, pb.ITEM_KIND_LIST
 def check(row: pb.Template) -> None:
     """Raise InvalidField, naming the field, unless the template can be stored."""
     rows.check_text(row.template_id, 128, "template.template_id", required=True)
-    rows.check_text(row.label, 128, "template.label", required=True)
+    rows.check_text(row.label, 4 * LABEL_CHARACTERS_MAX, "template.label", required=True)
+    if len(row.label) > LABEL_CHARACTERS_MAX:
+        raise InvalidField(f"the label has more than {LABEL_CHARACTERS_MAX} characters", field="template.label")
     rows.check_text(row.description, limits.DESCRIPTION_OCTETS_MAX, "template.description")
     if len(row.industry_codes) > 4:
         raise InvalidField("industry_codes has more than four levels (GB/T 4754)", field="template.industry_codes")

@@ -92,7 +92,7 @@ def create(
             f"label {row.label!r} belongs to template {labelled.decode()!r} already: choose another label",
             field="template.label",
         )
-    start = templates.label_key(row.prefix, "")
+    start = templates.labels_of(row.prefix)
     if sum(1 for _ in writer.scan(Table.TEMPLATE_LABELS, start, start[:-1] + b"\x01")) >= TEMPLATES_MAX:
         raise QuotaExhausted(f"prefix {row.prefix!r} has {TEMPLATES_MAX} templates: add items to one of them")
     writer.put(Table.TEMPLATE_LABELS, templates.label_key(row.prefix, row.label), row.template_id.encode())
@@ -135,7 +135,7 @@ def get(reader: Reader, caller: Caller, request: pb.GetTemplateRequest) -> pb.Te
     _require_reader(caller)
     template_id = request.template_id
     if not template_id:
-        found = reader.get(Table.TEMPLATE_LABELS, templates.label_key(request.prefix, request.label[:128]))
+        found = reader.get(Table.TEMPLATE_LABELS, templates.label_key(request.prefix, request.label))
         row = None if found is None else templates.template_row(reader, found.decode())
         if row is None or row.deleted:
             raise NotFound(

@@ -66,7 +66,13 @@ class Batch(Generic[Given, Checked]):
                 outcome = decide_one(ledger, checked)
             except ResolverError as error:
                 results.append(
-                    pb.RowResult(row=row, code=error.meaning.grpc, reason=error.reason, message=error.message)
+                    pb.RowResult(
+                        row=row,
+                        code=error.meaning.grpc,
+                        reason=error.reason,
+                        message=error.message,
+                        details=error.details,
+                    )
                 )
                 continue
             last = outcome.serial or last

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver import methods
+from resolver.node import templates as rules
 from resolver.registry import templates
 from resolver.service.registry_jobs import write_row
 from resolver.v1 import template_pb2 as pb
+from storage.tables import Table
 
 if TYPE_CHECKING:
     from resolver.node.ledger import Ledger
@@ -36,6 +38,17 @@ class Templates:
         """A template, now or in an earlier version."""
         with self._core.reading() as reader:
             return pb.GetTemplateResponse(template=templates.get(reader, call.caller, request))
+
+    def id_of_label(self, prefix: str, label: str) -> str | None:
+        """The id of the template with a label in a prefix, or else in the whole node; None when there is none."""
+        with self._core.reading() as reader:
+            return rules.id_of_label(reader, prefix, label)
+
+    def label_of(self, template_id: str) -> str:
+        """The label of a template, whoever asks; its id when it is gone."""
+        with self._core.reading() as reader:
+            body = reader.get(Table.TEMPLATES, template_id.encode())
+        return template_id if body is None else pb.Template.FromString(body).label
 
     def list_templates(self, call: Call, request: pb.ListTemplatesRequest) -> pb.ListTemplatesResponse:
         """A page of templates."""

@@ -162,20 +162,29 @@ class NewHandle(_message.Message):
     def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[_Union[_handle_pb2.HandleValue, _Mapping]]] = ..., template_id: _Optional[str] = ...) -> None: ...
 
 class RowResult(_message.Message):
-    __slots__ = ("row", "code", "reason", "message", "version", "serial")
+    __slots__ = ("row", "code", "reason", "message", "version", "serial", "details")
+    class DetailsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ROW_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SERIAL_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
     row: int
     code: int
     reason: str
     message: str
     version: int
     serial: int
-    def __init__(self, row: _Optional[int] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., version: _Optional[int] = ..., serial: _Optional[int] = ...) -> None: ...
+    details: _containers.ScalarMap[str, str]
+    def __init__(self, row: _Optional[int] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., version: _Optional[int] = ..., serial: _Optional[int] = ..., details: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class BatchCreateHandlesRequest(_message.Message):
     __slots__ = ("handles", "on_existing", "request_id", "validate_only")

@@ -29,7 +29,7 @@ from resolver.errors import (
     ResolverError,
 )
 from resolver.telemetry.calls import Operation
-from resolver.transport.http import bounds, handle_rest
+from resolver.transport.http import bounds, handle_rest, snms
 from resolver.transport.http.door import Door, Failure
 
 if TYPE_CHECKING:
@@ -203,5 +203,5 @@ def _no_routes(_service: Service, _options: HttpOptions) -> Sequence[BaseRoute]:
 NOWHERE = Door("none", (), _no_routes, told_plainly)
 """Answers for paths of no door."""
 
-DOORS: tuple[Door, ...] = (handle_rest.DOOR,)
+DOORS: tuple[Door, ...] = (handle_rest.DOOR, snms.DOOR)
 """Every API on the HTTP port."""

@@ -38,6 +38,24 @@ class HandleParts(NamedTuple):
 
 
 @dataclass(frozen=True)
+class SnmsOptions:
+    """What the operator set for the national SNMS OpenAPI, where its documents leave things open."""
+
+    reference_type: str = "templateVersion"
+    """Type of the value at index 1001 that names the template; empty stores no such value."""
+    utc_offset_s: float = 8 * 3_600.0
+    """Time zone of dates in requests and answers."""
+    first_page: int = 1
+    """Number of the first page."""
+    proxy_server_id: str = "1"
+    """How the node itself is called where a prefix is to be hosted."""
+    ghr_name: str = ""
+    """Name of the national top-level node in prefix records."""
+    mapped_http_status: bool = False
+    """Whether failures have HTTP statuses of their own instead of 200."""
+
+
+@dataclass(frozen=True)
 class HttpOptions:
     """What the operator set for all HTTP doors."""
 
@@ -48,6 +66,7 @@ class HttpOptions:
     """Whether credentials over plain HTTP count, from wherever they come."""
     proxies: tuple[Network, ...] = ()
     """Networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    snms: SnmsOptions = SnmsOptions()
 
 
 def networks_of(text: str) -> tuple[Network, ...]:

@@ -1,0 +1,46 @@
+"""The national SNMS OpenAPI, v3 and v5, on the HTTP port: applications switch to this node by changing a URL.
+
+    envelope.py      ``{message, status, data}`` and the Chinese sentences
+    bodies.py        what requests are made of
+    desk.py          who calls; Idempotency-Key; from handlers to routes
+    tokens.py        /identity/token, clear and digest
+    identifiers.py   /identityv2/data, one and many
+    templates.py     /snms/api/v3|v5/template
+
+Handlers translate and nothing else: rules of templates, ownership, durability and retries are the service's, the same
+as at every door. README.md tells operators how an application switches, and where the documents leave things open.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from resolver.transport.http.door import Door
+from resolver.transport.http.snms.desk import Desk
+from resolver.transport.http.snms.envelope import failed
+from resolver.transport.http.snms.identifiers import Identifiers
+from resolver.transport.http.snms.templates import Templates
+from resolver.transport.http.snms.tokens import Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.routing import BaseRoute
+
+    from resolver.service import Service
+    from resolver.transport.http.calls import HttpOptions
+
+BODY_OCTETS_MAX = 16 << 20
+"""Octets of a body: 2,000 identifiers of twenty long values each."""
+
+
+def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
+    """Every path of the interface."""
+    desk = Desk(service, options)
+    return [
+        desk.route(entry) for part in (Tokens(desk), Identifiers(desk), Templates(desk)) for entry in part.entries()
+    ]
+
+
+DOOR = Door("snms", ("/identity/", "/identityv2/", "/snms/"), routes, failed, BODY_OCTETS_MAX)
+"""The national OpenAPI."""

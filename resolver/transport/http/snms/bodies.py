@@ -1,0 +1,192 @@
+"""Bodies of SNMS requests: what they are made of, and sentences for what is missing or wrong in them.
+
+Decoding is typed and in one go; fields are optional there, because a missing one has a documented sentence of its own,
+and in a batch it concerns one item only. A batch with an item of a wrong shape is decoded again item by item.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from resolver.transport.http.snms.envelope import Missing, Said
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+
+HANDLE_CHARACTERS_MAX = 255
+VERSION_CHARACTERS_MAX = 128
+TYPE_CHARACTERS_MAX = 128
+VALUE_CHARACTERS_MAX = 255
+PREFIX_CHARACTERS_MAX = 64
+
+T = TypeVar("T")
+
+__all__ = ("Raw",)
+
+
+class Parameters(Struct, frozen=True, rename="camel"):
+    """A JSON object of the interface; unknown members are ignored, as the original does."""
+
+
+class Content(Parameters, frozen=True):
+    """The data of a value; the format is always "string"."""
+
+    format: str | None = None
+    value: str | None = None
+
+
+class Value(Parameters, frozen=True):
+    """A value of an identifier. ``auth`` is reserved and not looked at."""
+
+    index: int | None = None
+    type: str | None = None
+    data: Content | None = None
+
+
+class Identifier(Parameters, frozen=True):
+    """An identifier to be created or updated."""
+
+    handle: str | None = None
+    template_version: str | None = None
+    value: list[Value] | None = None
+
+
+class Named(Parameters, frozen=True):
+    """Names an identifier."""
+
+    handle: str | None = None
+
+
+class Login(Parameters, frozen=True):
+    """A token request."""
+
+    username: str | None = None
+    password: str | None = None
+
+
+class TemplateName(Parameters, frozen=True):
+    """Names a template."""
+
+    prefix: str | None = None
+    version: str | None = None
+
+
+class ItemMetadata(Parameters, frozen=True):
+    """What the data of a template item is."""
+
+    type: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+
+
+class TemplateItem(Parameters, frozen=True):
+    """An item of a template."""
+
+    name: str | None = None
+    id_type: str | None = None
+    id_index: int | None = None
+    required: bool | None = None
+    state: int | None = None
+    metadata: ItemMetadata | None = None
+
+
+class Template(Parameters, frozen=True):
+    """A template to be created or changed."""
+
+    prefix: str | None = None
+    version: str | None = None
+    industry_category: str | None = None
+    industry_specific: str | None = None
+    industry_trade: str | None = None
+    industry_subclass: str | None = None
+    type: int | None = None
+    description: str | None = None
+    items: list[TemplateItem] | None = None
+
+
+async def json_body(request: Request) -> bytes:
+    """The body of a request that says it is JSON, or says nothing. Raises Said."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in {"", "application/json"}:
+        raise Said(f"Content-Type 必须是 application/json，而不是 {kind[:80]}")
+    return await request.body()
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """A body of one shape. Raises Said for anything else."""
+    try:
+        return msgspec.json.decode(body, type=kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Said(f"参数格式不正确: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        words = "嵌套过深" if isinstance(error, RecursionError) else str(error)
+        raise Said(f"请求体不是正确的 JSON: {words}") from None
+
+
+def decode_each(body: bytes, kind: type[T]) -> list[T | Said]:
+    """The items of an array; an item of another shape is its own error. Raises Said when it is no array."""
+    try:
+        items: list[T | Said] = msgspec.json.decode(body, type=list[kind], strict=False)  # type: ignore[valid-type]
+    except msgspec.ValidationError:
+        raws = decode(body, list[Raw])
+        items = []
+        for raw in raws:
+            try:
+                items.append(decode(bytes(raw), kind))
+            except Said as error:
+                items.append(error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        decode(body, list[Raw])
+        raise Said("请求体不是正确的 JSON") from None
+    if not items:
+        raise Said("请求体是空数组，请至少提供一条")
+    return items
+
+
+def text(given: str | None, parameter: str, characters_max: int) -> str:
+    """A text that must be there. Raises Missing, Said."""
+    if given is None or not given.strip():
+        raise Missing(parameter)
+    return optional_text(given, parameter, characters_max)
+
+
+def optional_text(given: str | None, parameter: str, characters_max: int) -> str:
+    """A text that may be left out. Raises Said."""
+    if given is None:
+        return ""
+    if len(given) > characters_max:
+        raise Said(f"参数 {parameter} 的长度不能大于{characters_max}")
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise Said(f"参数 {parameter} 含有不成对的代理字符，不是正确的 Unicode 文本") from None
+    return given
+
+
+def query_text(request: Request, parameter: str, characters_max: int) -> str:
+    """A query parameter that must be there, once and in UTF-8. Raises Missing, Said."""
+    found = request.query_params.getlist(parameter)
+    if len(found) > 1:
+        raise Said(f"参数 {parameter} 只能出现一次")
+    if found and "\ufffd" in found[0]:
+        raise Said(f"参数 {parameter} 必须是百分号编码的 UTF-8")
+    return text(found[0] if found else None, parameter, characters_max)
+
+
+def optional_query(request: Request, parameter: str, characters_max: int) -> str:
+    """A query parameter that may be left out or empty. Raises Said."""
+    return query_text(request, parameter, characters_max) if request.query_params.get(parameter, "").strip() else ""
+
+
+def number(given: Any, parameter: str, allowed: Sequence[int]) -> int:
+    """A number of a few. Raises Missing, Said."""
+    if given is None:
+        raise Missing(parameter)
+    if given not in allowed:
+        raise Said(f"参数 {parameter} 只能是 {'、'.join(str(each) for each in allowed)}")
+    return int(given)

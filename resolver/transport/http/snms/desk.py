@@ -1,0 +1,86 @@
+"""What the handlers of the SNMS door share: who calls, what is sent again, and how a handler becomes a route."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from starlette.routing import Route
+
+from resolver.errors import CredentialMissing, MessageTooLarge, ResolverError
+from resolver.node.authorize import Role
+from resolver.telemetry.calls import Operation
+from resolver.transport.http.calls import caller
+from resolver.transport.http.snms.envelope import Said, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from resolver.service import Call, Service
+    from resolver.telemetry.calls import Called
+    from resolver.transport.http.calls import HttpOptions
+
+    Handler = Callable[[Request, Call], Awaitable[Response]]
+
+KEY_CHARACTERS_MAX = 255
+"""Characters of an Idempotency-Key."""
+
+
+class Entry(NamedTuple):
+    """One method of one path. ``operation`` is what its calls are counted as."""
+
+    method: str
+    path: str
+    handler: Handler
+    operation: Called
+    is_public: bool = False
+
+
+class Desk:
+    """Service and options for the handlers of one worker."""
+
+    def __init__(self, service: Service, options: HttpOptions) -> None:
+        self.service = service
+        self.options = options
+        self.snms = options.snms
+
+    def route(self, entry: Entry) -> Route:
+        """The route of an entry: finds who calls, and puts what goes wrong in the envelope."""
+
+        async def endpoint(request: Request) -> Response:
+            request.scope["operation"] = entry.operation
+            try:
+                call = caller(request, self.service, self.options)
+                if call.caller.role is Role.ANONYMOUS and not entry.is_public:
+                    raise CredentialMissing("a token is needed: ask /identity/token for one")
+                return await entry.handler(request, call)
+            except MessageTooLarge:
+                raise  # its body is still coming in
+            except ResolverError as error:
+                return refusal(error, mapped=self.snms.mapped_http_status)
+
+        return Route(entry.path, endpoint, methods=[entry.method])
+
+
+def operation(name: str) -> Operation:
+    """What calls of a path are counted as that is no method of the gRPC services."""
+    return Operation("snms", name)
+
+
+def request_id_of(request: Request) -> str:
+    """The request id of an Idempotency-Key: the same key gets the first outcome again; "" without one. Raises Said."""
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
+        return ""
+    key = keys[0]
+    if len(keys) > 1 or not 1 <= len(key) <= KEY_CHARACTERS_MAX or not key.isascii() or not key.isprintable():
+        raise Said(f"请求头 Idempotency-Key 须为 1 到 {KEY_CHARACTERS_MAX} 个可见 ASCII 字符，且只能出现一次")
+    return "key-" + hashlib.sha256(key.encode()).hexdigest()[:56]
+
+
+def rows_of(response: Any) -> list[Any]:
+    """The results of a batch, in order."""
+    return list(response.results)

@@ -1,0 +1,284 @@
+"""``/identityv2/data``: identifiers one by one and in batches of up to 2,000.
+
+An identifier is a handle that follows the template of its prefix with the label ``templateVersion``. Its values are
+those of the template's items; other values of the same handle, set through other doors, are neither shown nor touched.
+The value at index 1001 names the template; clients cannot set it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from resolver import limits, methods
+from resolver.errors import ResolverError, TemplateNotFollowed, TooManyItems, WireError
+from resolver.handle.name import Handle
+from resolver.node.templates import ITEM_INDEX_MIN, REFERENCE_INDEX
+from resolver.transport.http.snms import bodies
+from resolver.transport.http.snms.desk import Desk, Entry, request_id_of
+from resolver.transport.http.snms.envelope import (
+    BUSINESS_FAILURE,
+    SUCCESS,
+    Missing,
+    Said,
+    message_of,
+    message_of_row,
+    reply,
+)
+from resolver.v1 import handle_pb2 as handle
+from resolver.v1 import registration_pb2 as pb
+from resolver.v1 import resolution_pb2 as resolution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from resolver.service import Call
+
+NO_TEMPLATE = "没有找到模板，请检查前缀和模板版本"
+
+G = TypeVar("G")
+
+
+class Identifiers:
+    """Handlers of ``/identityv2/data``."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._registration = desk.service.registration
+
+    def entries(self) -> list[Entry]:
+        """The paths of identifiers."""
+        base = "/identityv2/data"
+        return [
+            Entry("GET", f"{base}/detail", self.detail, methods.RESOLVE),
+            Entry("POST", base, self.create, methods.CREATE_HANDLE),
+            Entry("PUT", base, self.update, methods.UPDATE_HANDLE),
+            Entry("DELETE", base, self.delete, methods.DELETE_HANDLE),
+            Entry("POST", f"{base}/batchCreate", self.batch_create, methods.BATCH_CREATE_HANDLES),
+            Entry("PUT", f"{base}/batchUpdate", self.batch_update, methods.BATCH_UPDATE_HANDLES),
+            Entry("DELETE", f"{base}/batchDelete", self.batch_delete, methods.BATCH_DELETE_HANDLES),
+        ]
+
+    async def detail(self, request: Request, call: Call) -> Response:
+        """An identifier with the values of its template."""
+        name = bodies.query_text(request, "handle", bodies.HANDLE_CHARACTERS_MAX)
+        service = self._desk.service
+        octets = service.resolution.resolve(call, resolution.ResolveRequest(name=_checked(name)))
+        assert isinstance(octets, bytes)  # noqa: S101 - a single resolution is answered at once
+        record = resolution.ResolveResponse.FromString(octets).record
+        follows = bool(record.template_id)
+        return reply(
+            {
+                "prefix": record.name.partition("/")[0],
+                "handle": record.name,
+                "templateVersion": service.templates.label_of(record.template_id) if follows else None,
+                "value": [_shown(value) for value in record.values if _is_shown(value, follows=follows)],
+            }
+        )
+
+    async def create(self, request: Request, call: Call) -> Response:
+        """Register an identifier."""
+        given = bodies.decode(await bodies.json_body(request), bodies.Identifier)
+        new = self._reader().read(given)
+        asked = pb.CreateHandleRequest(name=new.name, template_id=new.template_id, request_id=request_id_of(request))
+        asked.values.extend(new.values)
+        await self._registration.create_handle(call, asked)
+        return reply(data=True)
+
+    async def update(self, request: Request, call: Call) -> Response:
+        """Replace the values of an identifier."""
+        given = bodies.decode(await bodies.json_body(request), bodies.Identifier)
+        new = self._reader().read(given)
+        asked = pb.UpdateHandleRequest(
+            name=new.name,
+            template_id=new.template_id,
+            request_id=request_id_of(request),
+            template_values_only=True,
+        )
+        asked.values.extend(new.values)
+        await self._registration.update_handle(call, asked)
+        return reply(data=True)
+
+    async def delete(self, request: Request, call: Call) -> Response:
+        """Delete an identifier."""
+        given = bodies.decode(await bodies.json_body(request), bodies.Named)
+        name = _checked(bodies.text(given.handle, "handle", bodies.HANDLE_CHARACTERS_MAX))
+        asked = pb.DeleteHandleRequest(name=name, request_id=request_id_of(request))
+        await self._registration.delete_handle(call, asked)
+        return reply(data=True)
+
+    async def batch_create(self, request: Request, call: Call) -> Response:
+        """Register many identifiers; the overall status is 1 whatever becomes of each."""
+        batch = _Rows(await self._identifiers(request), self._reader().read)
+        asked = pb.BatchCreateHandlesRequest(request_id=request_id_of(request), handles=batch.good)
+        octets = await self._registration.batch_create_handles(call, asked)
+        rows = pb.BatchCreateHandlesResponse.FromString(octets).results
+        return reply(batch.told(rows, _name_of, _message))
+
+    async def batch_update(self, request: Request, call: Call) -> Response:
+        """Replace the values of many identifiers."""
+        batch = _Rows(await self._identifiers(request), self._reader().read)
+        asked = pb.BatchUpdateHandlesRequest(
+            request_id=request_id_of(request), handles=batch.good, template_values_only=True
+        )
+        octets = await self._registration.batch_update_handles(call, asked)
+        rows = pb.BatchUpdateHandlesResponse.FromString(octets).results
+        return reply(batch.told(rows, _name_of, _message))
+
+    async def batch_delete(self, request: Request, call: Call) -> Response:
+        """Delete many identifiers: an array of names, or an object with such an array as ``handles``."""
+        body = await bodies.json_body(request)
+        if body.lstrip()[:1] == b"{":
+            body = bytes(bodies.decode(body, dict[str, bodies.Raw]).get("handles", b"[]"))
+        names = _bounded(bodies.decode_each(body, str))
+        batch = _Rows(names, lambda name: _checked(bodies.text(name, "handle", bodies.HANDLE_CHARACTERS_MAX)))
+        asked = pb.BatchDeleteHandlesRequest(request_id=request_id_of(request), names=batch.good)
+        octets = await self._registration.batch_delete_handles(call, asked)
+        rows = pb.BatchDeleteHandlesResponse.FromString(octets).results
+        return reply(batch.told(rows, lambda name: name, _code_and_message))
+
+    async def _identifiers(self, request: Request) -> Sequence[bodies.Identifier | Said]:
+        return _bounded(bodies.decode_each(await bodies.json_body(request), bodies.Identifier))
+
+    def _reader(self) -> _Reader:
+        return _Reader(self._desk)
+
+
+class _Rows:
+    """The rows of a batch: the good ones go to the service together, the others have their answer already."""
+
+    def __init__(self, given: Sequence[G | Said], read: Callable[[G], Any]) -> None:
+        self._given = given
+        self._errors: dict[int, ResolverError] = {}
+        self.good: list[Any] = []
+        for place, row in enumerate(given):
+            if isinstance(row, Said):
+                self._errors[place] = row
+                continue
+            try:
+                self.good.append(read(row))
+            except ResolverError as error:
+                self._errors[place] = error
+
+    def told(
+        self,
+        rows: Sequence[pb.RowResult],
+        name_of: Callable[[Any], str | None],
+        tell: Callable[[str, bool], dict[str, Any]],
+    ) -> list[dict[str, Any]]:
+        """What became of each row, in the order of the request."""
+        answered = iter(rows)
+        told = []
+        for place, given in enumerate(self._given):
+            error = self._errors.get(place)
+            if error is not None:
+                name = None if isinstance(given, Said) else name_of(given)
+                told.append({"handle": name, **tell(message_of(error), False)})
+            else:
+                row = next(answered)
+                told.append({"handle": name_of(given), **tell(message_of_row(row), not row.code)})
+        return told
+
+
+def _name_of(given: bodies.Identifier) -> str | None:
+    return given.handle
+
+
+def _message(words: str, is_good: bool) -> dict[str, Any]:  # noqa: ARG001, FBT001 - the two tellers have one shape
+    return {"msg": words}
+
+
+def _code_and_message(words: str, is_good: bool) -> dict[str, Any]:  # noqa: FBT001 - the two tellers have one shape
+    return {"code": 1 if is_good else BUSINESS_FAILURE, "msg": words}
+
+
+def _bounded(items: list[G]) -> list[G]:
+    if len(items) > limits.BATCH_CREATE_MAX:
+        raise TooManyItems(f"{len(items)} items are sent; at most {limits.BATCH_CREATE_MAX} are allowed: split them")
+    return items
+
+
+def _checked(name: str) -> str:
+    """The name when it is a handle with a suffix: without '/' it would name a prefix. Raises Said."""
+    try:
+        Handle.from_text(name)
+    except WireError as error:
+        raise Said(f"参数 handle 不是正确的标识: {error.message}", field="handle") from None
+    if "/" not in name:
+        raise Said("参数 handle 不是正确的标识: 缺少前缀与后缀之间的 /", field="handle")
+    return name
+
+
+def _is_shown(value: handle.HandleValue, *, follows: bool) -> bool:
+    """Values of items; of a handle without a template every text but the reference."""
+    if value.index == REFERENCE_INDEX or (follows and value.index < ITEM_INDEX_MIN):
+        return False
+    try:
+        value.data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _shown(value: handle.HandleValue) -> dict[str, Any]:
+    data = {"format": "string", "value": value.data.decode()}
+    return {"auth": None, "index": value.index, "type": value.type, "data": data}
+
+
+class _Reader:
+    """From the objects of a request to rows of the service; templates are looked up once for each prefix and label."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._templates = desk.service.templates
+        self._reference_type = desk.snms.reference_type
+        self._known: dict[tuple[str, str], str] = {}
+
+    def read(self, given: bodies.Identifier) -> pb.NewHandle:
+        """A row. Raises Missing, Said, TemplateNotFollowed."""
+        name = _checked(bodies.text(given.handle, "handle", bodies.HANDLE_CHARACTERS_MAX))
+        version = bodies.text(given.template_version, "templateVersion", bodies.VERSION_CHARACTERS_MAX)
+        if not given.value:
+            raise Missing("value")
+        values = [_value(value) for value in given.value]
+        template_id = self._template_id(name.partition("/")[0], version)
+        if self._reference_type:
+            reference = handle.HandleValue(index=REFERENCE_INDEX, type=self._reference_type, data=version.encode())
+            values.insert(0, reference)
+        return pb.NewHandle(name=name, template_id=template_id, values=values)
+
+    def _template_id(self, prefix: str, version: str) -> str:
+        place = (prefix, version)
+        found = self._known.get(place)
+        if found is None:
+            found = self._templates.id_of_label(prefix, version)
+            if found is None:
+                raise Said(NO_TEMPLATE, field="templateVersion")
+            self._known[place] = found
+        return found
+
+
+def _value(given: bodies.Value) -> handle.HandleValue:
+    """A value. Raises Missing, Said, TemplateNotFollowed."""
+    index = given.index
+    if index is None:
+        raise Missing("index")
+    if index == REFERENCE_INDEX or not ITEM_INDEX_MIN <= index <= limits.INDEX_MAX:
+        rule = "RESERVED" if index == REFERENCE_INDEX else "UNKNOWN_INDEX"
+        details = {"rule": rule, "index": str(index)}
+        raise TemplateNotFollowed(f"index {index} is no index of a template item", details=details)
+    if given.data is None:
+        raise Missing("data")
+    if given.data.format is None:
+        raise Missing("format")
+    if given.data.format != "string":
+        raise Said("参数 format 只能是 string")
+    if given.data.value is None:
+        raise Missing("data.value")
+    kind = bodies.text(given.type, "type", bodies.TYPE_CHARACTERS_MAX)
+    text = bodies.optional_text(given.data.value, "data.value", bodies.VALUE_CHARACTERS_MAX)
+    return handle.HandleValue(index=index, type=kind, data=text.encode())
+
+
+__all__ = ("SUCCESS", "Identifiers")
