@@ -36,7 +36,7 @@ class Failure(NamedTuple):
 def failure_of(error: BaseException, where: str) -> Failure:
     """The failure to send for an exception. A defect is logged with its trace and told without it."""
     if not isinstance(error, ResolverError):
-        _log.error("defect in a handler", method=where, exc_info=error)
+        log_defect(error, where)
         error = InternalError("the node has a defect: the operator finds the trace in the log")
     code = error.meaning.grpc
     message = _cut(error.message, _MESSAGE_OCTETS_MAX)
@@ -56,6 +56,11 @@ def failure_of(error: BaseException, where: str) -> Failure:
         retry.retry_delay.nanos = int(fraction * 1e9)
         status.details.append(_packed(retry))
     return Failure(code, message, status.SerializeToString())
+
+
+def log_defect(error: BaseException, where: str) -> None:
+    """Log a defect of ours with its trace."""
+    _log.error("defect in a handler", method=where, exc_info=error)
 
 
 def _cut(text: str, octets_max: int) -> str:

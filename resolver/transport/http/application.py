@@ -31,6 +31,7 @@ from resolver.errors import (
 from resolver.telemetry.calls import Operation
 from resolver.transport.http import bounds, handle_rest, snms
 from resolver.transport.http.door import Door, Failure
+from resolver.transport.http.transcoding import door as transcoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,5 +204,5 @@ def _no_routes(_service: Service, _options: HttpOptions) -> Sequence[BaseRoute]:
 NOWHERE = Door("none", (), _no_routes, told_plainly)
 """Answers for paths of no door."""
 
-DOORS: tuple[Door, ...] = (handle_rest.DOOR, snms.DOOR)
+DOORS: tuple[Door, ...] = (handle_rest.DOOR, snms.DOOR, transcoding.DOOR, transcoding.STREAMS)
 """Every API on the HTTP port."""
