@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -27,7 +28,7 @@ from resolver.node.quotas import NO_QUOTA, Quota
 from storage.errors import RowCorrupt, StorageError, StoreBroken, StoreFull
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from resolver.clock import Clock
     from storage.engine import Engine
@@ -60,12 +61,40 @@ class Job(Protocol[T_co]):
         """Decide, then change the ledger. Raises ResolverError before any change."""
 
 
-@dataclass(slots=True)
-class _Queued(Generic[T]):
-    job: Job[T]
-    future: asyncio.Future[T]
-    result: T | None = None
-    error: Exception | None = None
+class Handed(ABC, Generic[T]):
+    """A job in the lane's hands, and who waits for it. Doors that answer many calls at once make their own kind."""
+
+    __slots__ = ("error", "job", "left", "result")
+
+    def __init__(self, job: Job[T]) -> None:
+        self.job = job
+        self.result: T | None = None
+        self.error: Exception | None = None
+        """Why nothing was written; None when ``result`` is durable."""
+        self.left = False
+        """Whether nobody waits any more: a job that has not begun then never does."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Take result or error; called on the loop, once the job is durable or refused."""
+
+
+class _Awaited(Handed[T]):
+    """A job that a coroutine waits for."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, job: Job[T], future: asyncio.Future[T]) -> None:
+        super().__init__(job)
+        self.future = future
+
+    def settle(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)  # type: ignore[arg-type]  # a result there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +130,7 @@ class WriteLane:
         self._engine = engine
         self._clock = clock
         self._options = options
-        self._queue: deque[_Queued[Any]] = deque()
+        self._queue: deque[Handed[Any]] = deque()
         self._queued_rows = 0
         self._wake = threading.Condition()
         self._closing = False
@@ -137,35 +166,66 @@ class WriteLane:
         Raises what the job raises; StorageFull, StorageFailed; Overloaded when the queue is full, unless ``patient``:
         then it waits for room. Patient jobs are queued in the order of their calls, however large each is.
         """
+        handed = _Awaited(job, self._loop.create_future())
         if patient:
             async with self._patience:
                 while self._is_full_for(job):
                     self._room.clear()
                     await self._room.wait()
-                queued = self._enqueue(job)
+                self._enqueue([handed])
         elif self._is_full_for(job):
-            raise Overloaded(
-                f"{self._queued_rows} rows wait to be written: slow down and try again", retry_after_s=_RETRY_BUSY_S
-            )
+            raise self._overloaded()
         else:
-            queued = self._enqueue(job)
-        result: T = await queued.future
+            self._enqueue([handed])
+        try:
+            result: T = await handed.future
+        except asyncio.CancelledError:
+            handed.left = True
+            raise
         return result
+
+    def hand_over(self, jobs: Sequence[Handed[Any]]) -> None:
+        """Queue the jobs of a read burst at once, without waiting; each is settled in time.
+
+        Those for which there is no room, or that come too late, are settled with their error at once.
+        """
+        room = self._options.queue_rows_max - self._queued_rows
+        taken: list[Handed[Any]] = []
+        refused: list[Handed[Any]] = []
+        for handed in jobs:
+            cost = handed.job.cost
+            if cost <= room or not (self._queued_rows or taken):
+                room -= cost
+                taken.append(handed)
+            else:
+                handed.error = self._overloaded()
+                refused.append(handed)
+        try:
+            self._enqueue(taken)
+        except ShuttingDown as error:
+            for handed in taken:
+                handed.error = error
+            refused += taken
+        for handed in refused:
+            handed.settle()
+
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(
+            f"{self._queued_rows} rows wait to be written: slow down and try again", retry_after_s=_RETRY_BUSY_S
+        )
 
     def _is_full_for(self, job: Job[Any]) -> bool:
         """Whether the job must wait; one that is larger than the queue is taken when nothing else waits."""
         return self._queued_rows > 0 and self._queued_rows + job.cost > self._options.queue_rows_max
 
-    def _enqueue(self, job: Job[Any]) -> _Queued[Any]:
-        """Queue a job. Raises ShuttingDown."""
-        queued: _Queued[Any] = _Queued(job, self._loop.create_future())
+    def _enqueue(self, jobs: Sequence[Handed[Any]]) -> None:
+        """Queue jobs. Raises ShuttingDown."""
         with self._wake:
             if self._closing:
                 raise ShuttingDown("this worker is shutting down: try again, another one answers")
-            self._queue.append(queued)
-            self._queued_rows += job.cost
+            self._queue.extend(jobs)
+            self._queued_rows += sum([handed.job.cost for handed in jobs])
             self._wake.notify()
-        return queued
 
     def _run(self) -> None:
         while True:
@@ -179,20 +239,20 @@ class WriteLane:
             self._commit_group([queued for queued in group if queued.error is None])
             self._deliver(group)
 
-    def _take(self) -> list[_Queued[Any]]:
+    def _take(self) -> list[Handed[Any]]:
         """The next group: as many jobs as are queued, up to the limit of rows."""
-        group: list[_Queued[Any]] = []
+        group: list[Handed[Any]] = []
         rows = 0
         while self._queue and (not group or rows + self._queue[0].job.cost <= self._options.group_rows_max):
             queued = self._queue.popleft()
             rows += queued.job.cost
-            if not queued.future.cancelled():
+            if not queued.left:
                 group.append(queued)
         self._queued_rows -= rows
         return group
 
     @staticmethod
-    def _prepare(group: list[_Queued[Any]]) -> None:
+    def _prepare(group: list[Handed[Any]]) -> None:
         for queued in group:
             try:
                 queued.job.prepare()
@@ -201,7 +261,7 @@ class WriteLane:
             except Exception as error:  # noqa: BLE001 - a defect in one job must not stop the lane
                 queued.error = _defect(error)
 
-    def _commit_group(self, group: list[_Queued[Any]]) -> None:
+    def _commit_group(self, group: list[Handed[Any]]) -> None:
         """Write a group; after an unexpected failure, its jobs one by one."""
         if not group:
             return
@@ -218,7 +278,7 @@ class WriteLane:
             for queued in group:
                 queued.error = queued.error or failure
 
-    def _refuse_without_room(self, group: list[_Queued[Any]]) -> None:
+    def _refuse_without_room(self, group: list[Handed[Any]]) -> None:
         space = self._engine.space()
         if space.free_octets >= space.reserve_octets:
             return
@@ -226,7 +286,7 @@ class WriteLane:
             if not queued.job.frees_space:
                 queued.error = NoRoom(FULL_MESSAGE, retry_after_s=_RETRY_FULL_S)
 
-    def _commit(self, group: list[_Queued[Any]]) -> None:
+    def _commit(self, group: list[Handed[Any]]) -> None:
         if not group:
             return
         with self._engine.write() as writer:
@@ -262,17 +322,15 @@ class WriteLane:
             retry_after_s=_RETRY_FULL_S,
         )
 
-    def _deliver(self, group: list[_Queued[Any]]) -> None:
+    def _deliver(self, group: list[Handed[Any]]) -> None:
         self._loop.call_soon_threadsafe(self._settle, group)
 
-    def _settle(self, group: list[_Queued[Any]]) -> None:
+    def _settle(self, group: list[Handed[Any]]) -> None:
         for queued in group:
-            if queued.future.done():
-                continue
-            if queued.error is not None:
-                queued.future.set_exception(queued.error)
-            else:
-                queued.future.set_result(queued.result)
+            try:
+                queued.settle()
+            except Exception as error:  # noqa: BLE001 - one that cannot take its answer must not keep others from theirs
+                _log.error("defect in taking a write's answer", exc_info=error)
         self._room.set()
 
 

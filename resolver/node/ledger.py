@@ -126,7 +126,8 @@ class Ledger:
         self._serial = last_serial(writer)
         self.now_us = max(now_us, self._time_of(self._serial))
         """Time of the transaction: never before that of the last change, whatever the clock says."""
-        self._moment = Moment(self.now_us)
+        self.moment = Moment(self.now_us)
+        """Writes rows and receipts of this transaction."""
         self._day = day_of(self.now_us)
         self._records: dict[bytes, tuple[bytes, bytes] | None] = {}
         self._vacant: set[bytes] = set()
@@ -192,7 +193,7 @@ class Ledger:
         name, key, prefix_key, head, restricted, template_id = draft
         version = self._unbury(key) if self._has_tombstones else 1
         serial = self._serial = self._serial + 1
-        moment = self._moment
+        moment = self.moment
         number = moment.number(serial)
         public = moment.record(head, version, number, template_id)
         digest = record_octets.digest(key, public, restricted)
@@ -260,8 +261,8 @@ class Ledger:
         """Add the newest serial to the journal."""
         done = (self.door, _DONE[operation])
         self.changed[done] = self.changed.get(done, 0) + 1
-        number = self._moment.number(self._serial)
-        entry = self._moment.entry(operation, number, draft.name, version, digest, principal_id, draft.template_id)
+        number = self.moment.number(self._serial)
+        entry = self.moment.entry(operation, number, draft.name, version, digest, principal_id, draft.template_id)
         self._journal.append((serial_key(self._serial), entry))
 
     def _tally(self, prefix_key: bytes) -> _Tally:

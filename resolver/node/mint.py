@@ -9,12 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from resolver.clock import Clock
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_BITS = 80
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
+_PAIR_BITS = 10
+_LOW_PAIRS = 3
+"""Pairs of letters at the end that are written anew for every suffix; what stands before them changes rarely."""
+_LOW_BITS = _LOW_PAIRS * _PAIR_BITS
+_STEPS = 256
+"""Random octets drawn at once: asking the system for one costs as much as all else about a suffix."""
 
 
 class Mint:
@@ -24,16 +31,31 @@ class Mint:
         self._clock = clock
         self._randomness = randomness
         self._last = 0
+        self._high = -1
+        self._high_text = ""
+        self._steps: Iterator[int] = iter(())
 
     def suffix(self) -> str:
         """The next suffix."""
-        start = (self._clock.now_us() // 1_000) << _RANDOM_BITS
-        if start >> _RANDOM_BITS > self._last >> _RANDOM_BITS:
-            self._last = start | int.from_bytes(self._randomness(_RANDOM_BITS // 8), "big") >> 1
+        start = self._clock.now_us() // 1_000
+        last = self._last
+        if start > last >> _RANDOM_BITS:
+            start <<= _RANDOM_BITS
+            number = start | int.from_bytes(self._randomness(_RANDOM_BITS // 8), "big") >> 1
         else:
-            self._last += 1 + self._randomness(1)[0]
-        number, letters = self._last, []
-        for _ in range(26):
-            letters.append(ALPHABET[number & 31])
-            number >>= 5
-        return "".join(reversed(letters))
+            step = next(self._steps, None)
+            if step is None:
+                self._steps = iter(self._randomness(_STEPS))
+                step = next(self._steps)
+            number = last + 1 + step
+        self._last = number
+        high = number >> _LOW_BITS
+        if high != self._high:
+            self._high, self._high_text = high, _text(high, 26 - 2 * _LOW_PAIRS)
+        return f"{self._high_text}{_PAIRS[number >> 20 & 0x3FF]}{_PAIRS[number >> 10 & 0x3FF]}{_PAIRS[number & 0x3FF]}"
+
+
+def _text(number: int, letters: int) -> str:
+    """The last so many letters of a number, an even count."""
+    pairs = [_PAIRS[number >> shift & 0x3FF] for shift in range(0, letters // 2 * _PAIR_BITS, _PAIR_BITS)]
+    return "".join(reversed(pairs))

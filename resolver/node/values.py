@@ -39,7 +39,7 @@ def complete(values: Sequence[pb.HandleValue], now_s: int, *, may_be_empty: bool
             )
         ordered = ordered and index > last
         last = index
-        _complete_one(value, position, now_s)
+        complete_one(value, position, now_s)
     if ordered:
         return list(values)
     by_index: dict[int, pb.HandleValue] = {}
@@ -61,7 +61,7 @@ def check_count(values: Sequence[pb.HandleValue]) -> None:
         )
 
 
-def _complete_one(value: pb.HandleValue, position: int, now_s: int) -> None:
+def complete_one(value: pb.HandleValue, position: int, now_s: int) -> None:
     """Check one value and fill in its defaults."""
     type_ = value.type
     if not type_:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from resolver.errors import Refused
-from resolver.node import outcomes
+from resolver.node import administer, outcomes
 from resolver.node.ledger import Ledger
 from resolver.service.core import stored_rows_checked
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from resolver.methods import Method
     from resolver.node.authorize import Caller
+    from resolver.node.draft import Draft
+    from resolver.service.call import Call
     from resolver.service.core import Core
+    from resolver.v1 import registration_pb2 as registration
 
 Resp = TypeVar("Resp", bound="Message")
 
@@ -72,6 +75,54 @@ class RequestJob(Generic[Resp]):
         remembered = self.stored_form(response).SerializeToString() if self.stored_form else octets
         outcomes.remember(ledger.writer, *place, remembered, ledger.now_us)
         return octets
+
+
+class CreateJob:
+    """The registration of one handle, checked already; the result is the response's octets."""
+
+    __slots__ = ("caller", "door", "draft", "on_existing")
+
+    cost = 1
+    frees_space = False
+
+    def __init__(self, call: Call, draft: Draft, on_existing: registration.OnExisting) -> None:
+        self.caller = call.caller
+        self.door = call.door
+        self.draft = draft
+        self.on_existing = on_existing
+
+    def prepare(self) -> None:
+        """Nothing is left to check outside the transaction."""
+
+    def apply(self, ledger: Ledger) -> bytes:
+        """Register the handle."""
+        outcome = administer.create(ledger, self.caller, self.draft, self.on_existing)
+        return ledger.moment.receipt(outcome.name, outcome.version, outcome.serial)
+
+
+class RememberedCreateJob(CreateJob):
+    """A registration with a request id: applied once."""
+
+    __slots__ = ("_place",)
+
+    def __init__(
+        self, call: Call, draft: Draft, on_existing: registration.OnExisting, request_id: str, fingerprint: bytes
+    ) -> None:
+        super().__init__(call, draft, on_existing)
+        self._place = (call.caller.principal_id, request_id, fingerprint)
+
+    def apply(self, ledger: Ledger) -> bytes:
+        """Register the handle, or recall what became of it."""
+        known = outcomes.recall(ledger.writer, *self._place, ledger.now_us)
+        if known is not None:
+            return known
+        try:
+            response = super().apply(ledger)
+        except Refused as refusal:
+            outcomes.remember_refusal(ledger.writer, *self._place, refusal, ledger.now_us)
+            raise
+        outcomes.remember(ledger.writer, *self._place, response, ledger.now_us)
+        return response
 
 
 class _UndoneError(Exception):

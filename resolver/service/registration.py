@@ -13,6 +13,7 @@ from resolver.node.authorize import Action, require
 from resolver.registry.rows import check_enum
 from resolver.service.batches import Batch, without_serials
 from resolver.service.jobs import RequestJob, validate
+from resolver.service.plain_registration import PlainRegistration
 from resolver.v1 import registration_pb2 as pb
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Registration:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self.plain = PlainRegistration(core)
 
     def _now_s(self) -> int:
         return self._core.clock.now_us() // 1_000_000

@@ -25,6 +25,7 @@ from resolver.transport.h2_endings import Endings, Ready
 from resolver.transport.h2_exchange import Exchange, check_answer
 from resolver.transport.h2_lanes import answer_questions, await_answer, start
 from resolver.transport.h2_mounts import Lane, Refusal, Ticket, ticket_of
+from resolver.transport.h2_writes import hand_over
 from resolver.transport.requests import parse
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Calls(Endings):
                 ticket = tickets.get(headers) or self._ticket(headers)
                 if type(ticket) is not Ticket:
                     self._refuse(stream_id, ticket, ended=event.end_stream)  # type: ignore[arg-type]
-                elif ticket.mount.lane is Lane.AT_ONCE and not event.end_stream:
+                elif ticket.mount.whole and not event.end_stream:
                     streams[stream_id] = ticket
                     fresh.append(stream_id)
                 else:
@@ -235,7 +236,8 @@ class Calls(Endings):
         calls, questions = iter(ready), iter(asked)
         try:
             with core.burst():
-                calls = iter(self._answer_plain(ready, now_s))
+                rest = self._answer_plain(ready, now_s)
+                calls = iter(hand_over(self, rest, now_s) if rest else ())
                 self._answer_each(calls, questions, now_s)
         except ResolverError:
             self._answer_each(calls, questions, now_s)  # no read transaction to be had: each call says so
@@ -305,6 +307,9 @@ class Calls(Endings):
                 continue
             mount = ticket.mount
             if mount.lane is not Lane.AT_ONCE:
+                if type(stream) is Ticket:
+                    stream = self._exchange(stream_id, ticket, started_s)
+                    stream.ended = True
                 start(self, stream, message)  # type: ignore[arg-type]
                 continue
             if room <= 0:

@@ -19,6 +19,7 @@ from resolver.transport.grpc_frames import FrameError
 from resolver.transport.h2_exchange import Exchange
 from resolver.transport.h2_lanes import failure_in_words
 from resolver.transport.h2_mounts import Lane, Ticket
+from resolver.transport.h2_writes import Writing
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,7 +42,7 @@ class Endings(ABC):
         self.loop = shared.loop
         self.flush = flush
         self.flush_soon = flush_soon
-        self.streams: dict[int, Ticket | Exchange] = {}
+        self.streams: dict[int, Ticket | Exchange | Writing] = {}
         """Open calls; a bare ticket only while the burst is sorted out that brought it."""
         self.tasks: set[asyncio.Task[None]] = set()
         self.active_s = shared.monotonic_s()
@@ -66,6 +67,8 @@ class Endings(ABC):
         if type(stream) is Exchange:
             self._observe(stream, 1)
             self._close(stream)
+        elif type(stream) is Writing:
+            stream.close(1)
 
     def drop(self) -> None:
         """The connection is gone: nobody waits for its calls."""
@@ -224,4 +227,6 @@ class Endings(ABC):
         for stream in list(self.streams.values()):
             if type(stream) is Exchange:
                 self.fail(stream, error)
+            elif type(stream) is Writing:
+                stream.fail(error)
         self._postponed.clear()

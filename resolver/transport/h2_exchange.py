@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from resolver.service import Call
     from resolver.transport.h2_endings import Endings
 
-_TIMEOUT_MAX_S = 365 * 86_400.0
+TIMEOUT_MAX_S = 365 * 86_400.0
 
 
 class Exchange:
@@ -91,7 +91,7 @@ class Exchange:
         self._drained: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         if ticket.timeout_s is not None:
-            timeout_s = min(ticket.timeout_s, _TIMEOUT_MAX_S)
+            timeout_s = min(ticket.timeout_s, TIMEOUT_MAX_S)
             self._timer = calls.loop.call_later(timeout_s, calls.expire, self)
 
     # What the peer sends
@@ -255,7 +255,7 @@ class Exchange:
     @property
     def is_upload(self) -> bool:
         """Whether the call waits for its one request to arrive whole."""
-        return self.task is None and self.lane in {Lane.AT_ONCE, Lane.TASK, Lane.STREAM}
+        return self.task is None and self.lane in {Lane.AT_ONCE, Lane.WRITE, Lane.TASK, Lane.STREAM}
 
 
 def check_answer(message: bytes) -> None:

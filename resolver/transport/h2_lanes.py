@@ -57,7 +57,7 @@ def start(calls: Calls, exchange: Exchange, message: bytes | None) -> None:
             _spawn(calls, exchange, exchange.run_stream(mount.handler(call, exchange.requests())))
         else:
             answer = mount.handler(call, parse(mount.method, message or b""))
-            run = exchange.run_unary if mount.lane is Lane.TASK else exchange.run_stream
+            run = exchange.run_stream if mount.lane is Lane.STREAM else exchange.run_unary
             _spawn(calls, exchange, run(answer))
     except Exception as error:  # noqa: BLE001 - every failure becomes a status
         if message is not None or exchange.inbox or exchange.ended:

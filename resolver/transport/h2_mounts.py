@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resolver import limits
 from resolver.errors import CredentialInvalid, MessageTooLarge
-from resolver.methods import RESOLVE, STREAM_RESOLVE, Shape
+from resolver.methods import CREATE_HANDLE, RESOLVE, STREAM_RESOLVE, Shape
 from resolver.transport import grpc_frames as frames
 from resolver.transport.requests import credential_of
 
@@ -28,6 +28,7 @@ class Lane(Enum):
     """How the calls of a method are run."""
 
     AT_ONCE = "a plain function, answered in the read burst that brought the request"
+    WRITE = "a registration: plain ones go to the write lane together, the others are run as a task"
     TASK = "a coroutine function, answered when its task is done"
     STREAM = "an asynchronous generator over one request"
     DIALOGUE = "an asynchronous generator over a stream of requests"
@@ -43,6 +44,9 @@ class Mount(NamedTuple):
     open: bool
     plain: bool = False
     """Whether the plain questions of a burst are answered together."""
+
+    whole: bool = False
+    """Whether a call is best looked at when its one request is here."""
 
 
 class Ticket(NamedTuple):
@@ -68,15 +72,19 @@ class Refusal(NamedTuple):
 
 def mounts_of(table: dict[str, Entry]) -> dict[bytes, Mount]:
     """The common table by path in octets."""
-    return {
-        path.encode(): Mount(entry.method, entry.handler, _lane(entry), entry.open, entry.method is RESOLVE)
-        for path, entry in table.items()
-    }
+    mounts = {}
+    for path, entry in table.items():
+        lane = _lane(entry)
+        whole = lane in {Lane.AT_ONCE, Lane.WRITE}
+        mounts[path.encode()] = Mount(entry.method, entry.handler, lane, entry.open, entry.method is RESOLVE, whole)
+    return mounts
 
 
 def _lane(entry: Entry) -> Lane:
     """How the calls of a method are run."""
     shape = entry.method.shape
+    if entry.method is CREATE_HANDLE:
+        return Lane.WRITE
     if shape is Shape.UNARY:
         return Lane.TASK if inspect.iscoroutinefunction(entry.handler) else Lane.AT_ONCE
     if shape is Shape.SERVER_STREAM:

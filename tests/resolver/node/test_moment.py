@@ -6,6 +6,7 @@ from resolver.node import record_octets
 from resolver.node.moment import Moment
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import handle_pb2 as pb
+from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import resolution_pb2
 from tests.support.builders import value
 
@@ -56,3 +57,18 @@ def test_entries_are_those_of_protobuf():
                 entry.template_id,
             )
             assert octets == entry.SerializeToString(deterministic=True)
+
+
+def test_receipts_and_results_are_those_of_protobuf():
+    moment = Moment(1_790_000_000_000_000)
+    for serial in [0, *SERIALS]:
+        for name in ("88.300.1/x", "88.300.1/" + "零件" * 60):
+            for version in (1, 127, 128, 2**40):
+                receipt = registration.WriteReceipt(
+                    name=name, version=version, serial=serial, commit_time_us=1_790_000_000_000_000
+                )
+                expected = registration.CreateHandleResponse(receipt=receipt).SerializeToString(deterministic=True)
+                assert moment.receipt(name, version, serial) == expected
+        for row in (0, 1, 127, 128, 1_999):
+            result = registration.RowResult(row=row, reason="CREATED", version=1, serial=serial)
+            assert moment.row(row, b"CREATED", 1, serial) == result.SerializeToString(deterministic=True)

@@ -1,0 +1,217 @@
+"""The shortest way from the octets of a registration to a draft: values are copied, not taken apart.
+
+Nearly every registration has the fields of its values in protobuf's canonical order and public values only, and the
+values of one enterprise differ in their data alone: what stands before the data (index and type) and behind it
+(TTL, permissions, timestamp) comes again and again. Each of these is judged once, by the code that judges every value,
+and remembered. Whatever is not of this kind is answered with None and goes by ``draft.prepare``, which says what is
+wrong: so there is one place only that knows what to refuse. The tests hold both ways to the same octets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from resolver import limits
+from resolver.errors import WireError
+from resolver.handle.name import key_of_octets
+from resolver.handle.value import Permission
+from resolver.node import values
+from resolver.node.draft import TEMPLATE_ID_OCTETS_MAX, Draft
+from resolver.node.record_octets import varint
+from resolver.v1 import handle_pb2 as pb
+from resolver.v1 import registration_pb2 as registration
+
+if TYPE_CHECKING:
+    from resolver.node.mint import Mint
+
+_SHORT_MAX = 0x7F
+"""The largest number in one octet of a varint."""
+_LEARNT_MAX = 4_096
+"""Beginnings and ends of values that are remembered, each."""
+_PUBLIC_READ = int(Permission.PUBLIC_READ)
+_ON_EXISTING = frozenset(registration.OnExisting.values())
+
+
+class Options(NamedTuple):
+    """What a registration says beside name and values."""
+
+    template_id: str = ""
+    mint_suffix: bool = False
+    request_id: str = ""
+    on_existing: registration.OnExisting = registration.ON_EXISTING_UNSPECIFIED
+
+
+_NO_OPTIONS = Options()
+_MINT = Options(mint_suffix=True)
+
+
+class PlainDrafts:
+    """Makes drafts, and remembers of values what comes again."""
+
+    def __init__(self, record_octets_max: int, mint: Mint) -> None:
+        self._record_octets_max = record_octets_max
+        self._mint = mint
+        self._indexes: dict[bytes, int] = {}
+        """Index by index and type, serialised; 0 for those that are not plain."""
+        self._ends: dict[bytes, bytes] = {}
+        """What follows the data, completed, by what was sent; b"" for what is not plain."""
+        self._now_s = 0
+
+    def of_request(self, request: bytes, now_s: int) -> tuple[Draft, Options] | None:
+        """The draft in a CreateHandleRequest, a suffix minted where it asks for one; None when it is not plain."""
+        parts = self._parts(request, now_s)
+        if parts is None:
+            return None
+        name, body, rest = parts
+        options = _NO_OPTIONS if not rest else _MINT if rest == b"\x20\x01" else _options(rest)
+        if options is None:
+            return None
+        if options.mint_suffix:
+            if b"/" not in name:
+                return None
+            name += self._mint.suffix().encode()
+        draft = self._draft(name, body, options.template_id)
+        return None if draft is None else (draft, options)
+
+    def of_row(self, row: bytes, now_s: int) -> Draft | None:
+        """The draft in a NewHandle; None when it is not plain. Its fields have the numbers they have in a request."""
+        parts = self._parts(row, now_s)
+        if parts is None:
+            return None
+        name, body, rest = parts
+        if not rest:
+            return self._draft(name, body, "")
+        options = _options(rest) if rest[0] == 0x1A else None
+        return None if options is None else self._draft(name, body, options.template_id)
+
+    def _draft(self, name: bytes, body: bytes, template_id: str) -> Draft | None:
+        """The draft of a name and its values, serialised."""
+        octets = len(name)
+        try:
+            text = name.decode()
+        except UnicodeDecodeError:
+            return None
+        key = key_of_octets(name)
+        prefix_key, _, suffix = key.partition(b"/")
+        head = b"\x0a%b%b%b" % (varint(octets), name, body)
+        if (
+            octets > _SHORT_MAX
+            or not prefix_key
+            or not suffix
+            or not text.isprintable()
+            or len(head) > self._record_octets_max
+        ):
+            return None
+        return Draft(text, key, prefix_key, head, b"", template_id)
+
+    def _parts(  # noqa: PLR0911, PLR0912 - one pass over the octets, and one line for each way not to be plain
+        self, request: bytes, now_s: int
+    ) -> tuple[bytes, bytes, bytes] | None:
+        """Name, completed values, and what follows them; None when they are not plain."""
+        if now_s != self._now_s:
+            self._ends.clear()  # they hold the time
+            self._now_s = now_s
+        indexes, ends = self._indexes, self._ends
+        size, last = len(request), 0
+        done: list[bytes] = []
+        try:
+            if request[0] != 0x0A or not 0 < request[1] <= _SHORT_MAX:
+                return None
+            at = name_end = 2 + request[1]
+            while at < size and request[at] == 0x12:
+                start, octets = at + 2, request[at + 1]
+                if octets > _SHORT_MAX:
+                    high = request[start]
+                    if not 0 < high <= _SHORT_MAX:
+                        return None
+                    octets += (high << 7) - 0x80
+                    start += 1
+                at = start + octets
+                type_at = start + 2 if request[start + 1] <= _SHORT_MAX else start + 3
+                data_at = type_at + 2 + request[type_at + 1]
+                index = indexes.get(request[start:data_at])
+                if index is None:
+                    index = self._learn_index(request[start:data_at])
+                if index <= last or request[data_at] != 0x1A:
+                    return None
+                last = index
+                octets = request[data_at + 1]
+                data_end = data_at + 2 + octets
+                if octets > _SHORT_MAX:
+                    high = request[data_at + 2]
+                    if not 0 < high <= _SHORT_MAX:
+                        return None
+                    data_end += (high << 7) - 0x7F
+                elif not octets:
+                    return None
+                if not data_end <= at <= size:
+                    return None
+                end = ends.get(request[data_end:at])
+                if end is None:
+                    end = self._learn_end(request[data_end:at])
+                if not end:
+                    return None
+                done.append(b"\x12%b%b%b" % (varint(data_end - start + len(end)), request[start:data_end], end))
+        except IndexError:
+            return None  # it ends in the middle of something
+        if not 0 < len(done) <= limits.VALUES_MAX:
+            return None
+        return request[2:name_end], b"".join(done), request[at:]
+
+    def _learn_index(self, octets: bytes) -> int:
+        """The index in the serialised index and type of a value; 0 when there is anything else in it or wrong."""
+        if len(self._indexes) >= _LEARNT_MAX:
+            self._indexes.clear()
+        index = 0
+        try:
+            value = pb.HandleValue.FromString(octets)
+            canonical = pb.HandleValue(index=value.index, type=value.type).SerializeToString(deterministic=True)
+            index = value.index
+            values.complete_one(value, 0, 0)
+            if canonical != octets:
+                index = 0
+        except (DecodeError, WireError):
+            index = 0
+        self._indexes[octets] = index
+        return index
+
+    def _learn_end(self, octets: bytes) -> bytes:
+        """What follows the data of a value, completed; b"" when it is not plain."""
+        if len(self._ends) >= _LEARNT_MAX:
+            self._ends.clear()
+        end = b""
+        try:
+            value = pb.HandleValue.FromString(octets)
+            value.DiscardUnknownFields()
+            is_end = not (value.index or value.type or value.data or value.references)
+            if is_end and value.SerializeToString(deterministic=True) == octets:
+                value.type = "x"
+                values.complete_one(value, 0, self._now_s)
+                value.ClearField("type")
+                if value.permissions & _PUBLIC_READ:
+                    end = value.SerializeToString(deterministic=True)
+        except (DecodeError, WireError):
+            end = b""
+        self._ends[octets] = end
+        return end
+
+
+def _options(rest: bytes) -> Options | None:
+    """The fields behind the values of a CreateHandleRequest; None when they are not plain."""
+    try:
+        request = registration.CreateHandleRequest.FromString(rest)
+    except DecodeError:
+        return None
+    request.DiscardUnknownFields()
+    if (
+        request.name
+        or request.values
+        or request.validate_only
+        or request.on_existing not in _ON_EXISTING
+        or len(request.template_id.encode()) > TEMPLATE_ID_OCTETS_MAX
+        or request.SerializeToString(deterministic=True) != rest
+    ):
+        return None
+    return Options(request.template_id, request.mint_suffix, request.request_id, request.on_existing)
