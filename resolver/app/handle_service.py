@@ -141,14 +141,20 @@ def handle_protocol(core: Core, assignment: Assignment) -> HandleProtocol:
     )
 
 
+def relay_of(protocol: HandleProtocol, assignment: Assignment) -> Relay:
+    """One worker's end of the relay between the workers."""
+    return Relay(DataDir(Path(assignment.config.node.data_dir)).run / "hdl", assignment.worker, protocol)
+
+
 class HandleDoors:
     """The TCP and UDP doors of one worker."""
 
-    def __init__(self, core: Core, protocol: HandleProtocol, assignment: Assignment, clock: Clock) -> None:
+    def __init__(
+        self, core: Core, protocol: HandleProtocol, relay: Relay, assignment: Assignment, clock: Clock
+    ) -> None:
         config = assignment.config
-        data = DataDir(Path(config.node.data_dir))
         self._assignment = assignment
-        self._relay = Relay(data.run / "hdl", assignment.worker, protocol)
+        self._relay = relay
         rate = AnswerRate(config.hdl.udp_answers_per_s, core.randomness)
         self._tcp = HandleTcpDoor(core, protocol, self._relay, clock, idle_s=config.hdl.idle_s)
         self._udp = HandleUdpDoor(core, protocol, self._relay, clock, rate)
@@ -156,7 +162,6 @@ class HandleDoors:
     async def start(self) -> None:
         """Answer on the ports of the assignment."""
         host, port = self._assignment.doors["hdl"]
-        await self._relay.start()
         await self._tcp.start(host, port)
         await self._udp.start(host, port)
 

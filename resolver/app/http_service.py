@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from resolver.service import Service
     from resolver.service.core import Core
     from resolver.service.handle_protocol import HandleProtocol
+    from resolver.transport.hdl_relay import Relay
     from resolver.transport.tls import TlsFiles
 
 ALPN_PROTOCOLS = ("http/1.1",)
 """Protocols the HTTP port offers in the TLS handshake."""
 
 
-def handle_parts(core: Core, protocol: HandleProtocol, config: Config) -> HandleParts:
+def handle_parts(core: Core, protocol: HandleProtocol, relay: Relay, config: Config) -> HandleParts:
     """What the doors of the Handle System share. Raises StartRefused."""
     key = load_or_make_key(DataDir(Path(config.node.data_dir)), "node_rsa")
     # The same in every worker and after every restart, and of no use for anything else.
     secret = hashlib.sha256(b"idis http sessions\0" + key.to_wire()).digest()
     identity = HttpIdentity(core, protocol.authentication, protocol.signer, secret)
-    return HandleParts(protocol, HandleRequests(protocol), identity)
+    return HandleParts(protocol, HandleRequests(protocol), identity, relay)
 
 
 class HttpDoors:
@@ -42,6 +43,7 @@ class HttpDoors:
         self,
         service: Service,
         protocol: HandleProtocol,
+        relay: Relay,
         assignment: Assignment,
         tls: TlsFiles | None,
     ) -> None:
@@ -53,11 +55,12 @@ class HttpDoors:
             raise StartRefused(f"http.trusted_proxies: {error}: write networks such as 10.0.0.0/8, by commas") from None
         options = HttpOptions(
             node_prefix=config.node.prefix,
-            handle=handle_parts(service.core, protocol, config),
+            handle=handle_parts(service.core, protocol, relay, config),
             believes_clear_credentials=config.http.accept_clear_credentials,
             proxies=proxies,
             snms=snms_options(config.snms),
         )
+        self._relay = relay
         self._place = assignment.doors["http"]
         self._tls = tls.ssl_context(ALPN_PROTOCOLS, ssl.CERT_OPTIONAL) if tls is not None else None
         self._door = HttpDoor(service, options, service.core.calls.observe, idle_s=config.http.idle_s)
@@ -69,6 +72,7 @@ class HttpDoors:
     async def drain(self, grace_s: float) -> None:
         """Take no new requests, let those under way finish for ``grace_s``."""
         await self._door.drain(grace_s)
+        await self._relay.close()
 
 
 def snms_options(config: Snms) -> SnmsOptions:

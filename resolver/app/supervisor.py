@@ -56,7 +56,7 @@ log = structlog.get_logger()
 TICK_S = 1.0
 """Seconds between two rounds of housekeeping: dead readers pin pages of the store until they are cleared."""
 
-HTTP_LIBRARIES = ("starlette", "uvicorn", "httptools")
+HTTP_LIBRARIES = ("starlette", "uvicorn", "httptools", "jinja2")
 """What the HTTP door is built of: the extra ``http``."""
 
 PREFIX_DEFAULT = "88.300"

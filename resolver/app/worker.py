@@ -157,17 +157,23 @@ class Worker:
         wanted = self._assignment.doors
         if not wanted.keys() & {"hdl", "http"}:
             return
-        from resolver.app.handle_service import HandleDoors, handle_protocol  # noqa: PLC0415 - needed with these only
+        from resolver.app.handle_service import (  # noqa: PLC0415 - needed with these only
+            HandleDoors,
+            handle_protocol,
+            relay_of,
+        )
 
         protocol = handle_protocol(service.core, self._assignment)
+        relay = relay_of(protocol, self._assignment)
+        await relay.start()
         if "hdl" in wanted:
-            handle = HandleDoors(service.core, protocol, self._assignment, self._clock)
+            handle = HandleDoors(service.core, protocol, relay, self._assignment, self._clock)
             await handle.start()
             self._more_doors.append(handle)
         if "http" in wanted:
             from resolver.app.http_service import HttpDoors  # noqa: PLC0415 - an extra, and slow to load
 
-            http = HttpDoors(service, protocol, self._assignment, self._tls)
+            http = HttpDoors(service, protocol, relay, self._assignment, self._tls)
             await http.start()
             self._more_doors.append(http)
 

@@ -12,7 +12,7 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.errors import InvalidField
-from resolver.handle.name import fold
+from resolver.handle.name import fold, fold_octets
 from resolver.node import record_octets
 from storage.errors import RowCorrupt
 from storage.tables import Table
@@ -69,7 +69,7 @@ def _rows(key: bytes, public: bytes, types: Iterable[str]) -> dict[bytes, bytes]
         type_ = fold(value.type)
         if type_ in chosen:
             place = hashlib.sha256(value.index.to_bytes(4, "big") + key).digest()[:_DIGEST_OCTETS]
-            rows[_start(type_) + value.data[:DATA_OCTETS_MAX] + place] = key
+            rows[_start(type_) + fold_octets(value.data[:DATA_OCTETS_MAX]) + place] = key
     return rows
 
 
@@ -145,17 +145,17 @@ def _clear_some(engine: Engine) -> int:
 
 
 class Pattern(NamedTuple):
-    """Data to look for: octets, with ``*`` for any octets between them."""
+    """Data to look for: folded octets, with ``*`` for any octets between them."""
 
     parts: tuple[bytes, ...]
 
     @classmethod
     def from_text(cls, text: str) -> Pattern:
-        """The pattern in a text; ``*`` stands for any octets."""
-        return cls(tuple(part.encode() for part in text.split("*")))
+        """The pattern in a text; ``*`` stands for any octets, and case of ASCII letters does not count."""
+        return cls(tuple(fold_octets(part.encode("utf-8", "surrogateescape")) for part in text.split("*")))
 
     def fits(self, data: bytes) -> bool:
-        """Whether some data is what is looked for."""
+        """Whether some folded data is what is looked for."""
         first, last = self.parts[0], self.parts[-1]
         if len(self.parts) == 1:
             return data == first

@@ -8,7 +8,6 @@ of the table in ``errors.py`` and the body of the door's API; a defect is logged
 from __future__ import annotations
 
 import asyncio
-import http
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -16,21 +15,15 @@ from typing import TYPE_CHECKING
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse
 from starlette.routing import Router
 
 from resolver.errors import (
-    InternalError,
     InvalidField,
-    MalformedMessage,
     MessageTooLarge,
-    NotFound,
-    NotImplementedYet,
-    ResolverError,
 )
 from resolver.telemetry.calls import Operation
-from resolver.transport.http import bounds, handle_rest, snms
-from resolver.transport.http.door import Door, Failure
+from resolver.transport.http import bounds, handle_proxy, handle_rest, handle_search, snms
+from resolver.transport.http.door import Door, Failure, failure_of, told_plainly
 from resolver.transport.http.transcoding import door as transcoding
 
 if TYPE_CHECKING:
@@ -46,30 +39,10 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("http")
 
+_CONTROLS = dict.fromkeys((*range(32), 127, 133, 8232, 8233), "�")
+
 UNKNOWN = Operation("http", "other")
 """What is counted for requests whose handler does not say what was asked for."""
-
-
-def failure_of(error: BaseException, where: str) -> Failure:
-    """The failure to tell for an exception; a defect is logged with its trace."""
-    headers: dict[str, str] = {}
-    match error:
-        case ResolverError():
-            if error.retry_after_s is not None:
-                headers["retry-after"] = str(max(1, round(error.retry_after_s)))
-            return Failure(error.meaning.http, error, headers)
-        case HTTPException(status_code=404):
-            return Failure(404, NotFound("nothing is here: check the path"), {})
-        case HTTPException(status_code=405):
-            allowed = (error.headers or {}).get("Allow", "")
-            words = f"this path does not take the method; it takes {allowed}"
-            return Failure(405, NotImplementedYet(words), dict(error.headers or {}))
-        case HTTPException():
-            words = error.detail or http.HTTPStatus(error.status_code).phrase
-            return Failure(error.status_code, MalformedMessage(words), dict(error.headers or {}))
-        case _:
-            _log.error("defect in a handler", path=where, exc_info=error)
-            return Failure(500, InternalError("the node has a defect: the operator finds the trace in the log"), {})
 
 
 class _Body:
@@ -145,6 +118,8 @@ class Application:
             await send(message)
 
         scope["app"] = self
+        # What routes match; doors read names from the path as it came.
+        scope["path"] = scope["path"].translate(_CONTROLS)
         door, app = self._find(scope["path"])
         scope["door"] = door.name
         request = Request(scope)
@@ -187,11 +162,6 @@ def _told(door: Door, request: Request, failure: Failure) -> Response:
     return response
 
 
-def told_plainly(_request: Request, failure: Failure) -> Response:
-    """A failure as text, for paths that belong to no API."""
-    return PlainTextResponse(failure.error.message + "\n", failure.status, failure.headers)
-
-
 async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
     """Paths of no door."""
     raise HTTPException(404)
@@ -204,5 +174,12 @@ def _no_routes(_service: Service, _options: HttpOptions) -> Sequence[BaseRoute]:
 NOWHERE = Door("none", (), _no_routes, told_plainly)
 """Answers for paths of no door."""
 
-DOORS: tuple[Door, ...] = (handle_rest.DOOR, snms.DOOR, transcoding.DOOR, transcoding.STREAMS)
+DOORS: tuple[Door, ...] = (
+    handle_rest.DOOR,
+    handle_search.DOOR,
+    snms.DOOR,
+    transcoding.DOOR,
+    transcoding.STREAMS,
+    handle_proxy.DOOR,
+)
 """Every API on the HTTP port."""

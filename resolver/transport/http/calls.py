@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from resolver.errors import CredentialInvalid, CredentialMissing
 from resolver.registry.keys import certificate_digest
@@ -24,9 +24,18 @@ if TYPE_CHECKING:
     from resolver.service import Service
     from resolver.service.handle_protocol import HandleProtocol
     from resolver.service.hdl_requests import HandleRequests
+    from resolver.service.hdl_turn import Send
     from resolver.service.http_identity import HttpIdentity
+    from resolver.wire.message import Frame
 
 Network = IPv4Network | IPv6Network
+
+
+class Pass(Protocol):
+    """Passes messages on; see ``transport/hdl_relay.py``."""
+
+    async def pass_on(self, frame: Frame, peer: Peer, send: Send) -> None:
+        """Answer a message here or by the worker it belongs to."""
 
 
 class HandleParts(NamedTuple):
@@ -35,6 +44,8 @@ class HandleParts(NamedTuple):
     protocol: HandleProtocol
     requests: HandleRequests
     identity: HttpIdentity
+    relay: Pass | None = None
+    """Passes a message on to the worker that keeps its session; None where there is one worker only."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,155 @@
+"""Where a handle leads: the choice among the locations of a 10320/loc value, and which addresses may be led to.
+
+The document names filters in order; each keeps the locations that fit, and one that none fits keeps all. Chance decides
+between those that are left, by weight. Only http and https addresses are led to: a registered value must not make a
+browser run anything, and text appended by whoever asks must not change the host.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from resolver.wire.predefined.loc_10320 import Loc10320, Location
+
+REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+"""Statuses that a location may ask for by ``http_sc``."""
+
+LOCATIONS_MAX = 1_000
+"""Locations of one document that are looked at."""
+
+URL_OCTETS_MAX = 8_192
+"""Octets of an address that is led to: what browsers and balancers take."""
+
+CONNEG = "conneg"
+_SAFE = "!#$%&'()*+,/:;=?@[]~"
+
+
+class Asked(NamedTuple):
+    """What is known of whoever asks: attributes, country (two letters), address; data may be wanted, not a page."""
+
+    attributes: tuple[tuple[str, str], ...] = ()
+    country: str = ""
+    address: str = ""
+    wants_data: bool = False
+
+
+class Target(NamedTuple):
+    """An address to lead to, and the status to do it with."""
+
+    url: str
+    status: int = 302
+
+
+def choose(document: Loc10320, asked: Asked, chance: Callable[[], float]) -> Location | None:
+    """The location to lead to; None when the document has none. Raises InvalidValue.
+
+    ``chance`` gives numbers from 0 to below 1.
+    """
+    left: Sequence[Location] = [each for each in document.locations[:LOCATIONS_MAX] if each.href]
+    roles = [each for each in left if (each.attributes.get("http_role") == CONNEG) == asked.wants_data]
+    left = roles or left
+    for name in document.choose_by:
+        kept = _FILTERS[name](left, asked) if name in _FILTERS else []
+        left = kept or left
+    return _by_weight(left, chance)
+
+
+def _by_attribute(left: Sequence[Location], asked: Asked) -> list[Location]:
+    return [each for each in left if any(each.attributes.get(name) == text for name, text in asked.attributes)]
+
+
+def _by_country(left: Sequence[Location], asked: Asked) -> list[Location]:
+    wanted = asked.country.lower()
+    if wanted:
+        here = [each for each in left if each.attributes.get("country", "").lower() == wanted]
+        if here:
+            return here
+    return [each for each in left if not each.attributes.get("country")]
+
+
+def _by_address(left: Sequence[Location], asked: Asked) -> list[Location]:
+    return [each for each in left if _covers(each.attributes.get("addresses", ""), asked.address)]
+
+
+def _covers(networks: str, address: str) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    for text in networks.replace(",", " ").split()[:64]:
+        try:
+            network = ip_network(text, strict=False)
+        except ValueError:
+            continue
+        if network.version == parsed.version and parsed in network:
+            return True
+    return False
+
+
+def _by_score(left: Sequence[Location], _asked: Asked) -> list[Location]:
+    scores = [_number(each.attributes.get("score", "")) for each in left]
+    best = max(scores, default=0.0)
+    return [each for each, score in zip(left, scores, strict=True) if score == best]
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if number == number else 0.0  # noqa: PLR0124 - not a number is not equal to itself
+
+
+_FILTERS = {"locatt": _by_attribute, "country": _by_country, "address": _by_address, "score": _by_score}
+"""The filters by the name they have in ``chooseby``; ``weighted`` is what happens at the end in any case."""
+
+
+def _by_weight(left: Sequence[Location], chance: Callable[[], float]) -> Location | None:
+    if not left:
+        return None
+    total = sum(each.weight for each in left)
+    if total <= 0:
+        return left[min(int(chance() * len(left)), len(left) - 1)]
+    point = chance() * total
+    for each in left:
+        point -= each.weight
+        if point < 0 < each.weight:
+            return each
+    return max(left, key=lambda each: each.weight)
+
+
+def target_of(location: Location, name: str) -> Target | None:
+    """Where a location leads for a handle; None when that is no address of the web."""
+    href = location.attributes.get("href_template", "") if "href" not in location.attributes else ""
+    filled = href.replace("{hdl:path}", quote(name, safe="/")).replace("{hdl}", quote(name, safe="/"))
+    url = web_address(filled or location.href)
+    if url is None:
+        return None
+    status = location.attributes.get("http_sc", "")
+    asked = int(status) if status.isascii() and status.isdigit() and len(status) == 3 else 302
+    return Target(url, asked if asked in REDIRECT_STATUSES else 302)
+
+
+def web_address(text: str, appended: str = "") -> str | None:
+    """The address of the web that a text is, percent-encoded for a header; None for anything else.
+
+    ``appended`` goes behind it, unless the address would then be of another host.
+    """
+    plain = text.strip()
+    try:
+        before, after = urlsplit(plain), urlsplit(plain + appended)
+        known = (before.hostname, before.port)
+        same = (before.scheme, before.netloc) == (after.scheme, after.netloc)
+    except ValueError:
+        return None
+    if before.scheme.lower() not in {"http", "https"} or not known[0] or (appended and not same):
+        return None
+    encoded = quote((plain + appended).encode("utf-8", "surrogateescape"), safe=_SAFE)
+    if any(letter <= " " for letter in before.netloc) or len(encoded) > URL_OCTETS_MAX:
+        return None
+    return encoded

@@ -1,0 +1,188 @@
+"""The proxy and its pages, as browsers, scanners of codes and strangers use them."""
+
+import pytest
+
+from tests.resolver.transport.hdl_node import value
+from tests.resolver.transport.http.http_node import http_node
+from tests.resolver.wire.vectors import load
+
+NAME = "88.300.1/产品 A?b#c/d"
+PATH = "/88.300.1/%E4%BA%A7%E5%93%81%20A%3Fb%23c/d"
+TARGET = "https://trace.example.com/p?id=1"
+LOCATIONS = (
+    '<locations chooseby="locatt,country,weighted">'
+    '<location id="1" href="https://one.example/" country="cn" weight="1"/>'
+    '<location id="2" href="https://two.example/" weight="1" http_sc="308"/></locations>'
+)
+ENGLISH = {"accept-language": "en-GB,en;q=0.9,zh;q=0.3"}
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    with http_node(tmp_path_factory.mktemp("proxy")) as node:
+        node.store(
+            NAME,
+            value(1, "URL", TARGET),
+            value(2, "EMAIL", "a@example.com"),
+            value(3, "NAME", "<script>alert('x')</script>"),
+            value(4, "BINARY", bytes(range(200))),
+            value(5, "JSON", '{"批次": "2026"}'),
+            value(6, "LONG", "长" * 2_000),
+            value(7, "BAD", "javascript:alert(1)"),
+        )
+        node.store("88.300.1/loc", value(1, "URL", TARGET), value(2, "10320/loc", LOCATIONS))
+        node.store("88.300.1/alias", value(1, "HS_ALIAS", "hdl:" + NAME), value(2, "URL", "https://alias.example/"))
+        node.store("88.300.1/circle", value(1, "HS_ALIAS", "88.300.1/ELCRIC"))
+        node.store("88.300.1/elcric", value(1, "HS_ALIAS", "88.300.1/CIRCLE"))
+        node.store("88.300.1/plain", value(1, "EMAIL", "a@example.com"))
+        node.store("88.300.1/script", value(1, "URL", "javascript:alert(1)"))
+        node.store("88.300.1/other-url", value(1, "URL.web", "https://dotted.example/"))
+        node.store(
+            "0.NA/88.300.3",
+            value(50, "10320/loc", '<locations><location href_template="https://p.example/{hdl}"/></locations>'),
+        )
+        node.store("88.300.3/x", value(1, "EMAIL", "a@example.com"))
+        yield node
+
+
+def get(node, path, **headers):
+    with node.client() as client:
+        return client.get(path, headers=headers)
+
+
+def test_a_handle_leads_to_its_address(node):
+    found = get(node, PATH)
+    assert (found.status_code, found.headers["location"]) == (302, TARGET)
+    assert found.headers["content-type"] == "text/html;charset=utf-8"
+    assert "GMT" in found.headers["expires"]
+    assert "https://trace.example.com/p?id=1" in found.text
+
+
+@pytest.mark.parametrize("scheme", ["hdl:", "doi:", "info:doi/", "urn:hdl:", "HDL:"])
+def test_the_scheme_of_a_link_is_no_part_of_the_name(node, scheme):
+    assert get(node, f"/{scheme}88.300.1/other-url").headers["location"] == "https://dotted.example/"
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("/88.300.1/loc?country=CN", "https://one.example/"),
+        ("/88.300.1/loc?country=de", "https://two.example/"),
+        ("/88.300.1/loc?locatt=id:1", "https://one.example/"),
+        ("/88.300.1/loc?type=URL", TARGET),
+        ("/88.300.1/loc?index=1", TARGET),
+        ("/88.300.1/other-url", "https://dotted.example/"),
+        ("/88.300.3/x", "https://p.example/88.300.3/x"),
+        ("/88.300.1/alias", TARGET),
+        ("/88.300.1/alias?ignore_aliases", "https://alias.example/"),
+        (PATH + "?urlappend=%26x%3D1", TARGET + "&x=1"),
+        (PATH + "?action=redirect", TARGET),
+        (PATH + "?action=api", "/api/handles" + PATH),
+    ],
+)
+def test_what_is_led_to(node, path, location):
+    assert get(node, path).headers["location"] == location
+
+
+def test_a_location_may_choose_the_status(node):
+    assert get(node, "/88.300.1/loc?locatt=id:2").status_code == 308
+
+
+def test_the_page_of_a_handle_is_chinese_and_shows_what_is_registered(node):
+    found = get(node, PATH + "?noredirect")
+    assert (found.status_code, found.headers["content-type"]) == (200, "text/html;charset=utf-8")
+    assert found.headers["content-language"] == "zh-CN"
+    assert "default-src 'none'" in found.headers["content-security-policy"]
+    text = found.text
+    assert "产品 A?b#c/d" in text
+    assert "标识值" in text
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in text
+    assert "<script" not in text
+    assert 'href="javascript' not in text
+    assert "二进制数据，200 字节" in text
+    assert "批次" in text
+    assert "<details>" in text
+    assert f'href="{TARGET}"' in text
+    assert f'href="/api/handles{PATH}"' in text
+
+
+def test_the_page_is_english_for_those_who_want_it(node):
+    found = get(node, PATH + "?noredirect", **ENGLISH)
+    assert found.headers["content-language"] == "en"
+    assert "Registered" in found.text
+    assert get(node, PATH + "?noredirect&lang=zh", **ENGLISH).headers["content-language"] == "zh-CN"
+
+
+@pytest.mark.parametrize("path", ["/88.300.1/plain", "/88.300.1/script"])
+def test_without_an_address_of_the_web_the_page_is_shown(node, path):
+    found = get(node, path)
+    assert found.status_code == 200
+    assert "location" not in found.headers
+
+
+def test_showurls_shows_only_what_leads_somewhere(node):
+    text = get(node, PATH + "?action=showurls").text
+    assert TARGET in text
+    assert "a@example.com" not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/88.300.1/none", 404, "该标识没有在本节点注册"),
+        ("/99.999/none", 404, "本节点不负责前缀“99.999”"),
+        ("/88.300.1/circle", 404, "循环"),
+        ("/88.300.1/" + "x" * 2_100, 400, "这不是一个有效的标识"),
+        ("/88.300.1/%00%0d%0aX-Evil:1", 404, "没有在本节点注册"),
+        ("/%B2%FA%C6%B7/x", 400, "这不是一个有效的标识"),
+        (PATH + "?urlappend=%00", 302, ""),
+        ("/88.300.1/plain?action=dance", 400, ""),
+        ("/88.300.1/plain?index=x", 400, ""),
+    ],
+)
+def test_the_page_says_why_there_is_nothing(node, path, status, words):
+    found = get(node, path)
+    assert found.status_code == status
+    assert words in found.text
+    assert "x-evil" not in found.headers
+    assert "Traceback" not in found.text
+
+
+def test_what_is_appended_does_not_lead_to_another_host(node):
+    node.store("88.300.1/bare", value(1, "URL", "https://a.example"))
+    found = get(node, "/88.300.1/bare?urlappend=.evil.example/")
+    assert (found.status_code, "location" in found.headers) == (400, False)
+
+
+def test_the_form_leads_to_the_page(node):
+    found = get(node, "/?handle=hdl:88.300.1/%E4%BA%A7%20x%3F")
+    assert (found.status_code, found.headers["location"]) == (303, "/88.300.1/%E4%BA%A7%20x%3F?noredirect")
+    assert "标识解析" in get(node, "/").text
+    assert get(node, "/?handle=//evil.example/x").headers["location"].startswith("/%2Fevil") is False
+    assert get(node, "/?handle=//evil.example/x").headers["location"] != "//evil.example/x?noredirect"
+
+
+def test_the_style_is_served(node):
+    found = get(node, "/_page/page.css")
+    assert found.headers["content-type"] == "text/css;charset=utf-8"
+
+
+def test_other_methods_are_refused(node):
+    with node.client() as client:
+        assert client.put(PATH, content=b"x").status_code == 405
+        assert client.post(PATH, content=b"x").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [vector for vector in load("rest_exchanges") if not vector["request"]["path"].startswith("/api")],
+    ids=lambda vector: vector["id"],
+)
+def test_recorded_exchange(node, vector):
+    node.store("88.300.1/P0000042", value(1, "URL", "https://trace.example.com/product/0000042?batch=20260101"))
+    found = get(node, vector["request"]["path"])
+    recorded = vector["response"]
+    assert found.status_code == recorded["status"]
+    for name in ("Content-Type", "Location"):
+        assert found.headers.get(name) == recorded["headers"].get(name)
+    assert ("Expires" in recorded["headers"]) == ("expires" in found.headers)
