@@ -20,8 +20,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
 from resolver.errors import ResolverError
+from resolver.federation.roots import sites_to_octets
 from resolver.node import site_info
-from resolver.registry.handle_start import prepare_handle_service
+from resolver.registry.first_start import NodeRole, role_of
+from resolver.registry.handle_start import prepare_handle_service, prepare_root_handle
 from resolver.service.handle_protocol import HandleOptions, HandleProtocol
 from resolver.transport.hdl_rate import AnswerRate
 from resolver.transport.hdl_relay import Relay
@@ -39,9 +41,13 @@ if TYPE_CHECKING:
     from resolver.clock import Clock
     from resolver.config.settings import Config
     from resolver.service.core import Core
+    from resolver.wire.predefined.hs_site import HsSite
     from storage.engine import Engine
 
 _log = structlog.get_logger()
+
+SITE_FILE = "site.json"
+"""File in the data directory with the node's site, for the operator of the node above."""
 
 KEY_BITS = 2_048
 """Bits of new RSA keys: every client of the last twenty years takes them."""
@@ -79,30 +85,43 @@ def prepare(data: DataDir, engine: Engine, config: Config, doors: Mapping[str, t
     ``doors`` are hosts and ports, by name. Raises StartRefused.
     """
     host, port = doors.get("hdl", (doors.get("http", ("", 0))[0], 0))
-    http = None
-    if "http" in doors:
-        transport = Transport.HTTPS if config.tls.certificate_file else Transport.HTTP
-        http = Interface(ADMIN | QUERY, transport, doors["http"][1])
-    node_key = load_or_make_key(data, "node_rsa")
     admin_key = load_or_make_key(data, "admin_rsa", for_tools=True)
-    address = config.hdl.address or _address_of(host)
     if not config.hdl.address and ipaddress.ip_address(_literal(host)).is_unspecified:
         _log.warning(
             "the node's HS_SITE names loopback, others cannot follow it: set hdl.address to this machine's address",
             hdl=f"{host}:{port}",
         )
     try:
-        description = f"secondary node {config.node.prefix}"
-        site = site_info.site_of(address, port, port, node_key.public.to_wire(), description, http=http)
-        prepare_handle_service(
-            engine,
-            config.node.prefix,
-            site,
-            admin_key.public.to_wire(),
-            clock.now_us(),
-        )
-    except ResolverError as error:
+        with engine.read() as reader:
+            role = role_of(reader)
+        site = _own_site(config, doors, load_or_make_key(data, "node_rsa"), role)
+        write_whole(data.root / SITE_FILE, sites_to_octets([site]))
+        if config.node.prefix:
+            prepare_handle_service(engine, config.node.prefix, site, admin_key.public.to_wire(), clock.now_us())
+        if role is NodeRole.TOP:
+            prepare_root_handle(engine, site, clock.now_us())
+    except (ResolverError, OSError) as error:
         raise StartRefused(f"the Handle doors cannot be prepared: {error}") from error
+
+
+def _own_site(config: Config, doors: Mapping[str, tuple[str, int]], key: PrivateKey, role: NodeRole) -> HsSite:
+    """The node as a site: its address, its ports, its key."""
+    host, port = doors.get("hdl", (doors.get("http", ("", 0))[0], 0))
+    http = None
+    if "http" in doors:
+        transport = Transport.HTTPS if config.tls.certificate_file else Transport.HTTP
+        http = Interface(ADMIN | QUERY, transport, doors["http"][1])
+    # Other nodes ask over gRPC without TLS, and only where the gRPC door is as open to them as the Handle doors.
+    grpc_port = doors["grpc"][1] if doors["grpc"][0] == host and not config.tls.certificate_file else 0
+    return site_info.site_of(
+        config.hdl.address or _address_of(host),
+        port,
+        port,
+        key.public.to_wire(),
+        f"{role.value} node {config.node.prefix}".strip(),
+        http=http,
+        grpc_port=grpc_port,
+    )
 
 
 def _literal(host: str) -> str:
@@ -124,8 +143,11 @@ def _address_of(host: str) -> str:
 def handle_protocol(core: Core, assignment: Assignment) -> HandleProtocol:
     """The Handle protocol of one worker, for all its doors. Raises StartRefused."""
     config = assignment.config
+    key = load_or_make_key(DataDir(Path(config.node.data_dir)), "node_rsa")
     with core.reading() as reader:
         site = site_info.stored_site(reader, config.node.prefix)
+        if not config.node.prefix:
+            site = _own_site(config, assignment.doors, key, role_of(reader))
     if site is None:
         raise StartRefused(f"the handle 0.NA/{config.node.prefix} has no HS_SITE: start the node anew to get one")
     return HandleProtocol(
@@ -134,7 +156,7 @@ def handle_protocol(core: Core, assignment: Assignment) -> HandleProtocol:
             worker=assignment.worker,
             node_prefix=config.node.prefix,
             site=site,
-            key=load_or_make_key(DataDir(Path(config.node.data_dir)), "node_rsa"),
+            key=key,
             server_admins=administrators(config.hdl.administrators),
             takes_legacy=config.hdl.legacy_authentication,
         ),

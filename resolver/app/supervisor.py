@@ -166,7 +166,7 @@ class Supervisor:
             raise StartRefused(str(error)) from error
         try:
             engine.housekeep()
-            self._config = _settle(self._config, _stored_prefix(engine) or PREFIX_DEFAULT)
+            self._config = _settle(self._config, _stored_prefix(engine))
             token = first_start(engine, self._config.node.prefix, self._clock.now_us(), secrets.token_bytes)
             if token is not None:
                 self._data.write_admin_token(token)
@@ -388,9 +388,10 @@ def _settle(config: Config, prefix: str) -> Config:
 
 
 def _stored_prefix(engine: LmdbEngine) -> str:
-    """The node prefix the store was made for, empty for a new store."""
+    """The node prefix the store was made for; the default for a new store."""
     with engine.read() as reader:
-        return (reader.get(Table.META, NODE_PREFIX_KEY) or b"").decode()
+        stored = reader.get(Table.META, NODE_PREFIX_KEY)
+    return PREFIX_DEFAULT if stored is None else stored.decode()
 
 
 async def supervise(config: Config, read_again: Callable[[], Config], *, say: Callable[[str], None] | None) -> int:

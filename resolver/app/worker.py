@@ -24,6 +24,7 @@ import uvloop
 from resolver import __version__
 from resolver.app import backends
 from resolver.app.data_dir import DataDir, StartRefused
+from resolver.app.federation import Federation
 from resolver.app.messages import BEAT_S, Assignment, Reload, Status, WorkerExit
 from resolver.clock import SystemClock
 from resolver.node.quotas import Quota
@@ -108,7 +109,9 @@ class Worker:
         """Open the doors, wait, drain; whatever happens the write lane commits what it took."""
         host, port = self._assignment.doors["grpc"]
         choice = backends.choose(self._config.grpc.backend)
+        federation = Federation(service, self._assignment, self._clock, secrets.token_bytes)
         await service.start()
+        federation.start()
         beat = asyncio.create_task(self._beat())
         try:
             door = backends.make_door(
@@ -130,6 +133,7 @@ class Worker:
                 self._say("draining")
             await self._drain(door)
         finally:
+            await federation.close()
             await service.close()
             beat.cancel()
             self._metrics.flush()
@@ -252,6 +256,7 @@ def to_service_options(config: Config) -> ServiceOptions:
         group_jobs_max=config.lane.group_jobs_max,
         lane_queue_max=config.lane.queue_max,
         acknowledge_early=config.lane.acknowledge_early,
+        recursion=config.federation.recursion,
         session_s=config.access.login_token_s,
         quota=Quota(**msgspec.structs.asdict(config.quota)),
     )

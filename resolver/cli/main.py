@@ -45,6 +45,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "template": "template:template",
     },
     "Node": {
+        "init": "init:init",
         "serve": "serve:serve",
         "config": "config_commands:config",
         "doctor": "doctor:doctor",
@@ -169,7 +170,7 @@ def root(
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if data_dir is not None:
         # The commands that run or examine a node have the option too; theirs wins.
-        ctx.default_map = {name: {"data_dir": str(data_dir)} for name in ("serve", "doctor")}
+        ctx.default_map = {name: {"data_dir": str(data_dir)} for name in ("init", "serve", "doctor")}
     ctx.obj = Target(target, token_file, data_dir, tls_ca, tls_cert, tls_key, tls_name, timeout_s)
 
 

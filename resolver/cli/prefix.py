@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from resolver import methods
-from resolver.cli import pages, safely
+from resolver.cli import pages, routing, safely
 from resolver.cli.output import INVALID, Failed, Family, words_of
 from resolver.v1 import registry_pb2 as pb
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from resolver.cli.target import Target
 
 
@@ -129,21 +131,23 @@ for _word, (_status, _sentence) in _STEPS.items():
 @prefix.command("route")
 @click.argument("name", metavar="PREFIX")
 @click.option("--here", is_flag=True, help="Its handles live in this node.")
-@click.option(
-    "--to",
-    "routes",
-    multiple=True,
-    metavar="ADDRESS[,tcp=PORT][,udp=PORT][,http=PORT]",
-    help="Its handles live in another node that answers there; may be repeated.",
-)
+@routing.options
 @safely.options
 @click.pass_context
 def route(
-    ctx: click.Context, name: str, routes: tuple[str, ...], request_id: str, *, here: bool, validate_only: bool
+    ctx: click.Context,
+    name: str,
+    routes: tuple[str, ...],
+    site: Path | None,
+    request_id: str,
+    *,
+    here: bool,
+    validate_only: bool,
 ) -> None:
     """Say where the handles of a prefix live: here, or in the enterprise's own node."""
-    if here == bool(routes):
-        raise click.UsageError("give either --here or at least one --to")
+    found = routing.routes_from(routes, site)
+    if here == bool(found):
+        raise click.UsageError("give either --here, or --site or at least one --to")
     _update(
         ctx,
         request_id,
@@ -151,16 +155,5 @@ def route(
         prefix=name,
         hosting=pb.HOSTING_HERE if here else pb.HOSTING_ELSEWHERE,
         homed=here,
-        routes=[_route_from_text(text) for text in routes],
+        routes=found,
     )
-
-
-def _route_from_text(text: str) -> pb.Route:
-    address, *ports = text.split(",")
-    row = pb.Route(address=address.strip().strip("[]"))
-    for port in ports:
-        kind, equals, number = port.strip().partition("=")
-        if kind not in {"tcp", "udp", "http"} or not equals or not number.isdigit() or int(number) > 65_535:
-            raise click.BadParameter(f"{port!r} is no port: write tcp=2641, udp=2641 or http=8000", param_hint="--to")
-        setattr(row, f"{kind}_port", int(number))
-    return row

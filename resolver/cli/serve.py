@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from resolver.config.settings import Node
 from resolver.config.sources import ConfigInvalid, load
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ EXIT_CONFIG = 78
     "config_file",
     envvar="IDIS_CONFIG",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration file; idis config show prints one.",
+    help="Configuration file, otherwise DATA_DIR/idis.toml if there is one; idis config show prints one.",
 )
 @click.option(
     "--banner/--no-banner", default=None, help="Print the commands to try next; the default on a terminal only."
@@ -69,6 +70,10 @@ def serve(
         "http.listen": http,
         "admin.listen": admin,
     }
+
+    beside = Path(data_dir or os.environ.get("IDIS_NODE__DATA_DIR") or Node().data_dir) / "idis.toml"
+    if config_file is None and beside.is_file():
+        config_file = beside
 
     def read() -> Config:
         return load(config_file, os.environ, flags)

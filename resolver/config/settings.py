@@ -168,6 +168,47 @@ class Access(Section, frozen=True):
     ] = 86_400.0
 
 
+class Federation(Section, frozen=True):
+    """Asking other nodes for names that this one is not responsible for."""
+
+    recursion: Annotated[
+        bool, Meta(description="Whether other nodes are asked for callers; off means referrals and refusals only.")
+    ] = True
+    top_file: Annotated[
+        str, Meta(description="Site record of the top of the tree; empty means top.json in the data directory.")
+    ] = ""
+    refresh_s: Annotated[
+        Interval, Meta(description="Seconds between two looks whether the top's site record has changed.")
+    ] = 43_200.0
+    certified: Annotated[
+        Literal["prefixes", "all", "none"],
+        Meta(description="Which answers a site with a key must sign: those about prefixes, all, or none."),
+    ] = "prefixes"
+    grpc: Annotated[bool, Meta(description="Whether nodes that say they speak gRPC are asked that way.")] = True
+    allow_networks: Annotated[
+        str,
+        Meta(description="Networks by commas that other nodes may be asked in beside public ones, as 10.0.0.0/8."),
+    ] = ""
+    allow_ports: Annotated[str, Meta(description="Ports and ranges by commas that other nodes may be asked at.")] = (
+        "1304,2640-2645,3641,5641,7641,8000-8080"
+    )
+    cache_entries_max: Annotated[
+        int, Meta(ge=100, le=10_000_000, description="Answers of other nodes that a worker keeps.")
+    ] = limits.FOREIGN_ENTRIES_MAX
+    cache_octets_max: Annotated[
+        int, Meta(ge=1 << 20, le=64 * GIB, description="Octets of other nodes' answers that a worker keeps.")
+    ] = limits.FOREIGN_OCTETS_MAX
+    stale_s: Annotated[
+        Seconds, Meta(description="Seconds past its TTL that an answer is given, marked, while its node is silent.")
+    ] = 86_400.0
+    negative_ttl_s: Annotated[
+        int, Meta(ge=1, le=86_400, description="Seconds that another node's 'not found' is kept.")
+    ] = limits.NEGATIVE_TTL_S
+    answer_octets_max: Annotated[
+        int, Meta(ge=1_024, le=16 * MIB, description="Octets that one answer of another node may have.")
+    ] = limits.UPSTREAM_OCTETS_MAX
+
+
 class Storage(Section, frozen=True):
     """The store."""
 
@@ -266,6 +307,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: Http = field(default_factory=Http)
     snms: Snms = field(default_factory=Snms)
     access: Access = field(default_factory=Access)
+    federation: Federation = field(default_factory=Federation)
     storage: Storage = field(default_factory=Storage)
     lane: Lane = field(default_factory=Lane)
     quota: Quota = field(default_factory=Quota)

@@ -65,7 +65,7 @@ class ForeignCache:
         octets_max: int = limits.FOREIGN_OCTETS_MAX,
         *,
         negative_ttl_s: int = limits.NEGATIVE_TTL_S,
-        stale_s: int = 86_400,
+        stale_s: float = 86_400.0,
     ) -> None:
         self._entries_max = entries_max
         self._octets_max = octets_max

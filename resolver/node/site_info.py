@@ -39,9 +39,19 @@ _SITE_TYPES = {"HS_SITE", "HS_SITE.6", "HS_SERV"}
 
 
 def site_of(
-    address: str, tcp_port: int, udp_port: int, public_key: bytes, description: str, *, http: Interface | None = None
+    address: str,
+    tcp_port: int,
+    udp_port: int,
+    public_key: bytes,
+    description: str,
+    *,
+    http: Interface | None = None,
+    grpc_port: int = 0,
 ) -> HsSite:
-    """The site of a node of one server that answers on an IP address; a port of 0 is none. Raises InvalidValue."""
+    """The site of a node of one server that answers on an IP address; a port of 0 is none. Raises InvalidValue.
+
+    ``grpc_port`` is where other nodes of this kind may ask it over gRPC.
+    """
     interfaces = (
         Interface(ADMIN | QUERY, Transport.TCP, tcp_port),
         Interface(QUERY, Transport.UDP, udp_port),
@@ -49,7 +59,10 @@ def site_of(
     )
     open_ones = tuple(interface for interface in interfaces if interface.port)
     server = Server(1, address_to_wire(address), public_key, open_ones)
-    return HsSite((server,), attributes=(("desc", description),))
+    attributes = [("desc", description)] if description else []
+    if grpc_port:
+        attributes.append((GRPC_ATTRIBUTE, str(grpc_port)))
+    return HsSite((server,), attributes=tuple(attributes))
 
 
 def site_from_routes(routes: Iterable[registry.Route], *, of_prefix: bool = False) -> list[pb.HandleValue]:

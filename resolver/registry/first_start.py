@@ -1,7 +1,13 @@
-"""What a new store begins with: the node's prefix, the operator's own enterprise prefix, and an administrator."""
+"""What a new store begins with: the node's prefixes, by the role of the node, and an administrator.
+
+A role is nothing but what stands in the store. A top node homes a prefix such as 88 and allots 88.300 to others; a
+secondary node homes 88.300, has an enterprise prefix of its own and allots others; an enterprise's node homes the
+prefix that was allotted to it; a recursive node homes nothing and only asks others.
+"""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from resolver.errors import InvalidField
@@ -15,7 +21,7 @@ from storage.tables import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from storage.engine import Engine
+    from storage.engine import Engine, Reader
 
 ADMINISTRATOR_ID = "administrator"
 """Principal of the first start."""
@@ -24,14 +30,40 @@ OWN_SEGMENT = "1"
 """Segment of the enterprise prefix that is ready for use: 88.300.1 under the node prefix 88.300."""
 
 
-def first_start(engine: Engine, prefix: str, now_us: int, randomness: Callable[[int], bytes]) -> str | None:
+ROLE_KEY = b"node_role"
+"""Key in META of the role that the store was made for."""
+
+
+class NodeRole(Enum):
+    """What a node is in the tree."""
+
+    TOP = "top"
+    SECONDARY = "secondary"
+    ENTERPRISE = "enterprise"
+    RECURSIVE = "recursive"
+
+
+def role_of(reader: Reader) -> NodeRole:
+    """The role that a store was made for."""
+    return NodeRole((reader.get(Table.META, ROLE_KEY) or b"secondary").decode())
+
+
+def first_start(
+    engine: Engine,
+    prefix: str,
+    now_us: int,
+    randomness: Callable[[int], bytes],
+    role: NodeRole = NodeRole.SECONDARY,
+) -> str | None:
     """Fill a new store in one transaction and return the administrator's API token; None when it is not new.
 
-    Raises InvalidPrefix, and InvalidField when the store belongs to another node prefix.
+    ``prefix`` is empty for a recursive node. Raises InvalidPrefix, and InvalidField when the store belongs to another
+    node prefix.
     """
-    wanted = Prefix.from_text(prefix)
     with engine.write() as writer:
         stored = writer.get(Table.META, NODE_PREFIX_KEY)
+        homes_nothing = not prefix and (stored == b"" or (stored is None and role is NodeRole.RECURSIVE))
+        wanted = Prefix("") if homes_nothing else Prefix.from_text(prefix)
         if stored is not None:
             if Prefix(stored.decode()).folded != wanted.folded:
                 raise InvalidField(
@@ -43,10 +75,8 @@ def first_start(engine: Engine, prefix: str, now_us: int, randomness: Callable[[
             return None
         indexes.fill(writer)
         writer.put(Table.META, NODE_PREFIX_KEY, wanted.text.encode())
-        for text, description in (
-            (wanted.text, "prefix of the node"),
-            (f"{wanted.text}.{OWN_SEGMENT}", "enterprise prefix of the operator of the node"),
-        ):
+        writer.put(Table.META, ROLE_KEY, role.value.encode())
+        for text, description in _begins_with(wanted.text, role):
             row = pb.Prefix(
                 prefix=text,
                 status=pb.PREFIX_STATUS_ENABLED,
@@ -66,3 +96,13 @@ def first_start(engine: Engine, prefix: str, now_us: int, randomness: Callable[[
         )
         caller = Caller(ADMINISTRATOR_ID, Role.NODE_ADMINISTRATOR)
         return keys.create(writer, caller, request, now_us, randomness).token
+
+
+def _begins_with(prefix: str, role: NodeRole) -> list[tuple[str, str]]:
+    """The prefixes that a new node homes, and what they are."""
+    if not prefix:
+        return []
+    found = [(prefix, "prefix of the node")]
+    if role is NodeRole.SECONDARY:
+        found.append((f"{prefix}.{OWN_SEGMENT}", "enterprise prefix of the operator of the node"))
+    return found

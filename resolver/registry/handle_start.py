@@ -14,8 +14,10 @@ from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold
 from resolver.handle.value import HandleValue
 from resolver.node import administer, handle_admin, site_info
 from resolver.node.administer import Target
+from resolver.node.authority import ROOT_HANDLE
 from resolver.node.authorize import Caller, Role
 from resolver.node.ledger import Ledger
+from resolver.node.site_info import GRPC_ATTRIBUTE
 from resolver.node.values import to_pb
 from resolver.registry import prefix_handles
 from resolver.registry.first_start import ADMINISTRATOR_ID, OWN_SEGMENT
@@ -40,11 +42,7 @@ def prepare_handle_service(engine: Engine, node_prefix: str, site: HsSite, admin
     """
     with engine.read() as reader:
         known = site_info.stored_site(reader, node_prefix)
-        moved = known is None or (known.servers != site.servers and _is_ours(known, site))
-        if known is not None and moved:
-            site = replace(known, servers=site.servers, serial=known.serial % 0xFFFE + 1)
-        elif known is not None:
-            site = known
+        site, moved = _settled(known, site)
         stale = [
             row
             for row in (pb.Prefix.FromString(body) for _, body in reader.scan(Table.PREFIXES))
@@ -60,6 +58,40 @@ def prepare_handle_service(engine: Engine, node_prefix: str, site: HsSite, admin
                     ledger, row, node_prefix, known, site, admin_key if fold(row.prefix) in with_key else b""
                 )
             ledger.close()
+
+
+def prepare_root_handle(engine: Engine, site: HsSite, now_us: int) -> None:
+    """Let 0.NA/0.NA name the node's site: where clients of the Handle System begin, for whom it is the top."""
+    with engine.read() as reader:
+        known = site_info.stored_site(reader, PREFIX_OF_PREFIXES)
+    site, moved = _settled(known, site)
+    if not moved:
+        return
+    with engine.write() as writer:
+        ledger = Ledger(writer, now_us)
+        ledger.prefixes[PREFIX_OF_PREFIXES] = pb.Prefix(
+            prefix=PREFIX_OF_PREFIXES, status=pb.PREFIX_STATUS_ENABLED, homed=True, hosting=pb.HOSTING_HERE
+        )
+        value = to_pb(HandleValue(site_info.SITE_INDEX, "HS_SITE", site.to_wire()))
+        draft = administer.prepare(ROOT_HANDLE, [value], "", now_us // 1_000_000, limits.RECORD_OCTETS_MAX)
+        administer.create(ledger, _CALLER, draft, registration.ON_EXISTING_REPLACE)
+        ledger.close()
+
+
+def _settled(known: HsSite | None, site: HsSite) -> tuple[HsSite, bool]:
+    """The site to be stored, and whether that is news: what an operator has set in a stored one stays."""
+    if known is None:
+        return site, True
+    if not _is_ours(known, site):
+        return known, False
+    ours = {GRPC_ATTRIBUTE}
+    attributes = (
+        *(pair for pair in known.attributes if pair[0] not in ours),
+        *(pair for pair in site.attributes if pair[0] in ours),
+    )
+    if (known.servers, known.attributes) == (site.servers, attributes):
+        return known, False
+    return replace(known, servers=site.servers, attributes=attributes, serial=known.serial % 0xFFFE + 1), True
 
 
 def _is_ours(known: HsSite, site: HsSite) -> bool:

@@ -55,6 +55,8 @@ def _check(reader: Reader, row: pb.Prefix) -> Prefix:
         raise InvalidPrefix(
             f"the prefix has more than {limits.ALLOTTED_PREFIX_OCTETS_MAX} octets: choose a shorter one", field="prefix"
         )
+    if not own.text:
+        raise InvalidPrefix("this node homes no prefix: a recursive node only asks others", field="prefix")
     if not prefix.is_derived_from(own):
         raise InvalidPrefix(
             f"prefix {prefix.text!r} is not under this node's prefix {own.text!r}: choose one such as {own.text}.2",

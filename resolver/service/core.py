@@ -53,6 +53,7 @@ class ServiceOptions:
     group_jobs_max: int
     lane_queue_max: int
     acknowledge_early: bool = False
+    recursion: bool = True
     statistics_keep_days: int = 0
     sources_keep_days: int = 0
     session_s: float = 86_400.0

@@ -112,17 +112,19 @@ class Answers:
         flags: int = 0,
         with_digest: bool = True,
         hides: bool = False,
+        is_authoritative: bool = True,
     ) -> Frame:
         """The answer to a message.
 
         ``op_code`` is the operation's, also behind a challenge. ``session_id`` is that of a challenge or of a new
-        session; ``flags`` are added. ``hides`` asks for encryption where a session allows it.
+        session; ``flags`` are added. ``hides`` asks for encryption where a session allows it. What another node has
+        said is not ``is_authoritative``.
         """
         version = asked.envelope.answered_in()
         if is_idis_style(asked):
             code = IDIS_CODES.get(code, code)
         code = response_code_for(code, version)
-        added = answer_flags(asked.header.flags, is_primary=True) | flags
+        added = answer_flags(asked.header.flags, is_primary=is_authoritative) | flags
         is_challenge = code == ResponseCode.AUTHENTICATION_NEEDED
         digest = None
         if (added & OpFlag.REQUEST_DIGEST.value and with_digest) or is_challenge:

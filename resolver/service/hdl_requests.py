@@ -84,9 +84,10 @@ class _KeptTurn(Turn):
         session_id: int = 0,
         with_digest: bool = True,
         is_secret: bool = False,
+        is_authoritative: bool = True,
     ) -> None:
         """Keep an answer of the operation."""
-        del session_id, with_digest, is_secret
+        del session_id, with_digest, is_secret, is_authoritative
         self.answered.append(Answered(code, body, flags))
 
 

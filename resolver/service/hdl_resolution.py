@@ -10,22 +10,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from resolver import limits
-from resolver.errors import HandleNotFound, MalformedMessage, PrefixElsewhere, ResolverError, ValuesNotFound
+from resolver.errors import (
+    HandleNotFound,
+    MalformedMessage,
+    PrefixElsewhere,
+    PrefixNotServed,
+    ResolverError,
+    ValuesNotFound,
+)
 from resolver.handle.codes import OpCode, ResponseCode
-from resolver.handle.name import fold, is_derived_prefix_handle, split
-from resolver.node import handle_admin, hdl_resolve, record_octets, site_info, values
+from resolver.handle.name import fold
+from resolver.node import handle_admin, hdl_resolve, record_octets, values
+from resolver.node.authority import NOT_OURS
 from resolver.node.authorize import Action, permits
 from resolver.node.hdl_declined import Declined
-from resolver.node.prefixes import prefix_row
+from resolver.service.hdl_foreign import HandleForeign, wants_search
 from resolver.telemetry.calls import HDL_TCP
-from resolver.wire import versions
 from resolver.wire.cursor import counted, sized, text_to_wire
 from resolver.wire.envelope import Envelope
 from resolver.wire.header import Header, OpFlag, answer_flags
 from resolver.wire.message import frame_of, header_and_body_of, parse_resolution, resolution_answer
 from resolver.wire.predefined.hs_admin import AdminPermission
 from resolver.wire.requests import Resolution
-from resolver.wire.responses import Failure, Referral, Resolved
+from resolver.wire.responses import Failure, Resolved
 from resolver.wire.values import value_to_wire
 from resolver.wire.versions import OWN, response_code_for
 
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
 
 _LONG_WAY = (OpFlag.CERTIFIED | OpFlag.ENCRYPTION | OpFlag.REQUEST_DIGEST).value
 _PUBLIC_ONLY = OpFlag.PUBLIC_ONLY.value
+_AUTHORITATIVE = OpFlag.AUTHORITATIVE.value
 _EMPTY_FAILURE = Failure().to_wire()
 _ADMIN_READ = 8
 
@@ -72,6 +80,7 @@ class HandleResolution:
         self._core = core
         self._answers = answers
         self._serial = site_serial
+        self._foreign = HandleForeign(core)
         self._wire_values = hdl_resolve.WireValues()
 
     def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:  # noqa: PLR0911 - one return for each way out
@@ -90,6 +99,8 @@ class HandleResolution:
                 return None
             self._count(asked.name, source, 0, door)
             return self._missed(asked, ResponseCode.HANDLE_NOT_FOUND)
+        except (PrefixNotServed, PrefixElsewhere):
+            return None if asked is None else self._recalled(asked, source, door)
         except (ResolverError, MalformedMessage):
             return None
         if found.is_restricted and not asked.flags & _PUBLIC_ONLY:
@@ -107,6 +118,28 @@ class HandleResolution:
             asked,
             encoded,
             flags=answer_flags(asked.flags, is_primary=True),
+            site_serial=self._serial,
+            expiration_s=self._answers.expiration_s,
+        )
+
+    def _recalled(self, asked: ResolutionRequest, source: str, door: str) -> bytes | None:
+        """The answer of another node that is kept, for a client that wants it from here; None when there is none."""
+        elsewhere = self._core.elsewhere
+        if elsewhere is None or not self._core.options.recursion or asked.indexes or asked.types:
+            return None
+        if not wants_search(asked.flags) or asked.flags & _AUTHORITATIVE:
+            return None
+        try:
+            found = elsewhere.recall(asked.name.decode())
+        except (ResolverError, UnicodeDecodeError):
+            return None
+        if found is None:
+            return None
+        self._core.counting.resolved("", source, 1, 1, door)
+        return resolution_answer(
+            asked,
+            self._wire_values.of(found.body),
+            flags=answer_flags(asked.flags, is_primary=False),
             site_serial=self._serial,
             expiration_s=self._answers.expiration_s,
         )
@@ -142,8 +175,15 @@ class HandleResolution:
                 chosen, is_secret = self._chosen(reader, turn, body)
                 if not chosen:
                     raise ValuesNotFound("")
-        except (HandleNotFound, PrefixElsewhere) as refusal:
-            await self._refer_or_raise(turn, body, refusal)
+        except NOT_OURS as refusal:
+            self._count(text_to_wire(body.handle), turn.peer.source, 0, turn.peer.door)
+            other = await self._foreign.answer(turn, body, refusal)
+            if other is None:
+                return
+            core.counting.resolved("", turn.peer.source, 0, 1, turn.peer.door)
+            chosen, is_secret = other[1], False
+            encoded = [hdl_resolve.value_to_wire(value) for value in chosen]
+            await turn.answer(RawValues(text_to_wire(body.handle), encoded), is_authoritative=False)
             return
         encoded = [hdl_resolve.value_to_wire(value) for value in chosen]
         await turn.answer(RawValues(text_to_wire(body.handle), encoded), is_secret=is_secret)
@@ -184,35 +224,7 @@ class HandleResolution:
         judges = handle_admin.judges(identity, name, lookup(name), lookup)
         return handle_admin.may(identity, judges, lookup, AdminPermission.READ_VALUE)
 
-    async def _refer_or_raise(self, turn: Turn, body: Resolution, refusal: HandleNotFound | PrefixElsewhere) -> None:
-        """Refer to where the answer is; raise the refusal when nobody is known to have it."""
-        self._count(text_to_wire(body.handle), turn.peer.source, 0, turn.peer.door)
-        code = ResponseCode.SERVICE_REFERRAL
-        referred: list[pb.HandleValue] = []
-        with self._core.reading() as reader:
-            if turn.request.header.has(OpFlag.DO_NOT_REFER):
-                pass
-            elif isinstance(refusal, PrefixElsewhere):
-                referred = _elsewhere(reader, body.handle)
-            elif is_derived_prefix_handle(body.handle):
-                code = ResponseCode.PREFIX_REFERRAL
-                if turn.asked.envelope.answered_in() >= versions.PREFIX_REFERRAL:
-                    referred = site_info.prefix_referral(reader, fold(split(body.handle)[1]))
-        if not referred:
-            raise refusal
-        await turn.answer(Referral("", tuple(values.from_pb(value) for value in referred)), code=code)
-
 
 def _may_be_referred(name: bytes) -> bool:
     """Whether a name that is not registered may be a derived prefix that somebody else serves."""
     return name[:5].upper() == b"0.NA/" and b"." in name[5:]
-
-
-def _elsewhere(reader: Reader, name: str) -> list[pb.HandleValue]:
-    """Values that say where the handles of a prefix live: what its prefix handle says, else its routes."""
-    prefix = fold(split(name)[0])
-    found = site_info.referral_to(reader, prefix)
-    if found:
-        return found
-    row = prefix_row(reader, prefix)
-    return [] if row is None else site_info.site_from_routes(row.routes)

@@ -82,6 +82,7 @@ class Turn:
         session_id: int = 0,
         with_digest: bool = True,
         is_secret: bool = False,
+        is_authoritative: bool = True,
     ) -> None:
         """Send an answer of the operation carried out."""
         self.code = code
@@ -96,5 +97,6 @@ class Turn:
                 flags=flags,
                 with_digest=with_digest,
                 hides=is_secret or self.is_encrypted,
+                is_authoritative=is_authoritative,
             )
         )
