@@ -2,6 +2,7 @@
 
     DATA_DIR/                 0700
     ├── store/                the store
+    ├── files/                what applications uploaded, by digest; back it up beside the store
     ├── credentials/          admin.token (0600), written at the first start only
     ├── run/                  lock (held by the supervisor), metrics/ of the workers
     └── endpoints.json        where the doors answer; there while they do
@@ -32,6 +33,7 @@ class DataDir:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.store = self.root / "store"
+        self.files = self.root / "files"
         self.credentials = self.root / "credentials"
         self.admin_token = self.credentials / "admin.token"
         self.run = self.root / "run"

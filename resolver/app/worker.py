@@ -258,6 +258,7 @@ def to_service_options(config: Config) -> ServiceOptions:
         acknowledge_early=config.lane.acknowledge_early,
         recursion=config.federation.recursion,
         session_s=config.access.login_token_s,
+        files_dir=DataDir(Path(config.node.data_dir)).files,
         quota=Quota(**msgspec.structs.asdict(config.quota)),
     )
 

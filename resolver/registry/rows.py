@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from storage.engine import Reader, Writer
 
+ID_OCTETS_MAX = 64
+"""Octets of an id."""
+
 _ID = re.compile(r"[a-z0-9._-]{1,64}")
 _MINTED_OCTETS = 10
 _REGISTRY_VERSION = b"registry_version"

@@ -26,6 +26,7 @@ from storage.errors import RowCorrupt, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from resolver.clock import Clock
     from resolver.service.call import Call, Credential
@@ -57,6 +58,7 @@ class ServiceOptions:
     statistics_keep_days: int = 0
     sources_keep_days: int = 0
     session_s: float = 86_400.0
+    files_dir: Path | None = None
     quota: Quota = NO_QUOTA
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from resolver import methods
+from resolver.service.applications import Applications
 from resolver.service.call import Call
 from resolver.service.changes import Changes
 from resolver.service.core import Core, ServiceOptions
@@ -15,6 +16,7 @@ from resolver.service.registry import Registry
 from resolver.service.resolution import Resolution
 from resolver.service.templates import Templates
 from resolver.telemetry.calls import GRPC
+from storage.files import FileStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +62,8 @@ class Service:
         self.registry = Registry(self.core)
         self.templates = Templates(self.core)
         self.logins = Logins(self.core)
+        file_store = FileStore(options.files_dir) if options.files_dir is not None else None
+        self.applications = Applications(self.core, self.logins, file_store)
         self.node = Node(self.core)
         self.changes = Changes(self.core)
 

@@ -97,6 +97,44 @@ class StoredRate(_message.Message):
     writes: int
     def __init__(self, second: _Optional[int] = ..., writes: _Optional[int] = ...) -> None: ...
 
+class StoredEnterpriseRecord(_message.Message):
+    __slots__ = ("document", "create_time_us", "update_time_us", "principal_id")
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_ID_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    create_time_us: int
+    update_time_us: int
+    principal_id: str
+    def __init__(self, document: _Optional[bytes] = ..., create_time_us: _Optional[int] = ..., update_time_us: _Optional[int] = ..., principal_id: _Optional[str] = ...) -> None: ...
+
+class StoredApplication(_message.Message):
+    __slots__ = ("document", "enterprise_id", "password_hash")
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    ENTERPRISE_ID_FIELD_NUMBER: _ClassVar[int]
+    PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    enterprise_id: str
+    password_hash: bytes
+    def __init__(self, document: _Optional[bytes] = ..., enterprise_id: _Optional[str] = ..., password_hash: _Optional[bytes] = ...) -> None: ...
+
+class StoredFile(_message.Message):
+    __slots__ = ("digest", "octets", "media_type", "principal_id", "enterprise_id", "create_time_us")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    OCTETS_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_ID_FIELD_NUMBER: _ClassVar[int]
+    ENTERPRISE_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    octets: int
+    media_type: str
+    principal_id: str
+    enterprise_id: str
+    create_time_us: int
+    def __init__(self, digest: _Optional[bytes] = ..., octets: _Optional[int] = ..., media_type: _Optional[str] = ..., principal_id: _Optional[str] = ..., enterprise_id: _Optional[str] = ..., create_time_us: _Optional[int] = ...) -> None: ...
+
 class StoredOutcome(_message.Message):
     __slots__ = ("fingerprint", "time_us", "response", "refusal")
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]

@@ -6,6 +6,10 @@
     tokens.py        /identity/token, clear and digest
     identifiers.py   /identityv2/data, one and many
     templates.py     /snms/api/v3|v5/template
+    prefixes.py      /snms/api/prefix/query and page, /snms/api/ent/config
+    enterprises.py   /snms/api/v3/ent/apply, upgrade-apply, page, detail, /snms/api/file/upload
+    pages.py         pages in the form of Spring, dates
+    multipart.py     the file of an upload
 
 Handlers translate and nothing else: rules of templates, ownership, durability and retries are the service's, the same
 as at every door. README.md tells operators how an application switches, and where the documents leave things open.
@@ -17,8 +21,10 @@ from typing import TYPE_CHECKING
 
 from resolver.transport.http.door import Door
 from resolver.transport.http.snms.desk import Desk
+from resolver.transport.http.snms.enterprises import Enterprises
 from resolver.transport.http.snms.envelope import failed
 from resolver.transport.http.snms.identifiers import Identifiers
+from resolver.transport.http.snms.prefixes import Prefixes
 from resolver.transport.http.snms.templates import Templates
 from resolver.transport.http.snms.tokens import Tokens
 
@@ -37,9 +43,8 @@ BODY_OCTETS_MAX = 16 << 20
 def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
     """Every path of the interface."""
     desk = Desk(service, options)
-    return [
-        desk.route(entry) for part in (Tokens(desk), Identifiers(desk), Templates(desk)) for entry in part.entries()
-    ]
+    parts = (Tokens(desk), Identifiers(desk), Templates(desk), Prefixes(desk), Enterprises(desk))
+    return [desk.route(entry) for part in parts for entry in part.entries()]
 
 
 DOOR = Door("snms", ("/identity/", "/identityv2/", "/snms/"), routes, failed, BODY_OCTETS_MAX)

@@ -109,6 +109,25 @@ class Template(Parameters, frozen=True):
     items: list[TemplateItem] | None = None
 
 
+class PrefixConfig(Parameters, frozen=True):
+    """Where the handles of a prefix live."""
+
+    ent_prefix: str | None = None
+    hdl_type: str | None = None
+    ip_type: int | None = None
+    ip: str | None = None
+    tcp_port: str | int | None = None
+    udp_port: str | int | None = None
+    http_port: str | int | None = None
+
+
+class Hosting(Parameters, frozen=True):
+    """Where the handles of a prefix shall live: at a hosting server, or at the enterprise's own."""
+
+    proxy_server_id: str | int | None = None
+    ent_prefix_config: PrefixConfig | None = None
+
+
 async def json_body(request: Request) -> bytes:
     """The body of a request that says it is JSON, or says nothing. Raises Said."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

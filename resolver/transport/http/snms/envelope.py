@@ -82,6 +82,20 @@ _RULES: dict[str, str] = {
 """What the rules of a template are called; a rule that is not here ends with the node's own sentence."""
 
 
+_PARAMETERS: dict[str, str] = {
+    "MISSING": "缺少必要的请求参数: {parameter}",
+    "LENGTH": "参数 {parameter} 的长度不能大于{maximum}",
+    "ONE_OF": "参数 {parameter} 的取值不正确",
+    "DIGEST": "参数 {parameter} 须为密码的 SHA-256 十六进制值",
+    "ADDRESS": "参数 {parameter} 的格式是 [ip]:port，多个以分号分隔",
+    "SHAPE": "参数 {parameter} 的格式不正确",
+    "TAKEN": "{parameter} 已被使用",
+    "FILE_SIZE": "文件大小不能超过{megabytes}MB",
+    "FILE_KIND": "文件只能是 JPEG、PNG 图片或 PDF",
+}
+"""What the rules of enterprise records and files are called."""
+
+
 class Missing(InvalidField):
     """A parameter of the interface is not there; the sentence is the documented one."""
 
@@ -100,6 +114,9 @@ def sentence_of(reason: str, message: str, details: Mapping[str, str]) -> str:
         if rule is not None:
             return rule.format_map(details)
         return f"索引{details.get('index', '')}的值不符合模板要求: {message}"
+    parameter = _PARAMETERS.get(details.get("rule", ""))
+    if parameter is not None:
+        return parameter.format_map(details)
     plain = _PLAIN.get(reason)
     if plain is not None:
         return plain

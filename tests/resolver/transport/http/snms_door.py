@@ -86,8 +86,8 @@ class Node:
 
 
 @asynccontextmanager
-async def door(world, **options):
-    async with world.serving() as asker:
+async def door(world, files_dir=None, **options):
+    async with world.serving(files_dir=files_dir) as asker:
         server = HttpDoor(asker.service, HttpOptions("88.300", **options), asker.service.core.calls.observe, idle_s=5.0)
         port = await server.start("127.0.0.1", 0, None)
         try:
