@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +61,7 @@ class HttpDoors:
         )
         self._relay = relay
         self._place = assignment.doors["http"]
-        self._tls = tls.ssl_context(ALPN_PROTOCOLS, ssl.CERT_OPTIONAL) if tls is not None else None
+        self._tls = None if tls is None else tls.open_context(ALPN_PROTOCOLS, asks=config.http.client_certificates)
         self._door = HttpDoor(service, options, service.core.calls.observe, idle_s=config.http.idle_s)
 
     async def start(self) -> None:

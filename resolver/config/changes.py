@@ -55,6 +55,7 @@ WHEN_APPLIED: dict[str, Applied] = {
     "hdl.idle_s": Applied.ROLLING,
     "http.listen": Applied.RESTART,
     "http.accept_clear_credentials": Applied.ROLLING,
+    "http.client_certificates": Applied.ROLLING,
     "http.trusted_proxies": Applied.ROLLING,
     "http.idle_s": Applied.ROLLING,
     "http.search_types": Applied.RESTART,

@@ -123,6 +123,9 @@ class Http(Section, frozen=True):
         bool,
         Meta(description="Whether credentials over plain HTTP count: for networks you trust."),
     ] = False
+    client_certificates: Annotated[
+        bool, Meta(description="Whether clients over TLS may present a certificate; its key says who they are.")
+    ] = True
     trusted_proxies: Annotated[
         str,
         Meta(description="Networks, by commas, of reverse proxies whose X-Forwarded-For and -Proto are believed."),

@@ -17,6 +17,8 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from resolver.transport.client_certificates import take_any
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -97,13 +99,30 @@ class TlsFiles:
             log.info("certificate renewed", file=str(self._paths[0]), not_after_s=loaded.not_after_s)
             return True
 
-    def ssl_context(
-        self, protocols: tuple[str, ...] = ALPN_PROTOCOLS, certificates: ssl.VerifyMode = ssl.CERT_REQUIRED
-    ) -> ssl.SSLContext:
-        """A server context for sockets that offers ``protocols`` and follows renewals.
+    def ssl_context(self) -> ssl.SSLContext:
+        """A server context for sockets that offers HTTP/2 and follows renewals.
 
-        ``certificates`` says how much a client's certificate is wanted where there are authorities.
+        Where there are authorities, clients must present a certificate of theirs.
         """
+        return self._context(ALPN_PROTOCOLS, ssl.CERT_REQUIRED)
+
+    def open_context(self, protocols: tuple[str, ...], *, asks: bool) -> ssl.SSLContext:
+        """A server context that knows no authorities and follows renewals.
+
+        With ``asks`` clients may present a certificate, of any issuer: see ``client_certificates``.
+        """
+        context = self._context(protocols, ssl.CERT_NONE)
+        if asks and not take_any(context, self._bare):
+            log.warning("client certificates are not asked for: this Python cannot take those of any issuer")
+        return context
+
+    def _bare(self) -> ssl.SSLContext:
+        """A context with the certificate and nothing else, for one connection."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._paths[0], self._paths[1])
+        return context
+
+    def _context(self, protocols: tuple[str, ...], certificates: ssl.VerifyMode) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(list(protocols))
@@ -115,7 +134,7 @@ class TlsFiles:
     def _fill(self, context: ssl.SSLContext, certificates: ssl.VerifyMode) -> None:
         """Give a context the chain, the key and the authorities."""
         context.load_cert_chain(self._paths[0], self._paths[1])
-        if self._loaded.client_ca is not None:
+        if self._loaded.client_ca is not None and certificates is not ssl.CERT_NONE:
             context.verify_mode = certificates
             context.load_verify_locations(cadata=self._loaded.client_ca.decode("ascii"))
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from resolver.transport.client_certificates import presented
 from resolver.transport.tls import CertificateUnusable, TlsFiles, load, server_credentials
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -194,3 +195,14 @@ def test_socket_context_offers_h2_and_follows_renewals(files):
     second, _ = issue(directory, "second")
     made.recheck()
     assert shake_hands(context, second) == "h2"
+
+
+def test_certificates_are_found_in_the_messages_of_both_versions():
+    der = b"\x30" + b"d" * 40
+    entry = len(der).to_bytes(3, "big") + der
+    old = len(entry).to_bytes(3, "big") + entry
+    new = b"\x00" + (len(entry) + 2).to_bytes(3, "big") + entry + b"\x00\x00"
+    for body in (old, new):
+        assert presented(b"\x0b" + len(body).to_bytes(3, "big") + body) == der
+    for message in (b"", b"\x0b", b"\x0b\x00\x00\x00", b"\x0b\x00\x00\x04\x00\x00\x00\x00", b"\x0b" + b"\xff" * 50):
+        assert presented(message) == b""

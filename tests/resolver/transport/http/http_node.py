@@ -98,7 +98,7 @@ class HttpNode(HandleNode):
 
     @staticmethod
     def context(files):
-        return files.ssl_context(("http/1.1",), ssl.CERT_OPTIONAL)
+        return files.open_context(("http/1.1",), asks=True)
 
     def client(self, *, secure=False, **options):
         """An httpx client of the plain or of the encrypted port; redirects are not followed."""
