@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from resolver.errors import NotImplementedYet, StorageFailed, StorageFull
+from resolver.errors import NotFound, NotImplementedYet, StorageFailed, StorageFull
 from resolver.lanes import FULL_MESSAGE
 from resolver.methods import Method
 from resolver.node.authorize import Action, require
@@ -126,7 +126,10 @@ class Applications:
     def record(self, call: Call, enterprise_id: str, prefix: str) -> applications.Record:
         """The record of an enterprise, by id or by a prefix of it."""
         with self._core.reading() as reader:
-            found = enterprise_id or (applications.enterprise_of_prefix(reader, prefix) if prefix else "")
+            found = enterprise_id or applications.enterprise_of_prefix(reader, prefix)
+            if not found:
+                require(call.caller, Action.READ_REGISTRY, None, f"prefix {prefix[:80]!r}")
+                raise NotFound(f"prefix {prefix[:80]!r} belongs to no enterprise: check it", field="entPrefix")
             return applications.record(reader, call.caller, found)
 
     def names(self, call: Call, enterprise_ids: Iterable[str]) -> dict[str, pb.Enterprise]:

@@ -9,8 +9,8 @@ from starlette.routing import Route
 
 from resolver.errors import CredentialMissing, MessageTooLarge, ResolverError
 from resolver.node.authorize import Role
-from resolver.telemetry.calls import Operation
-from resolver.transport.http.calls import caller
+from resolver.telemetry.calls import SNMS, Operation
+from resolver.transport.http.calls import caller, source_of
 from resolver.transport.http.snms.envelope import Said, refusal
 
 if TYPE_CHECKING:
@@ -47,16 +47,25 @@ class Desk:
         self.options = options
         self.snms = options.snms
 
+    def _call(self, request: Request, entry: Entry) -> Call:
+        """Who calls. Raises CredentialMissing, CredentialInvalid.
+
+        Whoever asks for a token may still send the one that has expired: it does not count there.
+        """
+        if entry.is_public:
+            return self.service.call_from(source_of(request, self.options), None, SNMS)
+        call = caller(request, self.service, self.options)
+        if call.caller.role is Role.ANONYMOUS:
+            raise CredentialMissing("a token is needed: ask /identity/token for one")
+        return call
+
     def route(self, entry: Entry) -> Route:
         """The route of an entry: finds who calls, and puts what goes wrong in the envelope."""
 
         async def endpoint(request: Request) -> Response:
             request.scope["operation"] = entry.operation
             try:
-                call = caller(request, self.service, self.options)
-                if call.caller.role is Role.ANONYMOUS and not entry.is_public:
-                    raise CredentialMissing("a token is needed: ask /identity/token for one")
-                return await entry.handler(request, call)
+                return await entry.handler(request, self._call(request, entry))
             except MessageTooLarge:
                 raise  # its body is still coming in
             except ResolverError as error:

@@ -1,0 +1,94 @@
+"""The SNMS OpenAPI of real processes: one record at every door, tokens and outcomes in every worker, a restart."""
+
+import json
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from resolver.wire import requests
+from tests.resolver.transport.hdl_node import HSJ_PUBLIC, HandleClient
+from tests.resolver.transport.http.snms_door import ITEMS, identifier, template, value
+from tests.system.test_process_model import ROOT, channel_to, resolve, serving
+
+pytestmark = pytest.mark.system
+
+DOORS = ("--hdl", "127.0.0.1:0", "--http", "127.0.0.1:0")
+PREFIX = "88.300.1"
+NAME = f"{PREFIX}/产品.001"
+
+
+def idis(directory, *arguments, text=None):
+    command = [sys.executable, "-m", "resolver", "--data-dir", str(directory), *arguments]
+    return subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def ask(node, method, path, body=None, token="", **headers):
+    """A request over a connection of its own, so that any worker may get it."""
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    with httpx.Client(base_url="http://" + node.endpoints["http"], timeout=20) as client:
+        content = None if body is None else json.dumps(body)
+        answer = client.request(method, path, content=content, headers={"content-type": "application/json"} | headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_one_record_at_every_door_and_after_a_restart(tmp_path):
+    directory = tmp_path / "data"
+    key = {"idempotency-key": "order-4711"}
+    made = identifier(NAME, value(), value(2001, "6204", "MODEL"))
+    with serving(directory, *DOORS) as node:
+        idis(directory, "enterprise", "create", "--id", "zc", "--name", "泉州轴承有限公司")
+        idis(directory, "principal", "create", "--id", "zc-erp", "--role", "enterprise-user", "--enterprise", "zc")
+        idis(directory, "prefix", "create", "88.300.77", "--enterprise", "zc")
+        login = ("login", "set", "zc-erp", "--user", "泉州", "--password-file", "-")
+        idis(directory, *login, text="correct horse\n")
+        idis(
+            directory,
+            "login",
+            "set",
+            "administrator",
+            "--user",
+            "admin",
+            "--password-file",
+            "-",
+            text="staple battery\n",
+        )
+        secret = {"username": "admin", "password": "staple battery"}
+        token = ask(node, "POST", "/identity/token", secret)["data"]["token"]
+        good = {"message": "success", "status": 1, "data": True}
+        assert ask(node, "POST", "/snms/api/v5/template", template(PREFIX), token) == good
+        assert ask(node, "POST", "/identityv2/data", made, token, **key) == good
+        # Every worker knows the token: new connections are spread over both.
+        for _ in range(8):
+            assert ask(node, "GET", f"/identityv2/data/detail?handle={NAME}", token=token)["status"] == 1
+        with channel_to(node) as channel:
+            record = resolve(channel, NAME)
+        values = {each.index: (each.type, each.data.decode()) for each in record.values}
+        assert values == {1001: ("templateVersion", "1.0"), 2000: ("NAME", "轴承"), 2001: ("MODEL", "6204")}
+        assert record.template_id
+        port = int(node.endpoints["hdl_tcp"].rpartition(":")[2])
+        answer = HandleClient(port).ask(1, requests.Resolution(NAME), flags=HSJ_PUBLIC)
+        assert {each.index: (each.type, each.data.decode()) for each in answer.body.values} == values
+        with httpx.Client(base_url="http://" + node.endpoints["http"], timeout=20) as client:
+            rest = client.get(f"/api/handles/{NAME}").json()
+        assert rest["responseCode"] == 1
+        assert {each["index"]: (each["type"], each["data"]["value"]) for each in rest["values"]} == values
+        # A user of another enterprise may not touch it.
+        stranger = ask(node, "POST", "/identity/token", {"username": "泉州", "password": "correct horse"})["data"][
+            "token"
+        ]
+        assert ask(node, "DELETE", "/identityv2/data", {"handle": NAME}, stranger)["status"] == -3
+        # A revoked token is refused by every worker within a second.
+        idis(directory, "login", "remove", "泉州")
+        time.sleep(0.5)
+        for _ in range(8):
+            assert ask(node, "GET", f"/identityv2/data/detail?handle={NAME}", token=stranger)["status"] == -1
+    with serving(directory, *DOORS) as node:
+        for _ in range(6):
+            assert ask(node, "POST", "/identityv2/data", made, token, **key) == good
+        assert ask(node, "POST", "/identityv2/data", made, token)["message"] == "标识已存在"
+        assert len(ITEMS) == 2
