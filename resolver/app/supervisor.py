@@ -103,7 +103,7 @@ class Supervisor:
             count = self._config.workers.count or len(os.sched_getaffinity(0))
             crew = self._crew = Crew(count, self._spawn, lambda: self._config, self._clock, on_gone=metrics.absorb)
             self._collector = NodeCollector(
-                engine, crew, version=__version__, prefix=self._config.node.prefix, backend=choice.name
+                engine, crew, self._clock, version=__version__, prefix=self._config.node.prefix, backend=choice.name
             )
             self._watch_signals()
             log.info("node starting", version=__version__, workers=count, backend=choice.name, why=choice.why)

@@ -102,12 +102,12 @@ def _operation(binding: Binding, schemas: Schemas) -> dict[str, Any]:
             items.append(schemas.of(registration_pb2.NewHandle.DESCRIPTOR))
         item = items[0] if len(items) == 1 else {"anyOf": items}
         operation["requestBody"] = {
-            "required": True,
+            "required": False,
             "content": {_LINES: {"schema": {"type": "string"}, "x-item-schema": item}},
         }
     elif binding.has_body:
         content = {"application/json": {"schema": schemas.of(method.request.DESCRIPTOR)}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": False, "content": content}  # nothing is an empty message
     answer = schemas.of(method.response.DESCRIPTOR)
     content = {"application/json": {"schema": answer}}
     if binding.is_stream:

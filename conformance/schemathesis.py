@@ -1,0 +1,81 @@
+"""``python -m conformance.schemathesis``: the JSON API held against its own OpenAPI document by schemathesis.
+
+It makes requests of every kind that the document allows, and of many that it does not, against a node that it starts.
+No answer may be a 5xx, none may have a status, media type or body that the document does not know, and requests that
+break the schema must be refused. Streams without end are left out: their tests are elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from conformance.node_process import ROOT, node
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "unsupported_method",
+    "allow_header_conformance",
+)
+
+STREAMS = ("ChangesService_Watch", "ResolutionService_StreamResolve", "RegistrationService_ImportHandles")
+"""Operations whose bodies or answers are streams."""
+
+SELF_LOCKING = ("RegistryService_UpdatePrincipal", "RegistryService_RevokeKey", "LoginService_LogOut")
+"""Operations by which the caller may shut itself out: they are asked last."""
+
+LAST_S = 10
+"""Seconds for these."""
+
+
+def main() -> int:
+    """Run; the exit code of schemathesis."""
+    parser = argparse.ArgumentParser(prog="python -m conformance.schemathesis", description="Fuzz the JSON API.")
+    parser.add_argument("--seconds", type=int, default=300, help="how long")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the requests")
+    parser.add_argument("--phases", default="coverage,fuzzing,stateful", help="phases of schemathesis")
+    parser.add_argument("--max-examples", type=int, default=100, help="requests for each operation and round")
+    arguments = parser.parse_args()
+    program = Path(sys.executable).with_name("st")
+    if not program.exists():
+        print("schemathesis is not installed: pip install 'idis-node[dev]'", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as directory:
+        data_dir = Path(directory) / "node"
+        doors = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--hdl", "", "--admin", "")
+        with node(data_dir, "--workers", "1", *doors) as endpoints:
+            token = (data_dir / "credentials" / "admin.token").read_text().strip()
+            address = f"http://{endpoints['http']}/v1/openapi.json"
+            others = [f"--exclude-operation-id={each}" for each in (*STREAMS, *SELF_LOCKING)]
+            last = [f"--include-operation-id={each}" for each in SELF_LOCKING]
+            code = 0
+            for seconds, chosen in ((arguments.seconds, others), (LAST_S, last)):
+                command = [
+                    *(str(program), "run", address, "--header", f"Authorization:Bearer {token}"),
+                    *("--checks", ",".join(CHECKS), "--phases", arguments.phases, "--no-color"),
+                    *("--max-time", str(seconds), "--max-examples", str(arguments.max_examples)),
+                    *("--seed", str(arguments.seed), "--generation-database", "none"),
+                    *("--generation-with-security-parameters", "false", "--continue-on-failure"),
+                    *("--request-timeout", "20", "--suppress-health-check", "all", *chosen),
+                ]
+                code = code or subprocess.run(command, cwd=directory, env=_with_hooks(), check=False).returncode  # noqa: S603
+            return code
+
+
+def _with_hooks() -> dict[str, str]:
+    """The environment in which schemathesis finds what it must know of null."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])])
+    return os.environ | {"SCHEMATHESIS_HOOKS": "conformance.schemathesis_hooks", "PYTHONPATH": path}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
