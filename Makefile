@@ -10,7 +10,7 @@ INPUTS ?= 20000
 PROTOS := $(wildcard proto/resolver/v1/*.proto)
 HWDATA := /usr/share/hwdata
 
-.PHONY: help run demo test lint types style unit conformance interop bench fuzz soak proto clean
+.PHONY: help run demo test lint types style unit conformance federation interop bench fuzz soak proto clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -61,6 +61,9 @@ interop: $(VENV)/.dev ## gRPC clients of other makers and languages against both
 	@needs=$$($(BIN)/python -m conformance.clients --needs); [ -z "$$needs" ] || { \
 	  $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends $$needs; }
 	@$(BIN)/python -m conformance.clients --all
+
+federation: $(VENV)/.dev $(HWDATA)/usb.ids ## a tree of eight nodes on loopback: every product asked everywhere, by every door
+	@$(BIN)/python -m conformance.federation
 
 bench: $(VENV)/.dev ## measure; see bench/README.md
 	@$(BIN)/python -m bench all

@@ -25,7 +25,9 @@ def _pool() -> descriptor_pool.DescriptorPool:
     files = sorted(str(path) for path in (ROOT / "proto" / "resolver" / "v1").glob("*.proto"))
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / "contract.bin"
-        arguments = ["protoc", f"-I{ROOT / 'proto'}", f"--descriptor_set_out={out}", "--include_imports", *files]
+        known = Path(protoc.__file__).with_name("_proto")  # the messages that come with every compiler
+        arguments = ["protoc", f"-I{ROOT / 'proto'}", f"-I{known}", f"--descriptor_set_out={out}"]
+        arguments += ["--include_imports", *files]
         if protoc.main(arguments) != 0:
             raise SystemExit("the contract in proto/ does not compile")
         described = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())

@@ -1,7 +1,7 @@
 """Making a node's data directory before its first start: the store of a role, its configuration, the top it asks.
 
     DATA_DIR/idis.toml     settings of this node; idis serve reads it when no --config is given
-    DATA_DIR/top.json      the site record of the node above
+    DATA_DIR/top.json      the site record of the top of the tree, which knows every prefix
     DATA_DIR/site.json     this node's own, for the operator of the node above; written at every start
 
 A role is data only: the same program serves every store. Making the same again changes nothing.
@@ -67,7 +67,7 @@ def make(plan: Plan) -> Made:
         raise StartRefused(f"a {plan.role.value} node homes a prefix: give --prefix, such as {_EXAMPLES[plan.role]}")
     if plan.role is not NodeRole.TOP and not plan.top and not (plan.root / TOP_FILE).exists():
         raise StartRefused(
-            f"a {plan.role.value} node asks the one above: give --top, the siteinfo.json of that node or its HOST:PORT"
+            f"a {plan.role.value} node asks the top of the tree: give --top, that node's site.json or its HOST:PORT"
         )
     if plan.role is NodeRole.TOP and plan.top:
         raise StartRefused("nobody stands above a top node: leave --top out, or choose another role")
@@ -137,7 +137,7 @@ def _toml(settings: dict[str, str]) -> str:
 
 
 def _top(plan: Plan) -> list[HsSite]:
-    """The sites of the node above, from a file or from the node itself. Raises StartRefused."""
+    """The sites of the top, from a file or from the node itself. Raises StartRefused."""
     path = Path(plan.top)
     try:
         if path.is_file():
@@ -150,10 +150,10 @@ def _top(plan: Plan) -> list[HsSite]:
     except SiteFileUnusable as error:
         raise StartRefused(f"--top: {error}") from error
     except (ResolverError, OSError) as error:
-        raise StartRefused(f"--top: the node above cannot be asked for its site: {error}") from error
+        raise StartRefused(f"--top: the top cannot be asked for its site: {error}") from error
     if plan.top_key and fingerprint(sites[0]) != plan.top_key.lower().replace(":", ""):
         raise StartRefused(
-            f"--top: the key of the node above has the fingerprint {fingerprint(sites[0]) or 'of no key'}, not "
+            f"--top: the key of the top has the fingerprint {fingerprint(sites[0]) or 'of no key'}, not "
             f"{plan.top_key}: somebody may stand between; nothing was made"
         )
     return sites

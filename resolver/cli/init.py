@@ -20,8 +20,10 @@ ROLES = ("top", "secondary", "enterprise", "recursive")
     metavar="DIR",
     help="Where it is made.  [./idis-data]",
 )
-@click.option("--top", default="", metavar="FILE|HOST:PORT", help="Site record of the node above, or where it answers.")
-@click.option("--top-key", default="", metavar="SHA256", help="Fingerprint that the key of the node above must have.")
+@click.option(
+    "--top", default="", metavar="FILE|HOST:PORT", help="Site record of the top of the tree, or where it answers."
+)
+@click.option("--top-key", default="", metavar="SHA256", help="Fingerprint that the key of the top must have.")
 @click.option("--site", default="", metavar="ADDRESS", help="IP address that others reach this node at.")
 @click.option("--grpc", default="", metavar="HOST:PORT", help="gRPC door.")
 @click.option("--hdl", default="", metavar="HOST:PORT", help="Handle doors over TCP and UDP.")
@@ -84,7 +86,7 @@ def init(
     word = f"made: {', '.join(made.changed)}" if made.changed else "everything was so already"
     lines = [f"{role} node {prefix}".strip() + f" in {root}: {word}"]
     if made.top_fingerprint:
-        lines.append(f"key of the node above: {made.top_fingerprint} (compare it with what its operator tells you)")
+        lines.append(f"key of the top: {made.top_fingerprint} (compare it with what its operator tells you)")
     lines.append(f"next: idis serve --data-dir {root}")
     if role in {"secondary", "enterprise"}:
         lines.append(

@@ -26,9 +26,18 @@ if TYPE_CHECKING:
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only this type; 'URL.' takes URL.X too.")
 @click.option("--index", "indexes", multiple=True, type=click.IntRange(1, 2**32 - 1), help="Also this index.")
 @click.option("--restricted", is_flag=True, help="Also values without public read, as far as the token may read them.")
+@click.option("--trace", is_flag=True, help="Show every step on the way: who was asked, how, what it said.")
+@click.option("--follow-aliases", is_flag=True, help="Answer with the record that an HS_ALIAS value leads to.")
 @click.pass_context
 def resolve(
-    ctx: click.Context, names: tuple[str, ...], types: tuple[str, ...], indexes: tuple[int, ...], *, restricted: bool
+    ctx: click.Context,
+    names: tuple[str, ...],
+    types: tuple[str, ...],
+    indexes: tuple[int, ...],
+    *,
+    restricted: bool,
+    trace: bool,
+    follow_aliases: bool,
 ) -> None:
     """Resolve identifiers; '-' reads names from standard input, one a line.
 
@@ -38,6 +47,14 @@ def resolve(
     from resolver.v1.handle_pb2 import HandleRecord  # noqa: PLC0415 - as above
 
     target: Target = ctx.obj
+    if trace or follow_aliases:
+        from resolver.cli import traced  # noqa: PLC0415 - as above
+        from resolver.v1.resolution_pb2 import ResolveRequest  # noqa: PLC0415 - as above
+
+        request = ResolveRequest(
+            types=types, indexes=indexes, include_restricted=restricted, follow_aliases=follow_aliases
+        )
+        ctx.exit(exit_of(traced.resolve_traced(ctx, _names(names), request)))
     asked, sent = itertools.tee(_names(names))
     codes = set()
     with target.client() as client:

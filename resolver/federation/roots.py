@@ -49,14 +49,10 @@ def sites_from_octets(octets: bytes, name: str) -> list[HsSite]:
         else:
             sites = [HsSite.from_wire(octets)]
     except (WireError, ValueError, RecursionError) as error:
-        raise SiteFileUnusable(
-            f"{name} is no site record: {error}. Give the siteinfo.json of the node above"
-        ) from error
+        raise SiteFileUnusable(f"{name} is no site record: {error}. Give the siteinfo.json of that node") from error
     sites = [site for site in sites if site.servers]
     if not sites or len(sites) > _SITES_MAX:
-        raise SiteFileUnusable(
-            f"{name} names {len(sites)} sites with servers: give the siteinfo.json of the node above"
-        )
+        raise SiteFileUnusable(f"{name} names {len(sites)} sites with servers: give the siteinfo.json of that node")
     return sites
 
 
