@@ -21,6 +21,7 @@ OPERATIONS = {
     "grpc-unary": "grpc_unary",
     "grpc-batch": "grpc_batch",
     "grpc-stream": "grpc_stream",
+    "hdl": "hdl",
     "register": "register",
     "batch-register": "batch_register",
     "import": "importing",

@@ -49,6 +49,7 @@ class Node:
     port: int
     token: str
     data_dir: Path
+    hdl_port: int = 0
 
     @property
     def kind(self) -> str:
@@ -90,16 +91,23 @@ def draft_of(number: int) -> Draft:
 
 @contextmanager
 def node(
-    name: str, data_dir: Path, *, workers: int, backend: str, log: Path, environment: dict[str, str] | None = None
+    name: str,
+    data_dir: Path,
+    *,
+    workers: int,
+    backend: str,
+    log: Path,
+    environment: dict[str, str] | None = None,
+    hdl: bool = False,
 ) -> Iterator[Node]:
-    """A node process on a port of its choice, ready and checked. Raises NotStarted."""
+    """A node process on ports of its choice, ready and checked; with Handle doors when asked. Raises NotStarted."""
     (data_dir / "endpoints.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(data_dir), "--workers", str(workers)]
     command += [
         "--grpc",
         "127.0.0.1:0",
         "--hdl",
-        "",
+        "127.0.0.1:0" if hdl else "",
         "--http",
         "",
         "--admin",
@@ -111,9 +119,10 @@ def node(
     quick = {"IDIS_DRAIN__DELAY_S": "0.05", "IDIS_DRAIN__GRACE_S": "0.5", **(environment or {})}
     with Process(command, log, cwd=ROOT, env=quick) as process:
         process.wait_until((data_dir / "endpoints.json").exists, 60)
-        port = int(json.loads((data_dir / "endpoints.json").read_text())["grpc"].rpartition(":")[2])
+        endpoints = json.loads((data_dir / "endpoints.json").read_text())
+        port, hdl_port = (int(endpoints.get(door, ":0").rpartition(":")[2]) for door in ("grpc", "hdl_tcp"))
         token = (data_dir / "credentials" / "admin.token").read_text().strip()
-        yield Node(name, process, port, token, data_dir)
+        yield Node(name, process, port, token, data_dir, hdl_port)
 
 
 def check(node: Node, number: int) -> None:

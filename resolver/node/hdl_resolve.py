@@ -7,6 +7,7 @@ registered need not even be names: whatever octets they are, they are not found.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver import limits
@@ -15,7 +16,6 @@ from resolver.handle.name import PREFIX_OF_PREFIXES, fold_octets, key_of_octets,
 from resolver.node import record_octets
 from resolver.v1 import stored_pb2 as stored
 from resolver.wire.cursor import counted, pack_u32, sized_text, text_from_wire
-from resolver.wire.values import fields_to_wire
 from storage.errors import RowCorrupt
 from storage.tables import MARK, Table, marks_of, unseal
 
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from resolver.v1 import handle_pb2 as pb
     from storage.engine import Reader
 
-_CACHE_ENTRIES_MAX = 16_384
-_CACHED_OCTETS_MAX = 4_096
-_PUBLIC_READ = 2
+_HEAD = Struct(">IIBIBI")
+_NO_REFERENCES = bytes(4)
 
 
 class Found(NamedTuple):
@@ -89,28 +88,32 @@ def _is_text(text: str) -> bool:
 
 def value_to_wire(value: pb.HandleValue) -> bytes:
     """A stored value in the protocol's form."""
-    absolute = value.WhichOneof("ttl") == "ttl_until_s"
+    type_, data, ttl_s, until_s = value.type.encode(), value.data, value.ttl_s, value.ttl_until_s
+    is_absolute = bool(until_s) or (not ttl_s and value.WhichOneof("ttl") == "ttl_until_s")
     references = value.references
-    if not references:
-        return fields_to_wire(
-            value.index,
-            value.type.encode(),
-            value.data,
-            value.ttl_until_s if absolute else value.ttl_s,
-            value.permissions,
-            value.timestamp_s,
-            ttl_is_absolute=absolute,
+    return b"".join(
+        (
+            _HEAD.pack(
+                value.index,
+                value.timestamp_s,
+                is_absolute,
+                until_s if is_absolute else ttl_s,
+                value.permissions,
+                len(type_),
+            ),
+            type_,
+            len(data).to_bytes(4, "big"),
+            data,
+            counted(sized_text(reference.name) + pack_u32(reference.index) for reference in references)
+            if references
+            else _NO_REFERENCES,
         )
-    return fields_to_wire(
-        value.index,
-        value.type.encode(),
-        value.data,
-        value.ttl_until_s if absolute else value.ttl_s,
-        value.permissions,
-        value.timestamp_s,
-        ttl_is_absolute=absolute,
-        references=counted(sized_text(reference.name) + pack_u32(reference.index) for reference in references),
     )
+
+
+def values_to_wire(values: Sequence[pb.HandleValue]) -> bytes:
+    """Stored values with their count, in the protocol's form."""
+    return pack_u32(len(values)) + b"".join(map(value_to_wire, values))
 
 
 def wanted(values: Iterable[pb.HandleValue], indexes: Sequence[int], types: Sequence[str]) -> list[pb.HandleValue]:
@@ -127,25 +130,3 @@ def restricted(reader: Reader, key: bytes) -> list[pb.HandleValue]:
     """The values of a handle without public read."""
     body = reader.get(Table.RESTRICTED, key)
     return [] if body is None else list(stored.StoredRestricted.FromString(body).values)
-
-
-class WireValues:
-    """All public values of records in the protocol's form, remembered by the octets of the record.
-
-    A record's octets say everything about it, so nothing here is ever out of date.
-    """
-
-    def __init__(self, entries_max: int = _CACHE_ENTRIES_MAX) -> None:
-        self._entries_max = entries_max
-        self._known: dict[bytes, tuple[bytes, ...]] = {}
-
-    def of(self, body: bytes) -> tuple[bytes, ...]:
-        """The public values of a record in ascending index; empty when all are restricted."""
-        values = self._known.get(body)
-        if values is None:
-            values = tuple([value_to_wire(value) for value in record_octets.parse(body).values])
-            if len(body) <= _CACHED_OCTETS_MAX:
-                if len(self._known) >= self._entries_max:
-                    self._known.clear()
-                self._known[body] = values
-        return values

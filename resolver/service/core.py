@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from resolver.clock import day_of
-from resolver.errors import RecordCorrupt, ResolverError, ShuttingDown, StorageFailed
+from resolver.errors import ResolverError, ShuttingDown
 from resolver.lanes import Commit, LaneOptions, WriteLane
 from resolver.node.authorize import ANONYMOUS, Action, Caller, require
 from resolver.node.hdl_lockout import Lockout
@@ -21,8 +21,9 @@ from resolver.node.quotas import NO_QUOTA, Quota
 from resolver.registry.directory import Directory
 from resolver.registry.rows import registry_version
 from resolver.service.counting import Counting, ForgettingJob
+from resolver.service.reading import Burst, stored_rows_checked
 from resolver.telemetry.calls import CallCounts
-from storage.errors import RowCorrupt, StorageError
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -280,15 +281,17 @@ class Core:
         with stored_rows_checked(), self.engine.read() as reader:
             yield reader
 
-    @contextmanager
-    def burst(self) -> Iterator[None]:
+    @property
+    def burst_reader(self) -> Reader | None:
+        """The read transaction of the burst that is being answered, None outside one."""
+        return self._burst
+
+    def burst(self) -> Burst:
         """One read transaction for all that a door answers in one go; nothing may be awaited inside."""
-        with stored_rows_checked(), self.engine.read() as reader:
-            self._burst = reader
-            try:
-                yield
-            finally:
-                self._burst = None
+        return Burst(self.engine, self._hold)
+
+    def _hold(self, reader: Reader | None) -> None:
+        self._burst = reader
 
     def identify(self, credential: Credential | None) -> Caller:
         """Who presents a credential; ANONYMOUS for none. Raises CredentialInvalid."""
@@ -312,19 +315,3 @@ class Core:
         if caller is ANONYMOUS:
             require(ANONYMOUS, Action.LIST_HANDLES, owner, "this node, which resolves for known callers only")
         require(caller, Action.RESOLVE, owner, "this node")
-
-
-@contextmanager
-def stored_rows_checked() -> Iterator[None]:
-    """Turn failures of the store while reading into answers."""
-    try:
-        yield
-    except RowCorrupt as error:
-        _log.error("row corrupt", error=str(error))
-        raise RecordCorrupt(f"{error}; the damaged row is not served") from error
-    except StorageError as error:
-        _log.error("read failed", error=str(error))
-        raise StorageFailed(
-            "the store of the node cannot be read: try again; the operator finds the cause in the log",
-            retry_after_s=1.0,
-        ) from error

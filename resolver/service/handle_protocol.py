@@ -23,9 +23,11 @@ from resolver.service.hdl_authentication import HandleAuthentication
 from resolver.service.hdl_changes import HandleChanges
 from resolver.service.hdl_counted import count_answer
 from resolver.service.hdl_listing import HandleListing
+from resolver.service.hdl_plain import PlainQuestions
 from resolver.service.hdl_resolution import HandleResolution
 from resolver.service.hdl_turn import ChallengeWanted, Turn
 from resolver.service.hdl_writing import HandleWriting
+from resolver.telemetry.calls import HDL_TCP
 from resolver.wire import credential, responses
 from resolver.wire import header as headers
 from resolver.wire.message import Message
@@ -125,7 +127,11 @@ class HandleProtocol:
             OpCode.LOGIN_PASSWORD: _denied,
             OpCode.LOGIN_ID_SYSTEM: authentication.log_in,
         }
-        self.at_once = self._resolution.at_once
+        self._plain = PlainQuestions(core, options.site.serial)
+
+    def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:
+        """The answer to the octets of one plain question, None when they are anything else."""
+        return self._plain.answer(octets, source, door) or self._resolution.at_once(octets, source, door)
 
     def worker_of(self, frame: Frame) -> int | None:
         """The other worker that keeps the challenge or the session a request is about; None when it is this one's."""

@@ -81,7 +81,6 @@ class HandleResolution:
         self._answers = answers
         self._serial = site_serial
         self._foreign = HandleForeign(core)
-        self._wire_values = hdl_resolve.WireValues()
 
     def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:  # noqa: PLR0911 - one return for each way out
         """The answer to the octets of one plain question, None when they are anything else."""
@@ -105,12 +104,8 @@ class HandleResolution:
             return None
         if found.is_restricted and not asked.flags & _PUBLIC_ONLY:
             return None
-        if asked.indexes or asked.types:
-            record = record_octets.parse(found.body)
-            chosen = hdl_resolve.wanted(record.values, asked.indexes, asked.types)
-            encoded: Sequence[bytes] = [hdl_resolve.value_to_wire(value) for value in chosen]
-        else:
-            encoded = self._wire_values.of(found.body)
+        chosen = hdl_resolve.wanted(record_octets.parse(found.body).values, asked.indexes, asked.types)
+        encoded = [hdl_resolve.value_to_wire(value) for value in chosen]
         core.counting.resolved(found.prefix, source, 1, 1 if encoded else 0, door)
         if not encoded:
             return self._missed(asked, ResponseCode.VALUES_NOT_FOUND)

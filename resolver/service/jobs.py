@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from resolver.errors import Refused
 from resolver.node import administer, outcomes
 from resolver.node.ledger import Ledger
-from resolver.service.core import stored_rows_checked
+from resolver.service.reading import stored_rows_checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable

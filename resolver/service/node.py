@@ -14,7 +14,7 @@ from resolver.node.authorize import Action, permits, require
 from resolver.node.ledger import last_serial
 from resolver.node.prefixes import prefix_row
 from resolver.registry.prefixes import node_prefix
-from resolver.service.core import stored_rows_checked
+from resolver.service.reading import stored_rows_checked
 from resolver.v1 import node_pb2 as pb
 from storage.tables import FORMAT_VERSION, Table
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from resolver import limits
 from resolver.errors import Overloaded, ResolverError
-from resolver.service.core import stored_rows_checked
+from resolver.service.reading import stored_rows_checked
 from resolver.transport import h2_bounds as bounds
 from resolver.transport.grpc_frames import FrameError
 from resolver.transport.h2_mounts import Lane

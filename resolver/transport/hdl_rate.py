@@ -11,6 +11,8 @@ from array import array
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from resolver.service.hdl_peer import network_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -38,11 +40,11 @@ class AnswerRate:
         self._seconds = array("I", bytes(4 * buckets)) if answers_per_s else array("I")
         self._counts = array("H", bytes(2 * buckets)) if answers_per_s else array("H")
 
-    def take(self, network: str, now_s: float) -> Pace:
-        """Count a datagram from a network and say what it gets."""
-        if not self._limit or network.startswith("127.") or network == "0000000000000000":
+    def take(self, source: str, now_s: float) -> Pace:
+        """Count a datagram from an address, for its network, and say what it gets."""
+        if not self._limit or source.startswith("127.") or source == "::1":
             return Pace.ANSWER
-        place = hash((self._key, network)) % self._buckets
+        place = hash((self._key, network_of(source))) % self._buckets
         second = int(now_s) & 0xFFFF_FFFF
         if self._seconds[place] != second:
             self._seconds[place] = second

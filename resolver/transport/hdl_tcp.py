@@ -76,8 +76,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._peer: Peer
         self._in_flight = 0
-        self._can_write = asyncio.Event()
-        self._can_write.set()
+        self._blocked: asyncio.Event | None = None
         self._ended = False
         self.deadline_s = door.now_s() + HEADER_TIMEOUT_S
         self._write_deadline_s = _NEVER
@@ -96,29 +95,37 @@ class _Connection(asyncio.Protocol):
         """Forget the connection."""
         del exc
         self._ended = True
-        self._can_write.set()
+        self._unblock()
         self._door.forget(self)
 
     def pause_writing(self) -> None:
         """The peer does not take its answers."""
-        self._can_write.clear()
+        self._blocked = asyncio.Event()
         self._write_deadline_s = self._door.now_s() + WRITE_TIMEOUT_S
 
     def resume_writing(self) -> None:
         """The peer takes its answers again."""
-        self._can_write.set()
+        self._unblock()
         self._write_deadline_s = _NEVER
+
+    def _unblock(self) -> None:
+        """Let answers that wait be written."""
+        blocked, self._blocked = self._blocked, None
+        if blocked is not None:
+            blocked.set()
 
     def data_received(self, data: bytes) -> None:
         """Answer what is complete."""
         if not self._stream.pending_octets and len(data) == ENVELOPE_OCTETS + int.from_bytes(data[16:20], "big"):
-            started_s = self._door.now_s()
-            answer = self._door.protocol.at_once(data, self._peer.source)
+            door = self._door
+            started_s = door.now_s()
+            with door.core.burst():
+                answer = door.protocol.at_once(data, self._peer.source)
             if answer is not None:
                 self._transport.write(answer)
-                now_s = self._door.now_s()
-                self.deadline_s = now_s + self._door.idle_s
-                count_plain(self._door.core.calls, (answer,), now_s - started_s, HDL_TCP)
+                now_s = door.now_s()
+                self.deadline_s = now_s + door.idle_s
+                count_plain(door.core.calls, (answer,), now_s - started_s, HDL_TCP)
                 return
         try:
             frames = self._stream.receive_data(data)
@@ -128,7 +135,7 @@ class _Connection(asyncio.Protocol):
         if frames:
             self._answer(frames)
         self._set_deadline(completed=bool(frames))
-        if self._in_flight >= REQUESTS_IN_FLIGHT_MAX or not self._can_write.is_set():
+        if self._in_flight >= REQUESTS_IN_FLIGHT_MAX or self._blocked is not None:
             self._transport.pause_reading()
         if frames and self._stream.pending_octets >= ENVELOPE_OCTETS:
             self.data_received(b"")  # a message that is too large shows with the next call only
@@ -171,12 +178,13 @@ class _Connection(asyncio.Protocol):
                 self.deadline_s = max(self.deadline_s, self._door.now_s() + HEADER_TIMEOUT_S)
                 if self._is_half_closed and not self._in_flight:
                     self._transport.close()
-                elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and self._can_write.is_set():
+                elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and self._blocked is None:
                     self._transport.resume_reading()
 
     async def _send(self, frame: Frame) -> None:
         """Write one answer whole; wait while the peer takes nothing."""
-        await self._can_write.wait()
+        while self._blocked is not None:
+            await self._blocked.wait()
         if not self._ended:
             self._transport.write(frame.to_wire())
 

@@ -99,16 +99,17 @@ class HandleUdpDoor:
                 except OSError:
                     continue  # what the kernel tells of an earlier answer that did not arrive
                 if address[1] >= _SERVICE_PORTS_END:
-                    self._take(bound, datagram, address, answers)
+                    self._take(bound, datagram, address, started_s, answers)
         if answers:
             count_plain(self._core.calls, answers, self._now_s() - started_s, HDL_UDP)
 
-    def _take(self, bound: socket.socket, datagram: bytes, address: Address, answers: list[bytes]) -> None:
+    def _take(
+        self, bound: socket.socket, datagram: bytes, address: Address, now_s: float, answers: list[bytes]
+    ) -> None:
         """Answer one datagram, or keep it as a part of a message; answers given at once are put into ``answers``."""
         source = address[0]
         size = len(datagram)
-        network = network_of(source)
-        pace = self._rate.take(network, self._now_s())
+        pace = self._rate.take(source, now_s)
         if pace is Pace.NOTHING:
             return
         if pace is Pace.ANSWER and size == ENVELOPE_OCTETS + int.from_bytes(datagram[16:20], "big"):
@@ -118,7 +119,7 @@ class HandleUdpDoor:
                 self._send_at_once(bound, datagram, answer, address)
                 return
         try:
-            frame = self._frame_of(datagram, address, network)
+            frame = self._frame_of(datagram, address, network_of(source))
         except WireError:
             if size >= ENVELOPE_OCTETS + 4:
                 envelope = Envelope.from_wire(datagram)

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from resolver.wire.requests import RequestBody
     from resolver.wire.responses import ResponseBody
 
-_NO_CREDENTIAL = pack_u32(0)
+NO_CREDENTIAL = pack_u32(0)
+"""The end of a message without a credential."""
 
 
 class Frame(NamedTuple):
@@ -126,7 +127,7 @@ def _credential(payload: bytes, position: int) -> Credential | None:
 
 def frame_of(envelope: Envelope, header_and_body: bytes, credential: Credential | None = None) -> Frame:
     """The frame of a message whose header and body are encoded; its envelope gets the right length."""
-    tail = _NO_CREDENTIAL if credential is None else sized(credential.to_wire())
+    tail = NO_CREDENTIAL if credential is None else sized(credential.to_wire())
     payload = header_and_body + tail
     return Frame(envelope._replace(message_octets=len(payload)), payload)
 
@@ -227,7 +228,7 @@ def parse_resolution(octets: bytes) -> ResolutionRequest | None:
             f"the header says a body of {body_octets} octets and {size - _ENVELOPE_HEADER_OCTETS} follow",
             field="header",
         )
-    if end != size and octets[end:] != _NO_CREDENTIAL:
+    if end != size and octets[end:] != NO_CREDENTIAL:
         return None
     name_end = _START_OCTETS + name_octets
     if name_octets > limits.NAME_OCTETS_MAX or name_end > end:
@@ -299,6 +300,6 @@ def resolution_answer(
             name,
             pack_u32(len(values)),
             octets,
-            _NO_CREDENTIAL,
+            NO_CREDENTIAL,
         )
     )
