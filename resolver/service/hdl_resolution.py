@@ -133,7 +133,7 @@ class HandleResolution:
         self._core.counting.resolved("", source, 1, 1, door)
         return resolution_answer(
             asked,
-            self._wire_values.of(found.body),
+            [hdl_resolve.value_to_wire(value) for value in record_octets.parse(found.body).values],
             flags=answer_flags(asked.flags, is_primary=False),
             site_serial=self._serial,
             expiration_s=self._answers.expiration_s,
