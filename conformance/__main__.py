@@ -16,8 +16,8 @@ from conformance.node_process import node
 from conformance.suite import Verdict, judge
 
 
-def _judge(target: str, token_file: Path, prefix: str) -> list[Verdict]:
-    peer = Peer(target, token_file.read_text().strip(), prefix)
+def _judge(target: str, token_file: Path, prefix: str, http: str) -> list[Verdict]:
+    peer = Peer(target, token_file.read_text().strip(), prefix, http)
     try:
         return judge(peer)
     finally:
@@ -32,6 +32,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--backend", action="append", choices=["auto", "h2", "grpcio"], help="back ends of the started node"
     )
+    parser.add_argument("--http", default="", metavar="HOST:PORT", help="its HTTP port, for the SNMS OpenAPI")
     parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
     return parser.parse_args()
 
@@ -47,16 +48,17 @@ def main() -> int:
         if scheme != "grpc" or not where or arguments.token_file is None:
             print("give grpc://HOST:PORT and --token-file", file=sys.stderr)
             return 2
-        runs[where] = _judge(where, arguments.token_file, arguments.prefix)
+        runs[where] = _judge(where, arguments.token_file, arguments.prefix, arguments.http)
     else:
         for backend in arguments.backend or ["grpcio", "h2"]:
             with tempfile.TemporaryDirectory() as directory:
                 data_dir = Path(directory) / "node"
                 options = ("--workers", "2", "--grpc", "127.0.0.1:0", "--hdl", "127.0.0.1:0", "--admin", "")
+                options += ("--http", "127.0.0.1:0")
                 options += ("--grpc-backend", backend)
                 with node(data_dir, *options) as endpoints:
                     token = data_dir / "credentials" / "admin.token"
-                    runs[backend] = _judge(endpoints["grpc"], token, arguments.prefix)
+                    runs[backend] = _judge(endpoints["grpc"], token, arguments.prefix, endpoints["http"])
     return _report(runs, as_json=arguments.json)
 
 

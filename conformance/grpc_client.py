@@ -83,8 +83,9 @@ class Refusal(Exception):
 class Peer:
     """A node under judgement. ``call("ResolutionService/Resolve", name=…)`` answers a message or raises Refusal."""
 
-    def __init__(self, target: str, token: str, prefix: str) -> None:
+    def __init__(self, target: str, token: str, prefix: str, http: str = "") -> None:
         self.target = target
+        self.http = http
         self.prefix = prefix
         self.token = token
         self._channel = grpc.insecure_channel(target)

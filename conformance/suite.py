@@ -22,6 +22,8 @@ class Check:
     name: str
     source: str
     run: Callable[[Peer], None]
+    needs: str = ""
+    """Attribute of the peer without which the rule cannot be tried."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,11 @@ class Verdict:
     seconds: float
 
 
-def check(source: str) -> Callable[[Callable[[Peer], None]], Callable[[Peer], None]]:
-    """Add a function to the checks; ``source`` says where the rule is written."""
+def check(source: str, *, needs: str = "") -> Callable[[Callable[[Peer], None]], Callable[[Peer], None]]:
+    """Add a function to the checks; ``source`` says where the rule is written, ``needs`` what a peer must have."""
 
     def add(function: Callable[[Peer], None]) -> Callable[[Peer], None]:
-        CHECKS.append(Check(function.__name__.replace("_", " "), source, function))
+        CHECKS.append(Check(function.__name__.replace("_", " "), source, function, needs))
         return function
 
     return add
@@ -50,9 +52,11 @@ def expect(condition: object, sentence: str) -> None:
 
 
 def judge(peer: Peer) -> list[Verdict]:
-    """Run every check against a peer."""
+    """Run every check that a peer can be asked."""
     verdicts = []
     for item in CHECKS:
+        if item.needs and not getattr(peer, item.needs):
+            continue
         started = time.monotonic()
         try:
             item.run(peer)
