@@ -167,13 +167,14 @@ class HandleNode:
     async def _serve(self):
         arguments = self._arguments
         self._stopping = asyncio.Event()
-        self.ports, self.protocols, self.tcp, self.udp, closing = [], [], [], [], []
+        self.ports, self.protocols, self.tcp, self.udp, self.services, closing = [], [], [], [], [], []
         for worker in range(arguments.workers):
             options = (
                 OPTIONS if not self._service_changes else ServiceOptions(**(vars(OPTIONS) | self._service_changes))
             )
             service = Service(self.engine, self.clock, os.urandom, options, version="test")
             await service.start()
+            self.services.append(service)
             protocol = HandleProtocol(
                 service.core,
                 HandleOptions(worker, "88.300", self.site, rsa_key("node"), takes_legacy=arguments.takes_legacy),
@@ -195,6 +196,10 @@ class HandleNode:
         for work in closing:
             await work
         await asyncio.sleep(0.02)
+
+    def on_loop(self, work):
+        """What a coroutine gives that runs on the node's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     def stop(self):
         self._loop.call_soon_threadsafe(self._stopping.set)
