@@ -56,6 +56,7 @@ unit: $(VENV)/.dev $(HWDATA)/usb.ids ## the tests
 
 conformance: $(VENV)/.dev ## the black-box suite against a node it starts
 	@$(BIN)/python -m conformance
+	@$(BIN)/python -m conformance.schemathesis --phases coverage --seconds 20
 
 interop: $(VENV)/.dev ## gRPC clients of other makers and languages against both back ends, plain, TLS and mTLS
 	@needs=$$($(BIN)/python -m conformance.clients --needs); [ -z "$$needs" ] || { \

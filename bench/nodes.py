@@ -99,8 +99,9 @@ def node(
     log: Path,
     environment: dict[str, str] | None = None,
     hdl: bool = False,
+    http: bool = False,
 ) -> Iterator[Node]:
-    """A node process on ports of its choice, ready and checked; with Handle doors when asked. Raises NotStarted."""
+    """A node on ports of its choice, ready and checked; with Handle doors or HTTP when asked. Raises NotStarted."""
     (data_dir / "endpoints.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(data_dir), "--workers", str(workers)]
     command += [
@@ -109,7 +110,7 @@ def node(
         "--hdl",
         "127.0.0.1:0" if hdl else "",
         "--http",
-        "",
+        "127.0.0.1:0" if http else "",
         "--admin",
         "",
         "--no-banner",

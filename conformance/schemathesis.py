@@ -67,7 +67,12 @@ def main() -> int:
                     *("--generation-with-security-parameters", "false", "--continue-on-failure"),
                     *("--request-timeout", "20", "--suppress-health-check", "all", *chosen),
                 ]
-                code = code or subprocess.run(command, cwd=directory, env=_with_hooks(), check=False).returncode  # noqa: S603
+                done = subprocess.run(  # noqa: S603 - our command
+                    command, cwd=directory, env=_with_hooks(), check=False, capture_output=True, text=True
+                )
+                counted = [line.strip() for line in done.stdout.splitlines() if " generated, " in line]
+                print(done.stdout + done.stderr if done.returncode or not counted else f"schemathesis: {counted[-1]}")
+                code = code or done.returncode
             return code
 
 

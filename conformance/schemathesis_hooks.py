@@ -13,6 +13,12 @@ def filter_body(_context: Any, body: Any) -> bool:
     return not _has_null(body)
 
 
+@schemathesis.hook
+def filter_case(_context: Any, case: Any) -> bool:
+    """The same for requests that are made otherwise."""
+    return not _has_null(case.body)
+
+
 def _has_null(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(_has_null, value.values()))

@@ -72,6 +72,8 @@ class _Body:
 
     async def discard(self) -> None:
         """Take what is still coming and forget it: a client that is sending hears no answer, only a broken pipe."""
+        if not self._is_coming:
+            return
         octets_max = self._octets + bounds.DISCARD_OCTETS_MAX
         with suppress(TimeoutError):
             async with asyncio.timeout(bounds.DISCARD_TIMEOUT_S):

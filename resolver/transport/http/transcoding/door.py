@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match
 
 from resolver.errors import InvalidField, MalformedMessage, MessageTooLarge
 from resolver.methods import LIST_HANDLES, Shape
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from google.protobuf.message import Message
-    from starlette.requests import Request
-    from starlette.routing import BaseRoute
+    from starlette.types import Receive, Scope, Send
 
     from resolver.service import Service
     from resolver.service.call import Handler
@@ -46,7 +46,6 @@ STREAM_OCTETS_MAX = 1 << 50
 
 _JSON_TYPES = {"application/json", "text/json", "application/x-ndjson", "application/jsonl", ""}
 _DOCUMENT = Operation("http", "openapi")
-_VERBS = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS")
 
 
 class Transcoder:
@@ -160,8 +159,24 @@ def _document(request: Request) -> Response:
 
 def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
     """Everything below ``/v1/`` goes through one transcoder, which has its own table of paths."""
-    transcoder = Transcoder(service, options)
-    return [Route("/v1/{path:path}", transcoder.answer, methods=list(_VERBS))]
+    return [_Everything(Transcoder(service, options))]
+
+
+class _Everything(BaseRoute):
+    """A route that takes whatever comes to the door: the transcoder finds paths in its own table, and cheaper."""
+
+    def __init__(self, transcoder: Transcoder) -> None:
+        self._answer = transcoder.answer
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Every path."""
+        del scope
+        return Match.FULL, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; what is raised is told by the application."""
+        response = await self._answer(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 DOOR = Door(HTTP, ("/v1/",), routes, failed, BODY_OCTETS_MAX)
