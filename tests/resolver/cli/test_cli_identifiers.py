@@ -129,3 +129,9 @@ def test_statistics_name_the_node_and_count_days(node):
     assert found["prefixes"][0]["handle_count"] >= 1
     assert found["days"][-1]["creates"] >= 1
     assert "88.300.1" in node("stats").out
+    shown = node("stats", "--days", "1", "--times", "--sources").out
+    assert "(node)" in shown
+    assert "AVERAGE MS" in shown
+    assert "127.0.0.1" in shown
+    told = node("stats", "88.300.1", "--sources", "--json").json()
+    assert [row["address"] for row in told["sources"]["sources"]] == ["127.0.0.1"]
