@@ -127,7 +127,7 @@ class HandleConnection:
             writer.close()
             if self._writer is writer:
                 self._writer = None
-                self.closes_after_answer = self.closes_after_answer or (answers == 1 and bool(self._waiting))
+                self.closes_after_answer = self.closes_after_answer or (answers <= 1 and len(self._waiting) > 1)
                 for waiting in self._waiting.values():
                     if not waiting.future.done():
                         waiting.future.set_exception(ConnectionResetError(why))

@@ -1,7 +1,7 @@
 """Another server asked in the Handle protocol: one connection, many questions at once (RFC 3652 section 2).
 
-Over TCP questions go out as they come and answers are matched by their id. A connection that the server closed while
-it was idle is made anew, once for a question; servers that close after each answer get a connection for each. Over
+Over TCP questions go out as they come and answers are matched by their id. When the connection is lost a question is
+asked once more over one of its own; servers that close after each answer get a connection for each. Over
 UDP, for servers that have nothing else, each question has a socket and a random id of its own, and is sent three
 times at most; an answer in several packets is put together.
 """
@@ -41,6 +41,9 @@ _PUBLIC_READ = 2
 _EPHEMERAL_MAX = 16
 """Connections at one time to a server that takes one question each."""
 
+_SINGLE_S = 300.0
+"""Seconds that a server is taken for one that closes after each answer."""
+
 
 class HandlePeer:
     """A server that is asked over TCP or UDP. ``close`` it at the end."""
@@ -58,6 +61,7 @@ class HandlePeer:
                 self._key = None
         self._connection = self._connect()
         self._next_id = int.from_bytes(randomness(4), "big") & 0x7FFF_FFFF
+        self._single_until_s = 0.0
         self._single = asyncio.Semaphore(_EPHEMERAL_MAX)
 
     def _connect(self) -> HandleConnection:
@@ -103,23 +107,27 @@ class HandlePeer:
         if self._contact.protocol != TCP:
             return [await ask_by_datagram(self._contact.host, self._contact.port, frame, timeout_s, self._octets_max)]
         until_s = self._clock.monotonic_s() + timeout_s
-        if not self._connection.closes_after_answer:
+        if self._keeps_open():
             try:
                 return await self._connection.ask(frame, timeout_s=timeout_s)
             except ServerUnreachable as error:
-                timeout_s = until_s - self._clock.monotonic_s()
-                if not isinstance(error.__cause__, ConnectionError) or timeout_s <= 0:
+                reason = error.__cause__
+                if not isinstance(reason, ConnectionError) or isinstance(reason, ConnectionRefusedError):
                     raise
-                if isinstance(error.__cause__, ConnectionRefusedError):
-                    raise
-        if not self._connection.closes_after_answer:
-            return await self._connection.ask(frame, timeout_s=timeout_s)
         async with self._single:
             connection = self._connect()
             try:
                 return await connection.ask(frame, timeout_s=max(until_s - self._clock.monotonic_s(), 0.0))
             finally:
                 await connection.close()
+
+    def _keeps_open(self) -> bool:
+        """Whether the server can be asked much over one connection; one that could not is tried again later."""
+        now_s = self._clock.monotonic_s()
+        if self._connection.closes_after_answer:
+            self._connection.closes_after_answer = False
+            self._single_until_s = now_s + _SINGLE_S
+        return now_s >= self._single_until_s
 
     def _understood(self, frames: list[Frame], request: Message, moment: Moment) -> Reply:
         """What the answer says. Raises WireError for one that does not prove itself."""

@@ -84,7 +84,8 @@ async def both_clients(world, **changes):
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(place.target))
             clients[kind] = Client(channel, world)
             clients[kind].observed = place.observed
-            clients[kind].core = asker.service.core
+            clients[kind].core, clients[kind].service = asker.service.core, asker.service
+            clients[kind].target = place.target
         yield clients
 
 

@@ -1,0 +1,224 @@
+"""Asking other nodes over real sockets: shared searches, persistent connections, servers that misbehave."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from resolver import limits
+from resolver.clock import SystemClock
+from resolver.errors import HandleNotFound, Overloaded, UpstreamFailed
+from resolver.handle.value import HandleValue, Permission, Ttl
+from resolver.node.foreign import Question
+from resolver.node.record_octets import parse
+from resolver.v1 import registry_pb2
+from tests.resolver.transport.hdl_node import rsa_key
+from tests.support.builders import add_prefix
+from tests.support.handle_servers import found, missing, serving
+from tests.support.searching import upstream_for
+
+NAME = "88.300.77/A"
+
+
+@asynccontextmanager
+async def asking(world, server, *, udp=False, key=b"", clock=None, **options):
+    """A node that routes 88.300.77 to a server, and what asks for it."""
+    route = registry_pb2.Route(address="127.0.0.1", public_key=key)
+    setattr(route, "udp_port" if udp else "tcp_port", server.port)
+    with world.engine.write() as writer:
+        add_prefix(writer, "88.300.77", hosting=registry_pb2.HOSTING_ELSEWHERE, routes=[route])
+    async with world.serving() as asker:
+        upstream = upstream_for(asker.service, clock or SystemClock(), **options)
+        try:
+            yield upstream
+        finally:
+            await upstream.close()
+
+
+async def get(upstream, name=NAME, **options):
+    return (await upstream.find(Question(name, **options))).get()
+
+
+def run(work):
+    return asyncio.run(work)
+
+
+def test_many_callers_share_one_question_and_one_connection(world):
+    async def main():
+        async with serving({"": found()}, delay_s=0.001) as server, asking(world, server) as upstream:
+            answers = await asyncio.gather(*(get(upstream) for _ in range(300)))
+            assert len({answer.body for answer in answers}) == 1
+            assert server.asked == [NAME]
+            await asyncio.gather(*(get(upstream, f"88.300.77/{number}") for number in range(200)))
+            assert (len(server.asked), server.connections) == (201, 1)
+            assert upstream.recall(NAME).body == answers[0].body
+            for writer in server.writers:
+                writer.close()
+            await asyncio.sleep(0.05)
+            await get(upstream, "88.300.77/AFTER-AN-IDLE-CLOSE")
+            assert server.connections == 2
+
+    run(main())
+
+
+def test_a_server_that_closes_after_each_answer(world):
+    async def main():
+        async with serving({"": found()}, closes=True) as server, asking(world, server) as upstream:
+            await asyncio.gather(*(get(upstream, f"88.300.77/{number}") for number in range(40)))
+            assert 40 <= server.connections <= 81
+
+    run(main())
+
+
+def test_a_server_with_udp_only(world):
+    values = tuple(HandleValue(index, "URL", b"x" * 200) for index in range(1, 9))
+
+    async def main():
+        async with serving({"": found(*values)}, udp=True) as server, asking(world, server, udp=True) as upstream:
+            record = parse((await get(upstream)).body)
+            assert [len(each.data) for each in record.values] == [200] * 8
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [("node", None), ("admin", "is not signed by the key"), (None, "is not signed by the key")],
+)
+def test_answers_are_signed_by_the_key_of_the_site(world, says, expected):
+    async def main():
+        key = rsa_key("node").public.to_wire()
+        async with (
+            serving({"": found()}, key=says and rsa_key(says)) as server,
+            asking(world, server, key=key, certifies="all") as upstream,
+        ):
+            if expected is None:
+                assert parse((await get(upstream)).body).name == NAME
+            else:
+                with pytest.raises(UpstreamFailed, match=expected):
+                    await get(upstream)
+
+    run(main())
+
+
+def changed(position, octets):
+    return lambda answer: answer[:position] + octets + answer[position + len(octets) :]
+
+
+BAD = {
+    "garbage": lambda _: b"GET / HTTP/1.1\r\n\r\n" * 20,
+    "an answer about another name": lambda answer: answer.replace(b"88.300.77/A", b"88.300.77/B"),
+    "a name of another length": changed(47, b"\x03"),
+    "a length beyond all bounds": changed(16, b"\x7f\xff\xff\xff"),
+    "more than is taken": lambda answer: answer[:16] + (1 << 20).to_bytes(4, "big") + answer[20:] + bytes(1 << 20),
+    "half an answer": lambda answer: answer[:30],
+    "a request instead of an answer": changed(24, bytes(4)),
+    "values that are none": lambda answer: answer[:-30] + b"\xff" * 30,
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_cannot_be_believed_is_not(world, case):
+    async def main():
+        server_of = serving({"": found()}, mangle=BAD[case], closes=case == "half an answer")
+        async with server_of as server, asking(world, server) as upstream:
+            async with asyncio.timeout(limits.UPSTREAM_SECONDS_MAX):
+                with pytest.raises(UpstreamFailed):
+                    await get(upstream)
+            assert len(upstream.searcher.cache) == 1, "the failure, for a second"
+            server.mangle = lambda octets: octets
+            await asyncio.sleep(limits.FAILURE_TTL_S + 0.6)
+            assert parse((await get(upstream)).body).name == NAME
+
+    run(main())
+
+
+def test_values_that_are_not_public_are_dropped(world):
+    hidden = HandleValue(2, "HS_SECKEY", b"secret", permissions=Permission(12))
+
+    async def main():
+        says = {"": found(HandleValue(3, "B", b""), hidden, HandleValue(1, "A", b""))}
+        async with serving(says) as server, asking(world, server) as upstream:
+            assert [each.index for each in parse((await get(upstream)).body).values] == [1, 3]
+
+    run(main())
+
+
+def test_stale_answers_are_marked_and_renewed_behind(world, clock):
+    short = HandleValue(1, "URL", b"old", ttl=Ttl(10))
+
+    async def main():
+        async with serving({"": found(short)}) as server, asking(world, server, clock=clock) as upstream:
+            assert (await get(upstream)).origin.stale is False
+            server.says[""] = found(HandleValue(1, "URL", b"new", ttl=Ttl(10)))
+            clock.advance(11)
+            first = await get(upstream)
+            assert first.origin.stale
+            assert b"old" in first.body
+            await asyncio.sleep(0.1)
+            second = await get(upstream)
+            assert b"new" in second.body
+            assert not second.origin.stale
+            server.says[""] = None
+            clock.advance(60)
+            started_s = asyncio.get_running_loop().time()
+            third = await get(upstream)
+            assert third.origin.stale
+            assert asyncio.get_running_loop().time() - started_s < limits.UPSTREAM_SECONDS_MAX
+            with pytest.raises(UpstreamFailed):
+                await get(upstream, "88.300.77/NEVER-SEEN")
+
+    run(main())
+
+
+def test_what_is_not_there_is_remembered(world):
+    async def main():
+        async with serving({"": missing()}) as server, asking(world, server) as upstream:
+            for _ in range(5):
+                with pytest.raises(HandleNotFound):
+                    await get(upstream)
+            with pytest.raises(HandleNotFound):
+                upstream.recall(NAME)
+            assert server.asked == [NAME]
+
+    run(main())
+
+
+def test_bounds_of_what_is_under_way(world, monkeypatch):
+    monkeypatch.setattr(limits, "UPSTREAM_SEARCHES_MAX", 20)
+    monkeypatch.setattr(limits, "UPSTREAM_PER_SERVER_MAX", 5)
+    monkeypatch.setattr(limits, "UPSTREAM_WAITING_MAX", 30)
+    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 0.3)
+
+    async def main():
+        async with serving({}) as server, asking(world, server) as upstream:
+
+            async def outcome(number):
+                try:
+                    return (await upstream.find(Question(f"88.300.77/{number}"))).error
+                except Overloaded as error:
+                    return error
+
+            errors = await asyncio.gather(*(outcome(number) for number in range(50)))
+            kinds = [type(error) for error in errors]
+            assert kinds.count(Overloaded) == 30
+            assert kinds.count(UpstreamFailed) == 20
+            assert len(server.asked) <= 5
+            assert not upstream._searches
+            assert not upstream._asks
+            assert not upstream._under_way
+
+    run(main())
+
+
+def test_a_traced_question_tells_of_each_step(world):
+    async def main():
+        async with serving({"": found()}) as server, asking(world, server) as upstream:
+            outcome = await upstream.find(Question(NAME, traced=True))
+            (hop,) = outcome.hops
+            assert (hop.server, hop.protocol, hop.response_code) == (f"127.0.0.1:{server.port}", "tcp", 1)
+            assert hop.took_us > 0
+            again = await upstream.find(Question(NAME, traced=True))
+            assert [hop.protocol for hop in again.hops] == ["cache"]
+
+    run(main())
