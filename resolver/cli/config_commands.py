@@ -1,4 +1,4 @@
-"""``idis config show`` and ``idis config check``: what the configuration is, and whether a file is one."""
+"""``idis config show``, ``check`` and ``unit``: the configuration, whether a file is one, and a unit for systemd."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from resolver.config import listing
+from resolver.config import unit as units
 from resolver.config.sources import ConfigInvalid, load
 
 EXIT_CONFIG = 78
@@ -62,6 +63,26 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:  # noqa: ARG00
     except ConfigInvalid as error:
         _refuse(error, as_json=wants_json(ctx))
     click.echo(json.dumps({"ok": True, "faults": []}) if wants_json(ctx) else f"{file} is a valid configuration")
+
+
+@config.command("unit")
+@click.option(
+    "--config",
+    "config_file",
+    envvar="IDIS_CONFIG",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Configuration file of the node: ports and drain times are taken from it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def unit(ctx: click.Context, config_file: Path | None, as_json: bool) -> None:  # noqa: ARG001, FBT001 - wants_json reads it
+    """Print a systemd unit for this installation; its first lines say where it goes."""
+    try:
+        found = load(config_file, os.environ)
+    except ConfigInvalid as error:
+        _refuse(error, as_json=wants_json(ctx))
+    text = units.unit(found, f"{sys.executable} -m resolver")
+    click.echo(json.dumps({"unit": text}, ensure_ascii=False) if wants_json(ctx) else text, nl=wants_json(ctx))
 
 
 def _refuse(error: ConfigInvalid, *, as_json: bool) -> NoReturn:

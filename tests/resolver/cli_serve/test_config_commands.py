@@ -1,6 +1,8 @@
 """What idis config says."""
 
 import json
+import shutil
+import subprocess
 
 import pytest
 from click.testing import CliRunner
@@ -59,3 +61,22 @@ def test_check_of_a_missing_file(run, tmp_path):
     checked = run("check", tmp_path / "none.toml")
     assert checked.exit_code == 78
     assert "cannot be read" in checked.stderr
+
+
+def test_unit_is_one_that_systemd_takes(run, tmp_path):
+    printed = run("unit")
+    assert printed.exit_code == 0
+    assert json.loads(run("unit", "--json").stdout)["unit"] == printed.stdout
+    assert "Type=notify" in printed.stdout
+    assert "TimeoutStopSec=40" in printed.stdout  # 0.5 and 10 seconds of drain, and 30 for the last commits
+    assert "AmbientCapabilities" not in printed.stdout
+    low = run("unit", IDIS_HTTP__LISTEN="0.0.0.0:443", IDIS_DRAIN__GRACE_S="60")
+    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in low.stdout
+    assert "TimeoutStopSec=90" in low.stdout
+    file = tmp_path / "idis.service"
+    file.write_text(printed.stdout)
+    program = shutil.which("systemd-analyze")
+    if program is not None:
+        said = subprocess.run([program, "verify", file], capture_output=True, text=True, check=False)
+        ours = [line for line in (said.stdout + said.stderr).splitlines() if "idis.service" in line]
+        assert [line for line in ours if "man" not in line] == [], said.stderr
