@@ -21,7 +21,7 @@ import msgspec
 import structlog
 
 from resolver import __version__
-from resolver.app import backends
+from resolver.app import backends, descriptors
 from resolver.app.banner import banner
 from resolver.app.child import Child
 from resolver.app.crew import Crew
@@ -85,6 +85,7 @@ class Supervisor:
     async def run(self) -> int:
         """Start, serve, stop. Raises StartRefused with a sentence when the node cannot start."""
         os.umask(0o077)
+        descriptors.raise_limit()
         _require_usable(self._config)
         choice = backends.choose(self._config.grpc.backend)
         self._data.create()

@@ -9,7 +9,7 @@ from resolver.client import failures
 from resolver.handle.value import HandleValue
 from resolver.intake import jsonl
 from resolver.intake.results import CODE_NAMES
-from resolver.v1 import handle_pb2, registry_pb2
+from resolver.v1 import handle_pb2, registry_pb2, template_pb2
 
 RUN = CliRunner()
 
@@ -102,7 +102,7 @@ def test_json_of_a_message_has_words_numbers_and_no_ascii_escapes():
 
 
 def test_words_and_numbers_of_enumerations_are_inverse():
-    for enum in (registry_pb2.PrefixStatus.DESCRIPTOR, registry_pb2.Role.DESCRIPTOR, registry_pb2.ItemKind.DESCRIPTOR):
+    for enum in (registry_pb2.PrefixStatus.DESCRIPTOR, registry_pb2.Role.DESCRIPTOR, template_pb2.ItemKind.DESCRIPTOR):
         numbers = [number for number in enum.values_by_number if number]
         assert [output.number_of(enum, word) for word in output.words_of(enum)] == numbers
 

@@ -1,0 +1,22 @@
+"""The limit of open files, raised as far as it goes and told when that is little: in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource, sys
+from resolver.app import descriptors
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+print(descriptors.raise_limit(), resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+@pytest.mark.parametrize(("soft", "hard", "reached"), [(256, 10_000, 10_000), (256, 1_024, 1_024), (900, 900, 900)])
+def test_the_limit_is_raised_to_what_is_allowed(soft, hard, reached):
+    command = [sys.executable, "-c", PROGRAM.format(soft=soft, hard=hard)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{reached} ({reached}, {hard})" in done.stdout
+    assert ("few open files" in done.stdout) == (reached < 8_192)
+    assert ("LimitNOFILE" in done.stdout) == (reached < 8_192)
