@@ -25,6 +25,7 @@ from resolver import __version__
 from resolver.app import backends
 from resolver.app.data_dir import DataDir, StartRefused
 from resolver.app.federation import Federation
+from resolver.app.memory import IdleMemory
 from resolver.app.messages import BEAT_S, Assignment, Reload, Status, WorkerExit
 from resolver.clock import SystemClock
 from resolver.node.quotas import Quota
@@ -182,12 +183,14 @@ class Worker:
             self._more_doors.append(http)
 
     async def _beat(self) -> None:
-        """Every second: carry the metrics over, look whether the store still works, say that we live."""
+        """Every second: carry the metrics over, give memory back, look whether the store works, say that we live."""
         assert self._engine is not None  # noqa: S101 - opened before the doors
+        idle_memory = IdleMemory()
         while True:
             await asyncio.sleep(BEAT_S)
             try:
                 self._metrics.flush()
+                idle_memory.look(self._clock.monotonic_s())
                 with self._engine.read():
                     pass
             except StoreBroken as error:

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from resolver.transport.h2_shared import Shared
 
 
+def _ignored(_kind: type, _event: Any, _now_s: float) -> None:
+    """What becomes of frames once the peer has gone."""
+
+
 class Calls(Endings):
     """The calls of one connection. Give every list of events to ``take``; ``settle`` after each write."""
 
@@ -61,6 +65,11 @@ class Calls(Endings):
         """Who is at the other end."""
         self.source, self.certificate = source, certificate
         self.anonymous = Call(source=source)
+
+    def part(self) -> None:
+        """Know nothing of the connection any more."""
+        super().part()
+        self._control = _ignored
 
     # Events
 

@@ -80,6 +80,8 @@ class H2Connection(asyncio.Protocol):
         del exc
         self._mark_closed()
         self._shared.connections.discard(self)
+        self._calls.part()
+        self._transport = None
 
     def pause_writing(self) -> None:
         """The socket takes no more for now; what the peer asks meanwhile waits in the kernel."""

@@ -31,6 +31,10 @@ Ready = tuple[int, Ticket, bytes | None]
 """Stream, ticket and request message of a call that can be answered; no message for one that is a dialogue."""
 
 
+def _nothing() -> None:
+    """What is left to write once the peer has gone."""
+
+
 class Endings(ABC):
     """The open calls of one connection as far as they end. ``settle`` after each write, ``tick`` now and then."""
 
@@ -77,6 +81,10 @@ class Endings(ABC):
             self.gone(stream_id)
         self._postponed.clear()
         self._blocked.clear()
+
+    def part(self) -> None:
+        """Know nothing of the connection any more: without the circle its memory is free at once, not some time."""
+        self.flush = self.flush_soon = _nothing
 
     def _observe(self, exchange: Exchange, code: int) -> None:
         """Count a call that has ended."""

@@ -131,7 +131,12 @@ class _Connection:
 
     def tick(self):
         self._door.clock.advance(TICK_S)
-        self._run(lambda: self._protocol.tick(self._door.clock.monotonic_s()))
+        self._run(self._tick)
+
+    def _tick(self):
+        """As the door does: whoever is lost is looked at no more."""
+        for connection in list(self._door.shared.connections):
+            connection.tick(self._door.clock.monotonic_s())
 
     def _run(self, step):
         """Do something inside the loop, and let what it has started go on."""

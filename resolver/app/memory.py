@@ -1,0 +1,58 @@
+"""Memory given back to the system after a crowd has gone.
+
+The C library keeps freed memory that lies between living blocks: ten thousand connections that come and go leave a
+hundred megabytes with a worker for good. Now and then the worker asks how much lies idle, and returns what is a lot.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import structlog
+
+IDLE_OCTETS = 24 << 20
+"""Freed memory from which on returning it is worth the few milliseconds that it takes."""
+
+PAUSE_S = 10.0
+"""Seconds between two returns: a busy worker would need the memory again at once."""
+
+log = structlog.get_logger()
+
+
+class _Mallinfo2(ctypes.Structure):
+    """``struct mallinfo2`` of glibc 2.33 and later (mallinfo(3))."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+class IdleMemory:
+    """Looks at the C library's heap. ``look`` every second or so; does nothing where there is no glibc."""
+
+    def __init__(self) -> None:
+        self._mallinfo: Any = None
+        self._again_s = 0.0
+        try:
+            library = ctypes.CDLL(None)
+            self._mallinfo, self._trim = library.mallinfo2, library.malloc_trim
+            self._mallinfo.restype = _Mallinfo2
+        except (OSError, AttributeError):
+            self._mallinfo = None
+
+    def look(self, now_s: float) -> bool:
+        """Give back what is idle; whether it was enough to try."""
+        if self._mallinfo is None or now_s < self._again_s:
+            return False
+        idle_octets = self._mallinfo().fordblks
+        if idle_octets < IDLE_OCTETS:
+            return False
+        self._again_s = now_s + PAUSE_S
+        self._trim(0)
+        log.debug("idle memory given back", idle_octets=idle_octets)
+        return True

@@ -1,0 +1,176 @@
+"""Floods and crowds against the real processes, while honest clients go on asking: none of them may notice.
+
+Slow: a minute for each back end (``make soak``). Figures are printed, one JSON line for each attack: latency from the
+due time before and under the attack, failures, and the memory of the workers before, at its height, and after.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+
+from conformance.node_process import node
+from resolver.app.memory import PAUSE_S
+from resolver.v1 import resolution_pb2
+from tests.support.attacks import FLOODS
+
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).resolve().parents[2]
+PATH = "/resolver.v1.ResolutionService/Resolve"
+QUESTION = resolution_pb2.ResolveRequest(name="88.300.1/NONE").SerializeToString()
+RATE = 50
+FLOOD_S = 8
+ATTACKERS = 2
+SETTLE_S = 4
+SILENT, DRIPPING = 10_000, 1_000
+GROWTH = 0.10
+SLACK_OCTETS = 8 << 20
+"""Memory that may stay beside the tenth: what the allocator keeps of pages that it has once had."""
+
+
+class Workers:
+    """The worker processes of a node as the kernel sees them."""
+
+    def __init__(self, data_dir):
+        self.pids = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if str(data_dir) in (process / "cmdline").read_text().split("\0"):
+                    self.pids += (process / "task" / process.name / "children").read_text().split()
+            except OSError:
+                continue
+
+    def rss(self):
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 for pid in self.pids)
+
+    def open_files(self):
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.pids)
+
+
+async def honest(target, stop):
+    """Ask at a fixed rate, every tenth time anew: seconds from the due time of each answer, and the failures."""
+    latencies, failures = [], []
+    options = [("grpc.use_local_subchannel_pool", 1)]
+
+    async def one(channel, due):
+        try:
+            await channel.unary_unary(PATH)(QUESTION, timeout=10, wait_for_ready=False)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                failures.append(f"{error.code().name}: {error.details()}")
+        latencies.append(time.monotonic() - due)
+
+    async def anew(due):
+        async with grpc.aio.insecure_channel(target, options=options) as channel:
+            await one(channel, due)
+
+    async with grpc.aio.insecure_channel(target, options=options) as channel:
+        tasks, begun, number = [], time.monotonic(), 0
+        while not stop.is_set():
+            due = begun + number / RATE
+            await asyncio.sleep(max(0, due - time.monotonic()))
+            tasks.append(asyncio.create_task(anew(due) if number % 10 == 9 else one(channel, due)))
+            number += 1
+        await asyncio.gather(*tasks)
+    return sorted(latencies), failures
+
+
+async def beside(target, commands, workers, *, settle_s=SETTLE_S):
+    """Honest clients beside attackers: latencies, failures, what the attackers say, greatest memory and descriptors."""
+    stop = asyncio.Event()
+    asking = asyncio.create_task(honest(target, stop))
+    attackers = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.support.attacks", *command), cwd=ROOT, stdout=subprocess.PIPE
+        )
+        for command in commands
+    ]
+    said = asyncio.gather(*(attacker.communicate() for attacker in attackers))
+    height = files = 0
+    while not said.done():
+        height, files = max(height, workers.rss()), max(files, workers.open_files())
+        await asyncio.sleep(0.2)
+    for _ in range(int(settle_s * 10)):
+        await asyncio.sleep(0.1)
+    stop.set()
+    latencies, failures = await asking
+    told = [json.loads(out.splitlines()[-1]) for out, _ in await said]
+    return latencies, failures, told, height, files
+
+
+def percentile(latencies, share):
+    return round(latencies[min(len(latencies) - 1, int(len(latencies) * share))] * 1e3, 1)
+
+
+@pytest.fixture(scope="module", params=["h2", "grpcio"])
+def serving(request, tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp(request.param) / "node"
+    options = ("--workers", "2", "--grpc", "127.0.0.1:0", "--admin", "", "--grpc-backend", request.param)
+    with node(data_dir, *options) as endpoints:
+        target = endpoints["grpc"]
+        workers = Workers(data_dir)
+        assert len(workers.pids) == 2
+        port = target.rpartition(":")[2]
+        warm = [["rapid-reset", port, "2"], ["silent", port, "8", "2000"]]
+        asyncio.run(beside(target, warm, workers))  # what a process keeps from its first load is no leak
+        yield request.param, target, workers, data_dir
+
+
+def run(serving, name, commands):
+    """One attack, its figures printed; the figures."""
+    backend, target, workers, data_dir = serving
+    if backend == "grpcio":  # its core keeps what it has once needed, so only a second time tells of a leak
+        asyncio.run(beside(target, commands, workers))
+    quiet, failures, _, _, _ = asyncio.run(beside(target, [], workers, settle_s=3))
+    assert failures == []
+    before, files_before = workers.rss(), workers.open_files()
+    latencies, failures, told, height, files = asyncio.run(beside(target, commands, workers))
+    bound = before * (1 + GROWTH) + SLACK_OCTETS
+    patience = time.monotonic() + PAUSE_S + SETTLE_S  # workers give memory back now and then
+    while workers.rss() > bound and time.monotonic() < patience:
+        time.sleep(0.5)
+    after, files_after = workers.rss(), workers.open_files()
+    figures = {
+        "promise": "P13",
+        "backend": backend,
+        "attack": name,
+        "attackers": told,
+        "honest_calls": len(latencies),
+        "honest_failures": len(failures),
+        "p50_ms": [percentile(quiet, 0.5), percentile(latencies, 0.5)],
+        "p99_ms": [percentile(quiet, 0.99), percentile(latencies, 0.99)],
+        "rss_mib": [round(octets / 2**20, 1) for octets in (before, height, after)],
+        "open_files": [files_before, files, files_after],
+    }
+    print(json.dumps(figures))
+    assert failures == []
+    assert Workers(data_dir).pids == workers.pids, "a worker was replaced"
+    assert after <= bound
+    assert files_after <= files_before + 4
+    return figures
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_flood_is_not_noticed(serving, kind):
+    port = serving[1].rpartition(":")[2]
+    figures = run(serving, kind, [[kind, port, str(FLOOD_S)]] * ATTACKERS)
+    assert all(attacker["steps"] for attacker in figures["attackers"])
+
+
+def test_a_crowd_that_says_nothing_is_shown_the_door(serving):
+    """10,000 silent connections and 1,000 that send an octet a second; all are closed by the greeting's time limit."""
+    if int(os.sysconf("SC_OPEN_MAX")) < SILENT + 1_000:
+        pytest.skip(f"this machine allows fewer than {SILENT + 1_000} open files")
+    port = serving[1].rpartition(":")[2]
+    commands = [["silent", port, "40", str(SILENT)], ["drip", port, "40", str(DRIPPING)]]
+    figures = run(serving, "crowd", commands)
+    for attacker in figures["attackers"]:
+        assert attacker["refused"] == 0
+        assert attacker["left"] == 0
