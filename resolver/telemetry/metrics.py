@@ -64,8 +64,8 @@ METRIC_KINDS = ("counter", "histogram")
 PAST_OWNER = 0
 """Owner of the files that hold the counts of workers that have gone; no process has this id."""
 
-METRICS_FILE_OCTETS = 512 << 10
-"""Octets of a metrics file: every method with every code and bucket takes about 200 KiB."""
+METRICS_FILE_OCTETS = 1 << 20
+"""Octets of a metrics file: every method at every door with every outcome takes about 700 KiB."""
 
 
 class _Distribution:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from resolver.errors import InvalidField, MalformedMessage
+from resolver.errors import InvalidField, MalformedMessage, TooManyItems
 from resolver.transport.http.transcoding.json_out import is_map
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     Descriptor = Any
     EnumDescriptor = Any
     FieldDescriptor = Any
+
+ITEMS_MAX = 100_000
+"""Items of all lists in one body together: what fills the largest gRPC message with values of 40 octets."""
 
 # Field types of descriptor.proto.
 _BOOL, _STRING, _MESSAGE, _BYTES, _ENUM = 8, 9, 11, 12, 14
@@ -93,6 +96,8 @@ def _python_type(field: FieldDescriptor) -> Any:
 def read(message: Message, octets: bytes) -> None:
     """Fill a message from JSON. Raises MalformedMessage for what is no JSON, InvalidField for what does not fit."""
     schema = _schema(message.DESCRIPTOR)
+    if octets.count(b"{") > ITEMS_MAX:
+        raise _too_many("the body")
     try:
         values = schema.decoder.decode(octets or b"{}")
     except msgspec.ValidationError as error:
@@ -101,7 +106,7 @@ def read(message: Message, octets: bytes) -> None:
         raise MalformedMessage(f"the body is not JSON in UTF-8: {error}") from None
     except RecursionError:
         raise MalformedMessage("the body is nested too deeply") from None
-    _fill(message, values, "")
+    _Filling().fill(message, values, "")
 
 
 def _misfit(descriptor: Descriptor, words: str) -> InvalidField:
@@ -150,40 +155,50 @@ def _joined(place: str, name: str) -> str:
     return f"{place}.{name}" if place else name
 
 
-def _fill(message: Message, values: msgspec.Struct, place: str) -> None:
-    """Put parsed values into a message. Raises InvalidField."""
-    for spec in _schema(message.DESCRIPTOR).specs:
-        given = [value for each in spec.attributes if (value := getattr(values, each)) is not None]
-        if not given:
-            continue
-        where = _joined(place, spec.name)
-        if len(given) > 1:
-            raise InvalidField(f"{where} is given in both spellings: give it once", field=where)
-        _set(message, spec.field, given[0], where)
+def _too_many(where: str) -> TooManyItems:
+    return TooManyItems(f"{where} brings it to more than {ITEMS_MAX} items: send fewer at a time", field=where)
 
 
-def _set(message: Message, field: FieldDescriptor, value: Any, where: str) -> None:
-    oneof = field.containing_oneof
-    if oneof is not None and (other := message.WhichOneof(oneof.name)) is not None:
-        raise InvalidField(f"{where} and {other} exclude each other: give one", field=where)
-    if is_map(field):
-        of_value, target = field.message_type.fields_by_name["value"], getattr(message, field.name)
-        for key, item in value.items():
-            target[_text(key, where)] = scalar(of_value, item, f"{where}.{key[:_SHOWN]}")
-    elif field.is_repeated:
+class _Filling:
+    """Puts parsed values into a message, so many and no more: a worker has others to serve meanwhile."""
+
+    def __init__(self) -> None:
+        self._items = 0
+
+    def fill(self, message: Message, values: msgspec.Struct, place: str) -> None:
+        """Fill a message. Raises InvalidField and TooManyItems."""
+        for spec in _schema(message.DESCRIPTOR).specs:
+            given = [value for each in spec.attributes if (value := getattr(values, each)) is not None]
+            if not given:
+                continue
+            where = _joined(place, spec.name)
+            if len(given) > 1:
+                raise InvalidField(f"{where} is given in both spellings: give it once", field=where)
+            self._set(message, spec.field, given[0], where)
+
+    def _set(self, message: Message, field: FieldDescriptor, value: Any, where: str) -> None:
+        oneof = field.containing_oneof
+        if oneof is not None and (other := message.WhichOneof(oneof.name)) is not None:
+            raise InvalidField(f"{where} and {other} exclude each other: give one", field=where)
+        if field.is_repeated:
+            self._items += len(value)
+            if self._items > ITEMS_MAX:
+                raise _too_many(where)
         target = getattr(message, field.name)
-        for number, item in enumerate(value):
-            at = f"{where}[{number}]"
-            if field.type == _MESSAGE:
-                _fill(target.add(), item, at)
-            else:
-                target.append(scalar(field, item, at))
-    elif field.type == _MESSAGE:
-        target = getattr(message, field.name)
-        target.SetInParent()
-        _fill(target, value, where)
-    else:
-        setattr(message, field.name, scalar(field, value, where))
+        if is_map(field):
+            of_value = field.message_type.fields_by_name["value"]
+            for key, item in value.items():
+                target[_text(key, where)] = scalar(of_value, item, f"{where}.{key[:_SHOWN]}")
+        elif field.is_repeated and field.type == _MESSAGE:
+            for number, item in enumerate(value):
+                self.fill(target.add(), item, f"{where}[{number}]")
+        elif field.is_repeated:
+            target.extend([scalar(field, item, f"{where}[{number}]") for number, item in enumerate(value)])
+        elif field.type == _MESSAGE:
+            target.SetInParent()
+            self.fill(target, value, where)
+        else:
+            setattr(message, field.name, scalar(field, value, where))
 
 
 def scalar(field: FieldDescriptor, value: Any, where: str) -> Any:

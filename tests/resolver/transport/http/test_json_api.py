@@ -136,6 +136,14 @@ BAD = {
     ),
     "both spellings": ("/v1/handles", '{"requestId": "a", "request_id": "b"}', 400, "request_id", "both spellings"),
     "half a character": ("/v1/handles", '{"name": "\\ud800"}', 400, None, ""),
+    "too many objects": (
+        "/v1/handles:batchCreate",
+        '{"handles":[' + "{}," * 120_000 + "{}]}",
+        400,
+        "the body",
+        "items",
+    ),
+    "too many numbers": ("/v1/handles:batchResolve", '{"indexes":[' + "1," * 120_000 + "1]}", 400, "indexes", "items"),
     "deep nesting": ("/v1/handles", '{"values":' + "[" * 20_000, 400, None, ""),
     "too large a body": ("/v1/enterprises", '{"requestId": "' + "x" * 200_000 + '"}', 413, None, "octets"),
 }
