@@ -97,7 +97,7 @@ def read(message: Message, octets: bytes) -> None:
     """Fill a message from JSON. Raises MalformedMessage for what is no JSON, InvalidField for what does not fit."""
     schema = _schema(message.DESCRIPTOR)
     if octets.count(b"{") > ITEMS_MAX:
-        raise _too_many("the body")
+        raise _too_many("")
     try:
         values = schema.decoder.decode(octets or b"{}")
     except msgspec.ValidationError as error:
@@ -156,7 +156,9 @@ def _joined(place: str, name: str) -> str:
 
 
 def _too_many(where: str) -> TooManyItems:
-    return TooManyItems(f"{where} brings it to more than {ITEMS_MAX} items: send fewer at a time", field=where)
+    return TooManyItems(
+        f"{where or 'the body'} brings it to more than {ITEMS_MAX} items: send fewer at a time", field=where
+    )
 
 
 class _Filling:
