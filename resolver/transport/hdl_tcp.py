@@ -122,9 +122,9 @@ class _Connection(asyncio.Protocol):
             with door.core.burst():
                 answer = door.protocol.at_once(data, self._peer.source)
             if answer is not None:
-                self._transport.write(answer)
                 now_s = door.now_s()
-                self.deadline_s = now_s + door.idle_s
+                self.deadline_s = now_s + door.idle_s  # before the answer leaves: its client may count from then
+                self._transport.write(answer)
                 count_plain(door.core.calls, (answer,), now_s - started_s, HDL_TCP)
                 return
         try:
