@@ -40,6 +40,11 @@ def count_answer(calls: CallCounts, op_code: int, code: int, took_s: float, door
     calls.observe(_OPERATIONS.get(op_code, _OTHER), _RESULTS.get(code, "OTHER"), took_s, 1, door)
 
 
+def count_one(calls: CallCounts, answer: bytes, took_s: float, door: str) -> None:
+    """Count the answer to one plain question."""
+    calls.observe(_PLAIN, _RESULTS.get(int.from_bytes(answer[_RESPONSE_CODE], "big"), "OTHER"), took_s, 1, door)
+
+
 def count_plain(calls: CallCounts, answers: Sequence[bytes], took_s: float, door: str) -> None:
     """Count the answers to the plain questions of one burst."""
     by_code: dict[bytes, int] = {}

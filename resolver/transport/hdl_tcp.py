@@ -16,7 +16,7 @@ import structlog
 
 from resolver.errors import MessageTooLarge, WireError
 from resolver.handle.codes import ResponseCode
-from resolver.service.hdl_counted import count_plain
+from resolver.service.hdl_counted import count_one, count_plain
 from resolver.service.hdl_peer import Peer
 from resolver.telemetry.calls import HDL_TCP
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
@@ -125,7 +125,7 @@ class _Connection(asyncio.Protocol):
                 now_s = door.now_s()
                 self.deadline_s = now_s + door.idle_s  # before the answer leaves: its client may count from then
                 self._transport.write(answer)
-                count_plain(door.core.calls, (answer,), now_s - started_s, HDL_TCP)
+                count_one(door.core.calls, answer, now_s - started_s, HDL_TCP)
                 return
         try:
             frames = self._stream.receive_data(data)
