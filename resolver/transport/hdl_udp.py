@@ -188,7 +188,7 @@ class HandleUdpDoor:
 
     async def drain(self, grace_s: float) -> None:
         """Take no more datagrams, let requests finish for ``grace_s``."""
-        if self._socket is None:
+        if self._socket is None or self._socket.fileno() < 0:  # a hurried drain overtakes one in its grace
             return
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         if self._tasks and grace_s > 0:

@@ -190,7 +190,7 @@ class HandleNode:
             self.protocols.append(protocol)
             self.tcp.append(tcp)
             self.udp.append(udp)
-            closing += [tcp.drain(0.0), udp.drain(0.0), relay.close(), service.close()]
+            closing += [tcp.drain(0.0), udp.drain(0.1), udp.drain(0.0), relay.close(), service.close()]
         self._ready.set()
         await self._stopping.wait()
         for work in closing:
