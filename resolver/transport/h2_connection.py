@@ -135,6 +135,7 @@ class H2Connection(asyncio.Protocol):
         """Write at the end of this turn of the loop: one write for all that the turn has answered."""
         if not self._flush_due:
             self._flush_due = True
+            self._guard.on_answer()
             self._shared.loop.call_soon(self.flush)
 
     # The connection

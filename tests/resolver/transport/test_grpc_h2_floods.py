@@ -12,7 +12,7 @@ from resolver import limits, methods
 from resolver.transport import h2_bounds
 from resolver.transport.h2_guard import Guard
 from resolver.transport.health import CHECK
-from resolver.v1 import resolution_pb2
+from resolver.v1 import changes_pb2, resolution_pb2
 from tests.resolver.transport.h2_doors import (
     ACK,
     CONTINUATION,
@@ -279,3 +279,22 @@ def test_buckets_refill():
     assert [bucket.spend(0.0) for _ in range(4)] == [True, True, True, False]
     assert [bucket.spend(1.0) for _ in range(3)] == [True, True, False]
     assert [bucket.spend(100.0) for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_stream_that_trickles_is_no_reason_to_be_punished(world):
+    """A grpc client probes the bandwidth after most messages, those that come by themselves included."""
+    count = 12
+
+    async def main():
+        async with h2_client(world, watch_poll_s=0.01) as client:
+            watch = client.start("administrator", methods.WATCH, [changes_pb2.WatchRequest(from_serial=1)])
+            heard = 0
+            for number in range(count):
+                register(world.engine, world.clock, f"{NAME}-{number}")  # by another worker, as it were
+                while heard <= number:
+                    heard += len((await watch.read()).changes)
+                await asyncio.sleep(0.06)
+            assert heard == count
+            watch.cancel()
+
+    run(main())
