@@ -74,6 +74,7 @@ MEANINGS: dict[str, Meaning] = {
     "PREFIX_LIMIT_REACHED": Meaning(8, 605, 429, -2),
     "ANSWER_TOO_LARGE": Meaning(8, 2, 413, -2),
     "RECURSION_LIMIT": Meaning(9, 6, 422, -2),
+    "NOT_PRIMARY": Meaning(9, 7, 409, -2),
     "NOT_IMPLEMENTED": Meaning(12, 5, 501, -2),
     # Unavailable
     "STORAGE_FULL": Meaning(8, 3, 507, -4),
@@ -83,6 +84,7 @@ MEANINGS: dict[str, Meaning] = {
     "SHUTTING_DOWN": Meaning(14, 3, 503, -4),
     "WATCH_TOO_SLOW": Meaning(8, 3, 503, -4),
     "UPSTREAM_FAILED": Meaning(14, 2, 504, -4),
+    "UNCONFIRMED": Meaning(14, 2, 503, -4),
     "INTERNAL": Meaning(13, 2, 500, -4),
 }
 
@@ -324,6 +326,12 @@ class RecursionLimit(Refused):
     reason = "RECURSION_LIMIT"
 
 
+class NotPrimary(Refused):
+    """The node is a mirror, or fenced: the primary of its site takes changes."""
+
+    reason = "NOT_PRIMARY"
+
+
 class NotImplementedYet(Refused):
     """The node has no such operation."""
 
@@ -370,6 +378,12 @@ class UpstreamFailed(Unavailable):
     """The node that has the answer cannot be reached, or does not give one that can be believed."""
 
     reason = "UPSTREAM_FAILED"
+
+
+class Unconfirmed(Unavailable):
+    """The change is on this node's disk, and too few mirrors have said that it is on theirs: it may yet be lost."""
+
+    reason = "UNCONFIRMED"
 
 
 class InternalError(Unavailable):

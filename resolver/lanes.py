@@ -23,9 +23,11 @@ import structlog
 
 from resolver.errors import InternalError, Overloaded, RecordCorrupt, ResolverError, ShuttingDown, StorageFailed
 from resolver.errors import StorageFull as NoRoom
+from resolver.node import row_log, site_role
 from resolver.node.ledger import Ledger
 from resolver.node.quotas import NO_QUOTA, Quota
 from storage.errors import RowCorrupt, StorageError, StoreBroken, StoreFull
+from storage.recording import RecordingWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,6 +121,8 @@ class LaneOptions:
     queue_rows_max: int
     acknowledge_early: bool = False
     quota: Quota = NO_QUOTA
+    confirm: Callable[[int, int], ResolverError | None] | None = None
+    """Asked in the lane's thread after a commit, with its serial and sequence, whether mirrors hold it; it may wait."""
     on_commit: Callable[[Commit], None] = field(default=lambda _: None)
     on_broken: Callable[[], None] = field(default=lambda: None)
 
@@ -291,14 +295,21 @@ class WriteLane:
             return
         with self._engine.write() as writer:
             started = time.perf_counter()
-            ledger = Ledger(writer, self._clock.now_us(), self._options.quota)
+            site = site_role.site_of(writer)
+            refusal = site_role.refusal(site)
+            watched = RecordingWriter(writer, row_log.TABLES) if site.logging and refusal is None else None
+            ledger = Ledger(watched or writer, self._clock.now_us(), self._options.quota)
             for queued in group:
+                if refusal is not None and not getattr(queued.job, "everywhere", False):
+                    queued.error = refusal
+                    continue
                 ledger.door = getattr(queued.job, "door", "")  # jobs of the node itself come in at none
                 try:
                     queued.result = queued.job.apply(ledger)
                 except ResolverError as error:
                     queued.error = error
             ledger.close()
+            sequence = row_log.append(writer, watched.touched, ledger.serial) if watched is not None else 0
             if self._options.acknowledge_early:
                 self._deliver(group)
         rows = sum(queued.job.cost for queued in group)
@@ -307,6 +318,15 @@ class WriteLane:
             self._options.on_commit(commit)
         except Exception as error:  # noqa: BLE001 - the group is durable: whoever watches cannot make it fail
             _log.error("defect in the observer of commits", exc_info=error)
+        if watched is not None and self._options.confirm is not None:
+            self._confirm(self._options.confirm(ledger.serial, sequence), group)
+
+    @staticmethod
+    def _confirm(failure: ResolverError | None, group: list[Handed[Any]]) -> None:
+        """Acknowledge nothing that too few mirrors hold; refusals of the same group may rest on it too."""
+        if failure is not None:
+            for queued in group:
+                queued.error = failure
 
     def _storage_failure(self, error: StorageError) -> ResolverError:
         if isinstance(error, StoreFull):

@@ -174,3 +174,9 @@ FOREIGN_OCTETS_MAX = 64 << 20
 
 SERVERS_KNOWN_MAX = 4_096
 """Servers whose latency one worker remembers, and the connections it may hold to them."""
+
+ROW_LOG_ENTRIES_MAX = 1_000_000
+"""Entries of the row log that are kept: a mirror that was away for longer copies whole tables, which takes minutes."""
+
+MIRRORS_MAX = 32
+"""Mirrors of a primary: each costs a stream, and a place in the file in which workers see what mirrors hold."""

@@ -16,6 +16,7 @@ from resolver import limits
 from resolver.telemetry.calls import REGISTRATION, RESOLUTION
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import login_pb2 as login
+from resolver.v1 import mirror_pb2 as mirror
 from resolver.v1 import node_pb2 as node
 from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import registry_pb2 as registry
@@ -78,6 +79,7 @@ _TEMPLATE = "resolver.v1.TemplateService"
 _LOGIN = "resolver.v1.LoginService"
 _NODE = "resolver.v1.NodeService"
 _CHANGES = "resolver.v1.ChangesService"
+_MIRROR = "resolver.v1.MirrorService"
 
 _SINGLE = limits.SINGLE_MESSAGE_OCTETS_MAX
 _BULK = limits.MESSAGE_OCTETS_MAX
@@ -229,6 +231,13 @@ LIST_SOURCE_STATISTICS = Method(
 )
 
 WATCH = Method(_CHANGES, "Watch", changes.WatchRequest, changes.WatchResponse, shape=Shape.SERVER_STREAM)
+
+FOLLOW = Method(_MIRROR, "Follow", mirror.FollowRequest, mirror.FollowResponse, shape=Shape.BIDIRECTIONAL)
+GET_MIRROR_STATUS = Method(_MIRROR, "GetMirrorStatus", mirror.GetMirrorStatusRequest, mirror.GetMirrorStatusResponse)
+PROMOTE_MIRROR = Method(
+    _MIRROR, "PromoteMirror", mirror.PromoteMirrorRequest, mirror.PromoteMirrorResponse, writes=True
+)
+FENCE_PRIMARY = Method(_MIRROR, "FencePrimary", mirror.FencePrimaryRequest, mirror.FencePrimaryResponse, writes=True)
 
 METHODS: dict[str, Method[Message, Message]] = {
     method.path: method for method in list(globals().values()) if isinstance(method, Method)

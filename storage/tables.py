@@ -101,6 +101,8 @@ class Table(Enum):
     """principal id, NUL, import id → where the import stands."""
     HTTP_SESSIONS = b"http_sessions"
     """digest of a session's id → who it is, and until when; see ``node/http_sessions.py``."""
+    ROW_LOG = b"row_log"
+    """sequence (8 octets) → rows outside the records that one transaction changed, once the node has mirrors."""
     SEARCH = b"search"
     """folded type, NUL, start of the data, digest of index and handle key → handle key; see ``node/search.py``."""
 

@@ -36,6 +36,7 @@ class DataDir:
         self.files = self.root / "files"
         self.credentials = self.root / "credentials"
         self.admin_token = self.credentials / "admin.token"
+        self.mirror_token = self.credentials / "mirror.token"
         self.run = self.root / "run"
         self.metrics = self.run / "metrics"
         self.lock_file = self.run / "lock"

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
 from resolver.errors import ResolverError
 from resolver.federation.roots import sites_to_octets
-from resolver.node import site_info
+from resolver.node import site_info, site_role
 from resolver.registry.first_start import NodeRole, role_of
 from resolver.registry.handle_start import prepare_handle_service, prepare_root_handle
 from resolver.service.handle_protocol import HandleOptions, HandleProtocol
@@ -79,10 +79,19 @@ def load_or_make_key(data: DataDir, name: str, *, for_tools: bool = False) -> Pr
         ) from error
 
 
-def prepare(data: DataDir, engine: Engine, config: Config, doors: Mapping[str, tuple[str, int]], clock: Clock) -> None:
+def prepare(
+    data: DataDir,
+    engine: Engine,
+    config: Config,
+    doors: Mapping[str, tuple[str, int]],
+    clock: Clock,
+    *,
+    take_over: bool = False,
+) -> None:
     """Make keys and prefix handles that are missing, and let the node's HS_SITE tell where it answers.
 
-    ``doors`` are hosts and ports, by name. Raises StartRefused.
+    ``doors`` are hosts and ports, by name; ``take_over`` puts this node in the place of the primary before. A mirror's
+    handles are its primary's. Raises StartRefused.
     """
     host, port = doors.get("hdl", (doors.get("http", ("", 0))[0], 0))
     admin_key = load_or_make_key(data, "admin_rsa", for_tools=True)
@@ -94,10 +103,14 @@ def prepare(data: DataDir, engine: Engine, config: Config, doors: Mapping[str, t
     try:
         with engine.read() as reader:
             role = role_of(reader)
+            is_primary = site_role.refusal(site_role.site_of(reader)) is None
         site = _own_site(config, doors, load_or_make_key(data, "node_rsa"), role)
         write_whole(data.root / SITE_FILE, sites_to_octets([site]))
+        if not is_primary:
+            return
         if config.node.prefix:
-            prepare_handle_service(engine, config.node.prefix, site, admin_key.public.to_wire(), clock.now_us())
+            key = admin_key.public.to_wire()
+            prepare_handle_service(engine, config.node.prefix, site, key, clock.now_us(), take_over=take_over)
         if role is NodeRole.TOP:
             prepare_root_handle(engine, site, clock.now_us())
     except (ResolverError, OSError) as error:

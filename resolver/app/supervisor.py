@@ -35,11 +35,12 @@ from resolver.config.endpoint import Endpoint
 from resolver.config.settings import Admin, Http
 from resolver.config.sources import ConfigInvalid
 from resolver.errors import ResolverError
-from resolver.node import search
+from resolver.node import search, site_role
 from resolver.node.prefixes import NODE_PREFIX_KEY
 from resolver.registry.first_start import first_start
 from resolver.telemetry.logs import configure_logging
 from resolver.telemetry.metrics import MetricsDirectory
+from resolver.v1 import mirror_pb2
 from storage.errors import StorageError
 from storage.lmdb_engine import LmdbEngine
 from storage.tables import Table
@@ -167,6 +168,7 @@ class Supervisor:
             raise StartRefused(str(error)) from error
         try:
             engine.housekeep()
+            _refuse_half_a_mirror(engine)
             self._config = _settle(self._config, _stored_prefix(engine))
             token = first_start(engine, self._config.node.prefix, self._clock.now_us(), secrets.token_bytes)
             if token is not None:
@@ -386,6 +388,16 @@ def _settle(config: Config, prefix: str) -> Config:
     node = config.node
     settled = msgspec.structs.replace(node, data_dir=str(Path(node.data_dir).absolute()), prefix=node.prefix or prefix)
     return msgspec.structs.replace(config, node=settled)
+
+
+def _refuse_half_a_mirror(engine: LmdbEngine) -> None:
+    """Raise StartRefused for a copy that has not all of its primary yet: it would deny handles that exist."""
+    with engine.read() as reader:
+        site = site_role.site_of(reader)
+    if site.role == mirror_pb2.SITE_ROLE_MIRROR and not site.complete:
+        raise StartRefused(
+            f"the copy of {site.primary} has not come to its end: go on with idis mirror init --of {site.primary}"
+        )
 
 
 def _stored_prefix(engine: LmdbEngine) -> str:

@@ -27,6 +27,7 @@ from resolver.app.data_dir import DataDir, StartRefused
 from resolver.app.federation import Federation
 from resolver.app.memory import IdleMemory
 from resolver.app.messages import BEAT_S, Assignment, Reload, Status, WorkerExit
+from resolver.app.mirror_service import MirrorService, mirror_options
 from resolver.clock import SystemClock
 from resolver.node.quotas import Quota
 from resolver.service import Service, ServiceOptions
@@ -111,8 +112,10 @@ class Worker:
         host, port = self._assignment.doors["grpc"]
         choice = backends.choose(self._config.grpc.backend)
         federation = Federation(service, self._assignment, self._clock, secrets.token_bytes)
+        mirroring = MirrorService(service.core, self._assignment, self._clock)
         await service.start()
         federation.start()
+        mirroring.start()
         beat = asyncio.create_task(self._beat())
         try:
             door = backends.make_door(
@@ -134,6 +137,7 @@ class Worker:
                 self._say("draining")
             await self._drain(door)
         finally:
+            await mirroring.close()
             await federation.close()
             await service.close()
             beat.cancel()
@@ -262,6 +266,7 @@ def to_service_options(config: Config) -> ServiceOptions:
         recursion=config.federation.recursion,
         session_s=config.access.login_token_s,
         files_dir=DataDir(Path(config.node.data_dir)).files,
+        mirror=mirror_options(config),
         quota=Quota(**msgspec.structs.asdict(config.quota)),
     )
 

@@ -47,6 +47,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Node": {
         "init": "init:init",
         "serve": "serve:serve",
+        "mirror": "mirror:mirror",
         "config": "config_commands:config",
         "doctor": "doctor:doctor",
         "backup": "store:backup",

@@ -243,6 +243,25 @@ class Lane(Section, frozen=True):
     ] = False
 
 
+class Mirror(Section, frozen=True):
+    """Mirrors of this node, or what this node needs as one; whose mirror it is stands in its store."""
+
+    confirmations: Annotated[
+        int,
+        Meta(ge=0, le=limits.MIRRORS_MAX, description="Mirrors that must hold a change before it is acknowledged."),
+    ] = 0
+    confirm_timeout_s: Annotated[
+        Interval, Meta(description="Seconds to wait for them before a change is answered as unconfirmed.")
+    ] = 10.0
+    token_file: Annotated[
+        str, Meta(description="API token a mirror shows its primary; empty means credentials/mirror.token.")
+    ] = ""
+    ca_file: Annotated[str, Meta(description="PEM authorities of the primary's certificate; empty means no TLS.")] = ""
+    address: Annotated[
+        str, Meta(description="HOST:PORT of the gRPC door as the site's nodes reach it; empty means where it listens.")
+    ] = ""
+
+
 class Quota(Section, frozen=True):
     """What one enterprise may use unless its row says otherwise; the national rules name no numbers. 0 is no limit."""
 
@@ -313,6 +332,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     federation: Federation = field(default_factory=Federation)
     storage: Storage = field(default_factory=Storage)
     lane: Lane = field(default_factory=Lane)
+    mirror: Mirror = field(default_factory=Mirror)
     quota: Quota = field(default_factory=Quota)
     statistics: Statistics = field(default_factory=Statistics)
     watch: Watch = field(default_factory=Watch)

@@ -71,7 +71,7 @@ class GrpcPeer:
 
 def _reply_to(error: grpc.aio.AioRpcError, moment: Moment) -> Reply:
     """What a failed call comes down to."""
-    reason = _reason(error)
+    reason, _ = reason_of(error)
     code = MEANINGS[reason].handle if reason in MEANINGS else 0
     message = (error.details() or error.code().name)[:200]
     if error.code() in _UNREACHABLE or (not code and error.code() not in _NO_CREDENTIAL):
@@ -81,8 +81,8 @@ def _reply_to(error: grpc.aio.AioRpcError, moment: Moment) -> Reply:
     )
 
 
-def _reason(error: grpc.aio.AioRpcError) -> str:
-    """The reason in the details of a status; empty when there is none."""
+def reason_of(error: grpc.aio.AioRpcError) -> tuple[str, dict[str, str]]:
+    """The reason in the details of a status and what it says beside it; empty when there is none."""
     metadata: Any = error.trailing_metadata() or ()
     for key, octets in metadata:
         if key != _DETAILS_KEY or not isinstance(octets, bytes):
@@ -90,5 +90,5 @@ def _reason(error: grpc.aio.AioRpcError) -> str:
         for detail in status_pb2.Status.FromString(octets).details:
             info = error_details_pb2.ErrorInfo()
             if detail.Unpack(info):
-                return str(info.reason)
-    return ""
+                return str(info.reason), dict(info.metadata)
+    return "", {}

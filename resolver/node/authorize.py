@@ -19,6 +19,7 @@ class Role(Enum):
     APPLICATION = "application"
     ENTERPRISE_USER = "enterprise user"
     NODE_ADMINISTRATOR = "administrator of the node"
+    MIRROR = "mirror"
 
 
 class Caller(NamedTuple):
@@ -45,6 +46,7 @@ class Action(Enum):
     REGISTER = "register, change or delete handles"
     APPLY_PREFIX = "apply for a prefix"
     ADMINISTER = "administer the registry"
+    MIRROR = "copy the store, credentials included, and change who is the primary"
 
 
 class Scope(Enum):
@@ -69,6 +71,7 @@ POLICY: dict[tuple[Role, Action], Scope] = {
     (Role.ENTERPRISE_USER, Action.READ_REGISTRY): Scope.OWN,
     (Role.ENTERPRISE_USER, Action.REGISTER): Scope.OWN,
     (Role.ENTERPRISE_USER, Action.APPLY_PREFIX): Scope.OWN,
+    (Role.MIRROR, Action.MIRROR): Scope.ALL,
     **{(Role.NODE_ADMINISTRATOR, action): Scope.ALL for action in Action},
 }
 """What each role may do; a pair that is not here is denied."""

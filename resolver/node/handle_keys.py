@@ -26,6 +26,7 @@ ROLES: dict[registry.Role, Role] = {
     registry.ROLE_NODE_ADMINISTRATOR: Role.NODE_ADMINISTRATOR,
     registry.ROLE_ENTERPRISE_USER: Role.ENTERPRISE_USER,
     registry.ROLE_APPLICATION: Role.APPLICATION,
+    registry.ROLE_MIRROR: Role.MIRROR,
 }
 """The role of the policy for each role of the API."""
 

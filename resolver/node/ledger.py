@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.clock import day_of
 from resolver.errors import RecordCorrupt
+from resolver.handle.name import fold
 from resolver.node import activity, record_octets, search
 from resolver.node.moment import Moment
 from resolver.node.quotas import NO_QUOTA, Count, Meter, Quota
+from resolver.node.tally import Tally
 from resolver.telemetry.calls import INTERNAL, REGISTRATION
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import handle_pb2 as pb
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from resolver.v1 import registry_pb2 as registry
     from storage.engine import Reader, Writer
 
-_HASH_MODULUS = 1 << 256
 _CREATE, _MODIFY, _DELETE = (
     int(changes.OPERATION_CREATE),
     int(changes.OPERATION_MODIFY),
@@ -96,28 +97,6 @@ class Permit(NamedTuple):
     """The prefix by which it was judged."""
 
 
-class _Tally:
-    """What a transaction has done under one prefix, on top of the row it found."""
-
-    __slots__ = ("creates", "deletes", "handles", "modifies", "octets", "serial", "set_hash")
-
-    def __init__(self, row: stored.StoredTally) -> None:
-        self.handles: int = row.handle_count
-        self.octets: int = row.record_octets
-        self.set_hash = int.from_bytes(row.set_hash, "big")
-        self.serial: int = row.serial
-        self.creates = self.modifies = self.deletes = 0
-
-    def row(self) -> bytes:
-        """The row to store."""
-        return stored.StoredTally(
-            handle_count=self.handles,
-            record_octets=self.octets,
-            set_hash=(self.set_hash % _HASH_MODULUS).to_bytes(32, "big"),
-            serial=self.serial,
-        ).SerializeToString()
-
-
 class Ledger:
     """The state of one write transaction. Call ``close`` once at its end, inside the transaction."""
 
@@ -133,7 +112,7 @@ class Ledger:
         self._vacant: set[bytes] = set()
         """Keys without a record before this transaction: nothing of them has to be taken away."""
         self._journal: list[tuple[bytes, bytes]] = []
-        self._tallies: dict[bytes, _Tally] = {}
+        self._tallies: dict[bytes, Tally] = {}
         self._days: dict[bytes, stored.StoredDay] = {}
         self._prefixes: dict[str, registry.Prefix | None] = {}
         self.permits: dict[tuple[bytes, int], Permit] = {}
@@ -257,6 +236,84 @@ class Ledger:
         self._log(_DELETE, draft, version, digest, principal_id)
         return Entry(version, serial, self.now_us)
 
+    def adopt(self, key: bytes, prefix_key: bytes, public: bytes, restricted: bytes) -> None:
+        """Hold a record as another node holds it, without an entry of our own; no public body is no record."""
+        before = self.find(key)
+        if before == (public, restricted) or (before is None and not public):
+            return
+        tally = self._tally(prefix_key)
+        if before is not None:
+            tally.handles -= 1
+            tally.octets -= len(before.public) + len(before.restricted)
+            tally.set_hash -= int.from_bytes(record_octets.digest(key, *before), "big")
+        elif key not in self._records:
+            self._vacant.add(key)
+        if public:
+            tally.handles += 1
+            tally.octets += len(public) + len(restricted)
+            tally.set_hash += int.from_bytes(record_octets.digest(key, public, restricted), "big")
+        self._records[key] = (public, restricted) if public else None
+
+    def adopt_entry(self, body: bytes) -> None:
+        """Append a journal entry of another node, which must be the next one, and count it. Raises ValueError."""
+        entry = changes.Change.FromString(body)
+        if entry.serial != self._serial + 1:
+            raise ValueError(f"journal entry {entry.serial} does not follow {self._serial}")
+        self._serial = entry.serial
+        self._journal.append((serial_key(entry.serial), body))
+        self.count_entry(entry, 1)
+
+    def make_own(self, key: bytes, principal_id: str) -> None:
+        """Write a record that was adopted anew, as a change of this node."""
+        before = self.find(key)
+        if before is None:
+            return
+        record = before.record()
+        self._serial += 1
+        record.serial = self._serial
+        public = record_octets.frame(record.SerializeToString(deterministic=True))
+        self.adopt(key, fold(record.name.partition("/")[0]).encode(), public, before.restricted)
+        digest = record_octets.digest(key, public, before.restricted)
+        operation = _MODIFY if record.update_time_us else _CREATE
+        self._own_entry(operation, record.name, record.version, digest, principal_id, record.template_id)
+
+    def make_deletion_own(self, key: bytes, name: str, digest: bytes, principal_id: str) -> None:
+        """Write a deletion that was adopted anew, as a change of this node."""
+        body = self.writer.get(Table.TOMBSTONES, key)
+        if body is None:
+            return
+        tombstone = stored.StoredTombstone.FromString(body)
+        self._serial += 1
+        tombstone.serial = self._serial
+        self.writer.put(Table.TOMBSTONES, key, tombstone.SerializeToString())
+        self._own_entry(_DELETE, name, tombstone.version, digest, principal_id, "")
+
+    def _own_entry(
+        self, operation: int, name: str, version: int, digest: bytes, principal_id: str, template_id: str
+    ) -> None:
+        entry = self.moment.entry(
+            operation, self.moment.number(self._serial), name, version, digest, principal_id, template_id
+        )
+        self._journal.append((serial_key(self._serial), entry))
+        self._tally(fold(name.partition("/")[0]).encode()).serial = self._serial
+
+    def agree(self, prefix_key: bytes, theirs: stored.StoredTally) -> bool:
+        """Whether the records of a prefix are those another node has tallied; if so its last serial is taken over."""
+        tally = self._tallies.get(prefix_key) or self._stored_tally(prefix_key)
+        if not tally.agrees(theirs):
+            return False
+        if tally.serial != theirs.serial:
+            self._tally(prefix_key).serial = theirs.serial
+        return True
+
+    def count_entry(self, entry: changes.Change, by: int) -> None:
+        """Add an entry made by another node to the counts of its day, or take it out again with a ``by`` of -1."""
+        for place in (fold(entry.name.partition("/")[0]).encode(), NODE_KEY):
+            counts = self.day_counts(day_of(entry.time_us), place)
+            counts.creates += by * (entry.operation == _CREATE)
+            counts.modifies += by * (entry.operation == _MODIFY)
+            counts.deletes += by * (entry.operation == _DELETE)
+
     def _log(self, operation: int, draft: Draft, version: int, digest: bytes, principal_id: str) -> None:
         """Add the newest serial to the journal."""
         done = (self.door, _DONE[operation])
@@ -265,15 +322,15 @@ class Ledger:
         entry = self.moment.entry(operation, number, draft.name, version, digest, principal_id, draft.template_id)
         self._journal.append((serial_key(self._serial), entry))
 
-    def _tally(self, prefix_key: bytes) -> _Tally:
+    def _tally(self, prefix_key: bytes) -> Tally:
         """The tally of a prefix, to be changed in place."""
         tally = self._tallies.get(prefix_key)
         if tally is None:
             tally = self._tallies[prefix_key] = self._stored_tally(prefix_key)
         return tally
 
-    def _stored_tally(self, prefix_key: bytes) -> _Tally:
-        return _Tally(stored.StoredTally.FromString(self.writer.get(Table.TALLIES, prefix_key) or b""))
+    def _stored_tally(self, prefix_key: bytes) -> Tally:
+        return Tally(stored.StoredTally.FromString(self.writer.get(Table.TALLIES, prefix_key) or b""))
 
     def _count(self, prefix_key: bytes) -> Count:
         """Handles and writes of today of a prefix, for the quotas."""

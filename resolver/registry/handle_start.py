@@ -34,15 +34,17 @@ _CALLER = Caller(ADMINISTRATOR_ID, Role.NODE_ADMINISTRATOR)
 _ROWS_PER_COMMIT = 1_000
 
 
-def prepare_handle_service(engine: Engine, node_prefix: str, site: HsSite, admin_key: bytes, now_us: int) -> None:
+def prepare_handle_service(
+    engine: Engine, node_prefix: str, site: HsSite, admin_key: bytes, now_us: int, *, take_over: bool = False
+) -> None:
     """Make or update the prefix handles of the node.
 
     ``admin_key`` is the data of the HS_PUBKEY of an administrator, for the handles of the node's prefix and of its
-    own enterprise prefix when they are new.
+    own enterprise prefix when they are new. With ``take_over`` this node's site replaces that of the primary before.
     """
     with engine.read() as reader:
         known = site_info.stored_site(reader, node_prefix)
-        site, moved = _settled(known, site)
+        site, moved = _taken_over(known, site) if take_over and known is not None else _settled(known, site)
         stale = [
             row
             for row in (pb.Prefix.FromString(body) for _, body in reader.scan(Table.PREFIXES))
@@ -92,6 +94,13 @@ def _settled(known: HsSite | None, site: HsSite) -> tuple[HsSite, bool]:
     if (known.servers, known.attributes) == (site.servers, attributes):
         return known, False
     return replace(known, servers=site.servers, attributes=attributes, serial=known.serial % 0xFFFE + 1), True
+
+
+def _taken_over(known: HsSite, site: HsSite) -> tuple[HsSite, bool]:
+    """The site of a new primary in place of the old one's."""
+    if (known.servers, known.attributes) == (site.servers, site.attributes):
+        return known, False
+    return replace(site, serial=known.serial % 0xFFFE + 1), True
 
 
 def _is_ours(known: HsSite, site: HsSite) -> bool:

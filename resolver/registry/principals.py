@@ -24,12 +24,13 @@ def create(
     require(caller, Action.ADMINISTER, "", "principals")
     if row.role not in ROLES:
         raise InvalidField(
-            "role is missing: give administrator of the node, enterprise user or application", field="principal.role"
+            "role is missing: give administrator of the node, enterprise user, application or mirror",
+            field="principal.role",
         )
-    if row.role == pb.ROLE_NODE_ADMINISTRATOR:
+    if row.role in {pb.ROLE_NODE_ADMINISTRATOR, pb.ROLE_MIRROR}:
         if row.enterprise_id:
             raise InvalidField(
-                "an administrator of the node belongs to no enterprise: leave enterprise_id out",
+                "administrators and mirrors of the node belong to no enterprise: leave enterprise_id out",
                 field="principal.enterprise_id",
             )
     else:

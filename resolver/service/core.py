@@ -20,6 +20,7 @@ from resolver.node.prefixes import ServedPrefixes
 from resolver.node.quotas import NO_QUOTA, Quota
 from resolver.registry.directory import Directory
 from resolver.registry.rows import registry_version
+from resolver.service.confirmations import Confirmations
 from resolver.service.counting import Counting, ForgettingJob
 from resolver.service.reading import Burst, stored_rows_checked
 from resolver.telemetry.calls import CallCounts
@@ -44,6 +45,20 @@ _DAY_US = 86_400 * 1_000_000
 
 
 @dataclass(frozen=True)
+class MirrorOptions:
+    """Where the workers of a node of a site tell each other about it, and how many mirrors must hold a change."""
+
+    directory: Path
+    confirmations: int = 0
+    confirm_timeout_s: float = 10.0
+
+    @property
+    def report(self) -> Path:
+        """What the worker that follows the primary tells."""
+        return self.directory / "mirror.json"
+
+
+@dataclass(frozen=True)
 class ServiceOptions:
     """What an operator sets; the configuration explains each."""
 
@@ -56,6 +71,7 @@ class ServiceOptions:
     lane_queue_max: int
     acknowledge_early: bool = False
     recursion: bool = True
+    mirror: MirrorOptions | None = None
     statistics_keep_days: int = 0
     sources_keep_days: int = 0
     session_s: float = 86_400.0
@@ -103,6 +119,16 @@ class Core:
         self._loop: asyncio.AbstractEventLoop
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
+        self.mirror = options.mirror
+        self.confirmations = (
+            None
+            if options.mirror is None
+            else Confirmations(
+                options.mirror.directory / "mirrors",
+                needed=options.mirror.confirmations,
+                timeout_s=options.mirror.confirm_timeout_s,
+            )
+        )
         self.lane = WriteLane(
             engine,
             clock,
@@ -111,6 +137,7 @@ class Core:
                 queue_rows_max=options.lane_queue_max,
                 acknowledge_early=options.acknowledge_early,
                 quota=options.quota,
+                confirm=self.confirmations.confirm if self.confirmations is not None else None,
                 on_commit=self._committed,
                 on_broken=on_broken,
             ),
@@ -170,6 +197,8 @@ class Core:
         await self.flush_counts()
         await self.lane.close()
         self._wake_watchers()
+        if self.confirmations is not None:
+            self.confirmations.close()
 
     async def _every(self, seconds: float, action: Callable[[], object]) -> None:
         """Act every so often; a timer is never cut off in the middle, or counts in flight would be lost."""

@@ -134,6 +134,7 @@ class CountingJob:
     """Adds counts to the rows of their days."""
 
     cost = 1
+    everywhere = True
     frees_space = False
     door = ""
 
@@ -163,6 +164,7 @@ class ForgettingJob:
     """Removes statistics that are older than the operator keeps them; the result tells whether there is more to do."""
 
     cost = 1
+    everywhere = True
     frees_space = True
     door = ""
 

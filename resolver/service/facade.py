@@ -10,6 +10,7 @@ from resolver.service.call import Call
 from resolver.service.changes import Changes
 from resolver.service.core import Core, ServiceOptions
 from resolver.service.logins import Logins
+from resolver.service.mirroring import Mirroring
 from resolver.service.node import Node
 from resolver.service.registration import Registration
 from resolver.service.registry import Registry
@@ -66,6 +67,7 @@ class Service:
         self.applications = Applications(self.core, self.logins, file_store)
         self.node = Node(self.core)
         self.changes = Changes(self.core)
+        self.mirroring = Mirroring(self.core)
 
     async def start(self) -> None:
         """Start the write lane and the timers."""
@@ -134,5 +136,9 @@ class Service:
             methods.GET_STATISTICS: self.node.get_statistics,
             methods.LIST_SOURCE_STATISTICS: self.node.list_source_statistics,
             methods.WATCH: self.changes.watch,
+            methods.FOLLOW: self.mirroring.follow,
+            methods.GET_MIRROR_STATUS: self.mirroring.get_mirror_status,
+            methods.PROMOTE_MIRROR: self.mirroring.promote_mirror,
+            methods.FENCE_PRIMARY: self.mirroring.fence_primary,
         }
         return {method.path: handler for method, handler in table.items()}

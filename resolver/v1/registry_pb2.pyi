@@ -35,6 +35,7 @@ class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROLE_NODE_ADMINISTRATOR: _ClassVar[Role]
     ROLE_ENTERPRISE_USER: _ClassVar[Role]
     ROLE_APPLICATION: _ClassVar[Role]
+    ROLE_MIRROR: _ClassVar[Role]
 
 class KeyKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -59,6 +60,7 @@ ROLE_UNSPECIFIED: Role
 ROLE_NODE_ADMINISTRATOR: Role
 ROLE_ENTERPRISE_USER: Role
 ROLE_APPLICATION: Role
+ROLE_MIRROR: Role
 KEY_KIND_UNSPECIFIED: KeyKind
 KEY_KIND_API_TOKEN: KeyKind
 KEY_KIND_CERTIFICATE: KeyKind

@@ -1,4 +1,5 @@
 from resolver.v1 import handle_pb2 as _handle_pb2
+from resolver.v1 import mirror_pb2 as _mirror_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -239,3 +240,47 @@ class StoredSecond(_message.Message):
     time_s: int
     items: int
     def __init__(self, time_s: _Optional[int] = ..., items: _Optional[int] = ...) -> None: ...
+
+class StoredSite(_message.Message):
+    __slots__ = ("role", "epochs", "primary", "mirror_id", "sweep", "to_fence", "logging", "complete", "announce", "site_id", "catching_up")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    PRIMARY_FIELD_NUMBER: _ClassVar[int]
+    MIRROR_ID_FIELD_NUMBER: _ClassVar[int]
+    SWEEP_FIELD_NUMBER: _ClassVar[int]
+    TO_FENCE_FIELD_NUMBER: _ClassVar[int]
+    LOGGING_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    ANNOUNCE_FIELD_NUMBER: _ClassVar[int]
+    SITE_ID_FIELD_NUMBER: _ClassVar[int]
+    CATCHING_UP_FIELD_NUMBER: _ClassVar[int]
+    role: _mirror_pb2.SiteRole
+    epochs: _containers.RepeatedCompositeFieldContainer[_mirror_pb2.Epoch]
+    primary: str
+    mirror_id: str
+    sweep: _mirror_pb2.Sweep
+    to_fence: str
+    logging: bool
+    complete: bool
+    announce: bool
+    site_id: bytes
+    catching_up: _mirror_pb2.MirrorPosition
+    def __init__(self, role: _Optional[_Union[_mirror_pb2.SiteRole, str]] = ..., epochs: _Optional[_Iterable[_Union[_mirror_pb2.Epoch, _Mapping]]] = ..., primary: _Optional[str] = ..., mirror_id: _Optional[str] = ..., sweep: _Optional[_Union[_mirror_pb2.Sweep, _Mapping]] = ..., to_fence: _Optional[str] = ..., logging: _Optional[bool] = ..., complete: _Optional[bool] = ..., announce: _Optional[bool] = ..., site_id: _Optional[bytes] = ..., catching_up: _Optional[_Union[_mirror_pb2.MirrorPosition, _Mapping]] = ...) -> None: ...
+
+class StoredAhead(_message.Message):
+    __slots__ = ("rows",)
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[HandleAhead]
+    def __init__(self, rows: _Optional[_Iterable[_Union[HandleAhead, _Mapping]]] = ...) -> None: ...
+
+class HandleAhead(_message.Message):
+    __slots__ = ("key", "name", "serial", "digest")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    name: str
+    serial: int
+    digest: bytes
+    def __init__(self, key: _Optional[bytes] = ..., name: _Optional[str] = ..., serial: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...

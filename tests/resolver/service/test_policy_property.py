@@ -155,9 +155,9 @@ ATTEMPTS = {
         methods.LIST_PREFIXES: {"enterprise_id": st.sampled_from(["ent-b", ""]), "page_size": st.sampled_from([0, 1])},
         methods.UPDATE_PREFIX: {"prefix": spelled(PREFIX_B), "status": st.sampled_from([None, 4, 5])},
         methods.CREATE_PRINCIPAL: {
-            "principal": st.sampled_from([1, 2, 3]).map(
+            "principal": st.sampled_from([1, 2, 3, 4]).map(
                 lambda role: registry.Principal(
-                    principal_id="mole", role=role, enterprise_id="" if role == 1 else "ent-b"
+                    principal_id="mole", role=role, enterprise_id="" if role in {1, 4} else "ent-b"
                 )
             )
         },
@@ -200,6 +200,10 @@ ATTEMPTS = {
             "include_records": hidden,
             "stop_at_end": st.just(True),
         },
+        methods.FOLLOW: {"mirror_id": st.just("mole"), "epoch": st.sampled_from([0, 1, 2])},
+        methods.GET_MIRROR_STATUS: {},
+        methods.PROMOTE_MIRROR: {"at_least_serial": st.sampled_from([0, 1])},
+        methods.FENCE_PRIMARY: {"epoch": st.sampled_from([1, 2, 9]), "primary": st.just("127.0.0.1:1")},
     }.items()
 }
 

@@ -1,0 +1,196 @@
+"""Following a primary, put together: for the workers of a running node, and for ``idis mirror init`` before it runs.
+
+DATA_DIR/credentials/mirror.token    what a mirror shows its primary
+DATA_DIR/run/follower.lock           held by the worker that follows
+DATA_DIR/discarded.jsonl             changes this node had acknowledged and its site has not kept
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from resolver import __version__
+from resolver.app.data_dir import DataDir, StartRefused, write_whole
+from resolver.clock import SystemClock
+from resolver.config.settings import Config
+from resolver.federation.mirror import Follower, MirrorCredentials
+from resolver.node import site_role
+from resolver.service.core import Core, MirrorOptions, ServiceOptions
+from resolver.service.mirroring import SiteJob
+from storage.errors import StorageError
+from storage.lmdb_engine import LmdbEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resolver.app.messages import Assignment
+    from resolver.clock import Clock
+    from resolver.node.ledger import Ledger
+    from resolver.node.mirror_copy import Copied
+    from resolver.v1 import mirror_pb2 as pb
+
+_log = structlog.get_logger("mirror")
+
+_LOCK_S = 1.0
+
+
+def mirror_options(config: Config) -> MirrorOptions:
+    """What the service wants to know of mirrors."""
+    run = DataDir(Path(config.node.data_dir)).run
+    return MirrorOptions(run, config.mirror.confirmations, config.mirror.confirm_timeout_s)
+
+
+def credentials_of(config: Config, data: DataDir) -> MirrorCredentials:
+    """What this node shows a primary. Raises StartRefused."""
+    path = Path(config.mirror.token_file) if config.mirror.token_file else data.mirror_token
+    authorities = config.mirror.ca_file
+    try:
+        token = path.read_text("ascii").strip() if path.exists() or config.mirror.token_file else ""
+        return MirrorCredentials(token, Path(authorities).read_bytes() if authorities else None)
+    except (OSError, ValueError) as error:
+        raise StartRefused(f"[mirror] token_file or ca_file cannot be read: {error}") from error
+
+
+class MirrorService:
+    """The part of a worker that follows. ``start`` it on the worker's loop, ``close`` it at the end."""
+
+    def __init__(self, core: Core, assignment: Assignment, clock: Clock) -> None:
+        """Put it together. Raises StartRefused."""
+        self._core = core
+        self._assignment = assignment
+        self._clock = clock
+        config = assignment.config
+        self._data = DataDir(Path(config.node.data_dir))
+        host, port = assignment.doors["grpc"]
+        options = mirror_options(config)
+        self._follower = Follower(
+            core,
+            credentials_of(config, self._data),
+            address=config.mirror.address or f"{host}:{port}",
+            report=options.report,
+            discarded=self._data.root / "discarded.jsonl",
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Follow, when the store says that this node is a mirror and no other worker does."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        descriptor = os.open(self._data.run / "follower.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(_LOCK_S)
+            await asyncio.gather(self._follower.run(), self._announce())
+        finally:
+            os.close(descriptor)
+
+    async def _announce(self) -> None:
+        """After a promotion, let the prefix handles name this node's site in place of the old primary's."""
+        while True:
+            if self._follower.site().announce:
+                try:
+                    await asyncio.to_thread(self._take_over)
+                    await self._core.lane.submit(SiteJob(_announced))
+                    _log.info("prefix handles name this node as the primary")
+                except (StartRefused, StorageError) as error:
+                    _log.error("prefix handles still name the old primary", why=str(error))
+            await asyncio.sleep(_LOCK_S)
+
+    def _take_over(self) -> None:
+        doors = self._assignment.doors
+        if doors.keys() & {"hdl", "http"}:
+            from resolver.app.handle_service import prepare  # noqa: PLC0415 - needed with these doors only
+
+            prepare(self._data, self._core.engine, self._assignment.config, doors, self._clock, take_over=True)
+
+
+def _announced(ledger: Ledger) -> None:
+    site = site_role.site_of(ledger.writer)
+    site.announce = False
+    site_role.store(ledger.writer, site)
+
+
+def make_mirror(
+    root: Path,
+    primary: str,
+    mirror_id: str,
+    credentials: MirrorCredentials,
+    on_progress: Callable[[pb.FollowResponse, Copied], None],
+) -> pb.MirrorPosition:
+    """Make a data directory the copy of a primary's store, or bring one up to date; what it holds then.
+
+    The directory may be empty, an interrupted copy, a mirror, or a fenced primary: what that one alone has is written
+    to ``discarded.jsonl`` and given up. Raises StartRefused, StorageError, and what ``Follower.follow`` raises.
+    """
+    data = DataDir(root)
+    data.create()
+    with data.lock():
+        engine = LmdbEngine(data.store, map_octets=Config().storage.map_octets)
+        try:
+            held = asyncio.run(_copy(engine, data, primary, mirror_id, credentials, on_progress))
+        finally:
+            engine.close()
+        write_whole(data.mirror_token, credentials.token.encode("ascii") + b"\n")
+        return held
+
+
+async def _copy(
+    engine: LmdbEngine,
+    data: DataDir,
+    primary: str,
+    mirror_id: str,
+    credentials: MirrorCredentials,
+    on_progress: Callable[[pb.FollowResponse, Copied], None],
+) -> pb.MirrorPosition:
+    config = Config()
+    options = ServiceOptions(
+        record_octets_max=config.storage.record_octets_max,
+        public_resolution=False,
+        statistics_flush_s=config.statistics.flush_s,
+        watch_poll_s=config.watch.poll_s,
+        watch_write_timeout_s=config.watch.write_timeout_s,
+        group_jobs_max=config.lane.group_jobs_max,
+        lane_queue_max=config.lane.queue_max,
+        mirror=MirrorOptions(data.run),
+    )
+    core = Core(engine, SystemClock(), secrets.token_bytes, options, version=__version__)
+    follower = Follower(
+        core,
+        credentials,
+        address="",
+        report=data.run / "mirror.json",
+        discarded=data.root / "discarded.jsonl",
+        on_progress=on_progress,
+    )
+    await core.start()
+    try:
+        with engine.read() as reader:
+            is_new = site_role.position(reader).serial == 0 and not site_role.site_of(reader).complete
+        await core.lane.submit(
+            SiteJob(lambda ledger: site_role.follow(ledger.writer, primary, mirror_id, is_new=is_new))
+        )
+        await follower.follow(follower.site(), until_equal=True)
+        with engine.read() as reader:
+            return site_role.position(reader)
+    finally:
+        await core.close()

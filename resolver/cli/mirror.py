@@ -1,0 +1,144 @@
+"""``idis mirror``: make a mirror of a primary, see how a site stands, make a mirror the primary."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from resolver.cli.output import CONFLICT, DENIED, STORE, UNREACHABLE, Failed, Verb, emit, one_line, table, to_json
+from resolver.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from resolver.cli.target import Target
+    from resolver.node.mirror_copy import Copied
+    from resolver.v1 import mirror_pb2 as pb
+
+
+@click.group("mirror")
+def mirror() -> None:
+    """Nodes of one site that hold the same handles; one of them, the primary, takes changes."""
+
+
+@mirror.command("init", cls=Verb)
+@click.option("--of", "primary", required=True, metavar="HOST:PORT", help="gRPC door of the primary.")
+@click.option(
+    "--mirror-token",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="API token of a principal with the role mirror, made on the primary.",
+)
+@click.option("--id", "mirror_id", required=True, metavar="NAME", help="Name of this mirror in the site.")
+@click.option("--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Authorities, for TLS.")
+@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR")
+@click.pass_context
+def init(ctx: click.Context, primary: str, mirror_token: Path, mirror_id: str, ca: Path | None, data_dir: Path) -> None:
+    """Copy a primary's store into a data directory, or bring one up to date; idis serve then keeps it so.
+
+    An interrupted copy goes on where it was when the command is given again. The node of the directory must not be
+    running. A primary that was replaced becomes a mirror of the new one by the same command; changes it alone has are
+    written to DIR/discarded.jsonl.
+    """
+    import grpc  # noqa: PLC0415 - loads gRPC
+
+    from resolver.app.data_dir import StartRefused  # noqa: PLC0415 - loads the node
+    from resolver.app.mirror_service import make_mirror  # noqa: PLC0415 - as above
+    from resolver.errors import ResolverError  # noqa: PLC0415 - as above
+    from resolver.federation.mirror import MirrorCredentials  # noqa: PLC0415 - as above
+    from storage.errors import StorageError  # noqa: PLC0415 - as above
+
+    credentials = MirrorCredentials(mirror_token.read_text("ascii").strip(), ca.read_bytes() if ca else None)
+    rows = 0
+    with Progress(0, "rows") as progress:
+
+        def on_progress(response: pb.FollowResponse, copied: Copied) -> None:
+            nonlocal rows
+            del copied
+            rows += len(response.chunk.rows) // 2 + len(response.rows.changes)
+            progress.update(0, rows)
+
+        try:
+            held = make_mirror(data_dir, primary, mirror_id, credentials, on_progress)
+        except StartRefused as error:
+            raise Failed(one_line(str(error)), CONFLICT) from error
+        except StorageError as error:
+            raise Failed(one_line(str(error)), STORE) from error
+        except grpc.aio.AioRpcError as error:
+            refused = error.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+            code = DENIED if refused else UNREACHABLE
+            raise Failed(one_line(f"the primary at {primary}: {error.details() or error.code().name}"), code) from error
+        except TimeoutError as error:
+            raise Failed(
+                f"the primary at {primary} does not answer: try again, the copy goes on", UNREACHABLE
+            ) from error
+        except ResolverError as error:
+            raise Failed(one_line(str(error)), CONFLICT) from error
+    document = {"data_dir": str(data_dir), "primary": primary, "rows": rows, "serial": held.serial}
+    emit(
+        ctx,
+        document,
+        f"{data_dir} holds what {primary} holds, {held.serial} changes\nnext: idis serve --data-dir {data_dir}",
+    )
+
+
+@mirror.command("status", cls=Verb)
+@click.pass_context
+def status(ctx: click.Context) -> None:
+    """Show what the node is in its site, what it holds, and how far its mirrors are."""
+    from resolver import methods  # noqa: PLC0415 - loads protobuf
+    from resolver.v1 import mirror_pb2 as pb  # noqa: PLC0415 - as above
+
+    target: Target = ctx.obj
+    with target.client() as client:
+        state = client.call(methods.GET_MIRROR_STATUS, pb.GetMirrorStatusRequest())
+    role = pb.SiteRole.Name(state.role).removeprefix("SITE_ROLE_").lower()
+    now_us = time.time_ns() // 1_000
+    lines = [f"{role} of epoch {state.epochs[-1].number}, holds {state.held.serial} changes"]
+    if state.role == pb.SITE_ROLE_MIRROR:
+        behind = max(0, state.primary_newest.serial - state.held.serial)
+        heard = (
+            f"heard {max(0, now_us - state.heard_time_us) / 1e6:.1f} s ago" if state.heard_time_us else "never heard"
+        )
+        lines.append(f"primary {state.primary}, {heard}, {behind} changes ahead then")
+        if state.sweeping:
+            lines.append("copies whole tables")
+        if state.trouble:
+            lines.append(f"trouble: {state.trouble}")
+    elif state.primary:
+        lines.append(f"the primary is {state.primary} now: idis mirror init makes this node its mirror")
+    if state.mirrors:
+        rows = [
+            (row.mirror_id, row.held.serial, row.lag, f"{max(0, now_us - row.heard_time_us) / 1e6:.1f} s")
+            for row in state.mirrors
+        ]
+        lines.append(table([("MIRROR", "HOLDS", "LAG", "HEARD BEFORE"), *rows]))
+        lines.append(f"{state.confirmations} mirrors must hold a change before it is acknowledged")
+    emit(ctx, to_json(state), "\n".join(lines))
+
+
+@mirror.command("promote", cls=Verb)
+@click.option("--at-least", type=click.IntRange(0), default=0, metavar="SERIAL", help="Refuse unless it holds this.")
+@click.pass_context
+def promote(ctx: click.Context, at_least: int) -> None:
+    """Make the mirror that --target names the primary of a new epoch.
+
+    Use it when the primary is gone, or to move the role. Everything up to the serial that is printed is kept. The old
+    primary is told to stop as soon as it can be reached; until then keep clients from it.
+    """
+    from resolver import methods  # noqa: PLC0415 - loads protobuf
+    from resolver.v1 import mirror_pb2 as pb  # noqa: PLC0415 - as above
+
+    target: Target = ctx.obj
+    with target.client() as client:
+        answer = client.call(methods.PROMOTE_MIRROR, pb.PromoteMirrorRequest(at_least_serial=at_least))
+    kept = answer.epoch.start.serial
+    lost = max(0, answer.last_heard_serial - kept)
+    lines = [f"primary of epoch {answer.epoch.number}: every change up to {kept} is kept"]
+    if lost:
+        lines.append(
+            f"lost: acknowledged changes above {kept}; the old primary had {answer.last_heard_serial} when heard"
+        )
+    emit(ctx, to_json(answer) | {"lost": lost}, "\n".join(lines))
