@@ -14,12 +14,13 @@
         records = await asyncio.gather(*(client.resolve(name) for name in names))
 
 Reading order: ``policy`` (when to try again), ``failures``, ``channel``, ``plans`` (what is asked), then the
-thin front ends ``blocking`` and ``asynchronous``; ``exchange``, ``importing``, ``questions`` and ``watching``
+thin front ends ``blocking`` and ``asynchronous``; ``bursts``, ``exchange``, ``importing`` and ``watching``
 are the streams. It imports the contract and the nouns, never the node.
 """
 
 from resolver.client.asynchronous import AsyncClient
 from resolver.client.blocking import Client
+from resolver.client.bursts import Resolved
 from resolver.client.channel import Options, Tls
 from resolver.client.failures import (
     Aborted,
@@ -34,7 +35,6 @@ from resolver.client.failures import (
 )
 from resolver.client.importing import ImportSession, chunks_of
 from resolver.client.policy import RetryPolicy
-from resolver.client.questions import Resolved
 from resolver.client.values import new_handle, to_pb
 
 __all__ = [

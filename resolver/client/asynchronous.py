@@ -18,12 +18,13 @@ import grpc
 
 from resolver import methods
 from resolver.client import failures, plans
+from resolver.client.bursts import OPEN_DEFAULT, Bursts, Resolved
 from resolver.client.channel import Connection, Options
 from resolver.client.coalescing import Chosen, Coalescer
-from resolver.client.exchange import Exchange, Line
+from resolver.client.exchange import Line
 from resolver.client.importing import WINDOW_DEFAULT, ImportSession
-from resolver.client.questions import OPEN_DEFAULT, OpenQuestions, Resolved
 from resolver.client.watching import WatchCursor, ended
+from resolver.v1.resolution_pb2 import BatchResolveRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
@@ -35,10 +36,14 @@ if TYPE_CHECKING:
     from resolver.v1.changes_pb2 import WatchedChange
     from resolver.v1.handle_pb2 import HandleRecord
     from resolver.v1.registration_pb2 import OnExisting
-    from resolver.v1.resolution_pb2 import BatchResolveRequest, BatchResolveResponse
+    from resolver.v1.resolution_pb2 import BatchResolveResponse
 
 IN_FLIGHT_DEFAULT = 4
 """Batches in flight of one client: hides the round trip; more only queue at the node."""
+
+CONNECTIONS_DEFAULT = 4
+"""Connections of one client, at most: the kernel spreads them over the workers of a node, and a call that finds the
+first one busy opens the next."""
 
 Req = TypeVar("Req", bound="Message")
 Resp = TypeVar("Resp", bound="Message")
@@ -89,8 +94,9 @@ class AsyncClient:
     """An asyncio client of one node.
 
     ``target`` is HOST:PORT. With ``coalesce`` the ``resolve`` calls of one event-loop turn become batches, at
-    most ``in_flight_max`` at once. The other keyword arguments are those of ``Options``. Close it, or use it
-    in ``async with``. Every failure is a ``CallFailed``.
+    most ``in_flight_max`` at once. Calls that are made side by side use up to ``connections_max`` connections, calls
+    one after the other the same one. The other keyword arguments are those of ``Options``. Close it, or use it in
+    ``async with``. Every failure is a ``CallFailed``.
     """
 
     def __init__(
@@ -99,18 +105,23 @@ class AsyncClient:
         *,
         coalesce: bool = False,
         in_flight_max: int = IN_FLIGHT_DEFAULT,
+        connections_max: int = CONNECTIONS_DEFAULT,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         **options: Unpack[Options],
     ) -> None:
         if in_flight_max < 1:
             raise ValueError(f"{in_flight_max} batches in flight ask nothing: give 1 or more")
+        if connections_max < 1:
+            raise ValueError(f"{connections_max} connections reach nothing: give 1 or more")
         self.in_flight_max = in_flight_max
         self._connection = Connection(target, options)
         self._coalesce = coalesce
         self._coalescer: Coalescer | None = None
         self._sleep = sleep
-        self._channel: grpc.aio.Channel | None = None
-        self._stubs: dict[methods.Method[Any, Any], Any] = {}
+        self._channels: list[grpc.aio.Channel | None] = [None] * connections_max
+        self._busy = [0] * connections_max
+        """Calls in flight on each channel."""
+        self._stubs: dict[tuple[methods.Method[Any, Any], int], Any] = {}
         self._closed = False
 
     async def close(self) -> None:
@@ -118,8 +129,9 @@ class AsyncClient:
         self._closed = True
         if self._coalescer is not None:
             await self._coalescer.close()
-        if self._channel is not None:
-            await self._channel.close(grace=None)
+        for channel in self._channels:
+            if channel is not None:
+                await channel.close(grace=None)
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,14 +144,17 @@ class AsyncClient:
 
         ``timeout_s`` bounds all attempts together; None takes the client's. Raises ``CallFailed``.
         """
+        return await self._call(method, request, self._connection.attempts(timeout_s))
+
+    async def _call(self, method: methods.Method[Req, Resp], request: Req, attempts: Attempts) -> Resp:
         request = plans.with_request_id(method, request)
-        stub = self._stub(method)
-        attempts = self._connection.attempts(timeout_s)
         before: failures.CallFailed | None = None
         while True:
             attempts.start()
+            place = self._busy.index(min(self._busy))
+            self._busy[place] += 1
             try:
-                response: Resp = await stub(
+                response: Resp = await self._stub(method, place)(
                     request, timeout=attempts.left_s, metadata=attempts.metadata, wait_for_ready=attempts.is_retry
                 )
             except grpc.RpcError as error:
@@ -149,14 +164,19 @@ class AsyncClient:
                 raise
             else:
                 return response
+            finally:
+                self._busy[place] -= 1
 
     async def drive(self, plan: plans.Plan[T]) -> T:
         """Makes the calls of a plan and returns its result. Raises what the plan lets through."""
+        return await self._drive(plan, self._connection.attempts)
+
+    async def _drive(self, plan: plans.Plan[T], attempts: Callable[[float | None], Attempts]) -> T:
         try:
             call = next(plan)
             while True:
                 try:
-                    response = await self.call(call.method, call.request, timeout_s=call.timeout_s)
+                    response = await self._call(call.method, call.request, attempts(call.timeout_s))
                 except failures.CallFailed as failed:
                     call = plan.throw(failed)
                 else:
@@ -199,7 +219,9 @@ class AsyncClient:
             coalescer = self._coalescer = Coalescer(
                 self._ask_batch, self._resolve_alone, in_flight_max=self.in_flight_max
             )
-        return coalescer.ask(name, (tuple(types), tuple(indexes), include_restricted, timeout_s))
+        if types or indexes or include_restricted or timeout_s is not None:
+            return coalescer.ask(name, (tuple(types), tuple(indexes), include_restricted, timeout_s))
+        return coalescer.ask(name)
 
     resolve_many = _many(plans.resolve_many, side_by_side=True)
     create = _one(plans.create)
@@ -253,14 +275,19 @@ class AsyncClient:
         include_restricted: bool = False,
         open_max: int = OPEN_DEFAULT,
     ) -> AsyncGenerator[Resolved, None]:
-        """Resolves names as they come, over one stream; yields answers as they come, each with its name.
+        """Resolves names as they come, in bursts; yields answers as they come, each with its name.
 
-        At most ``open_max`` questions are open. Reconnects as needed. For names known beforehand
-        ``resolve_many`` is faster.
+        At most ``open_max`` questions are open. Each burst is tried again for as long as the client's patience. For
+        names known beforehand ``resolve_many`` keeps their order.
         """
-        desk = OpenQuestions(types=types, indexes=indexes, include_restricted=include_restricted, open_max=open_max)
-        talk = Exchange(desk, self._line(methods.STREAM_RESOLVE))
-        async with contextlib.aclosing(talk.run(names)) as answers:
+        chosen = BatchResolveRequest(types=types, indexes=indexes, include_restricted=include_restricted)
+
+        def ask(some: list[str], first: int) -> Awaitable[list[plans.Answer]]:
+            plan = plans.resolve_batch(some, first, chosen, None)
+            return self._drive(plan, lambda _: self._connection.stream_attempts())
+
+        bursts = Bursts(ask, open_max=open_max, in_flight_max=self.in_flight_max)
+        async with contextlib.aclosing(bursts.run(names)) as answers:
             async for resolved in answers:
                 yield resolved
 
@@ -300,29 +327,30 @@ class AsyncClient:
             raise_if_closed=self._raise_if_closed,
         )
 
-    def _stub(self, method: methods.Method[Any, Any]) -> Any:
-        stub = self._stubs.get(method)
+    def _stub(self, method: methods.Method[Any, Any], place: int = 0) -> Any:
+        stub = self._stubs.get((method, place))
         if stub is None:
-            channel = self._open_channel()
+            channel = self._open_channel(place)
             makes: dict[methods.Shape, Any] = {
                 methods.Shape.UNARY: channel.unary_unary,
                 methods.Shape.SERVER_STREAM: channel.unary_stream,
                 methods.Shape.BIDIRECTIONAL: channel.stream_stream,
             }
             stub = makes[method.shape](method.path, method.request.SerializeToString, method.response.FromString)
-            self._stubs[method] = stub
+            self._stubs[method, place] = stub
         return stub
 
-    def _open_channel(self) -> grpc.aio.Channel:
-        if self._channel is None:
+    def _open_channel(self, place: int) -> grpc.aio.Channel:
+        channel = self._channels[place]
+        if channel is None:
             target, arguments = self._connection.target, self._connection.channel_options
             credentials = self._connection.credentials
-            self._channel = (
+            channel = self._channels[place] = (
                 grpc.aio.insecure_channel(target, options=arguments)
                 if credentials is None
                 else grpc.aio.secure_channel(target, credentials, options=arguments)
             )
-        return self._channel
+        return channel
 
     async def _pause(
         self, attempts: Attempts, failed: failures.CallFailed, before: failures.CallFailed | None

@@ -39,9 +39,9 @@ def cut(items: Iterable[T], count_max: int, weigh: Callable[[T], int]) -> Iterat
         yield batch
 
 
-def of_names(names: Iterable[str]) -> Iterator[list[str]]:
-    """Names in batches for BatchResolve."""
-    return cut(names, limits.BATCH_RESOLVE_MAX, _name_octets)
+def of_names(names: Iterable[str], names_max: int = limits.BATCH_RESOLVE_MAX) -> Iterator[list[str]]:
+    """Names in batches for BatchResolve, of ``names_max`` at most."""
+    return cut(names, min(names_max, limits.BATCH_RESOLVE_MAX), _name_octets)
 
 
 def of_handles(handles: Iterable[NewHandle], rows_max: int = limits.BATCH_CREATE_MAX) -> Iterator[list[NewHandle]]:

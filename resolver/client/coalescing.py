@@ -1,10 +1,10 @@
 """Joining the resolutions of one event-loop turn into batches, so that plain ``await resolve()`` is fast.
 
 Strategy: asking only puts a future beside the name. The first question of a turn schedules one flush at the
-end of it; a flush starts batches until the limit in flight is reached, and whatever waits then joins the next
-batch to start, so batches grow with load. A name asked twice in a batch is asked once, every asker has a
-future of its own (cancelling one does not touch another). The batch itself is a plain function argument:
-this file knows no channel.
+end of it; a flush spreads what waits over the batches that may still be started, so that the node answers one
+while the application works with the last, and whatever waits then joins the next batch to start: batches grow
+with load. A name asked twice in a batch is asked once, every asker has a future of its own (cancelling one does
+not touch another). The batch itself is a plain function argument: this file knows no channel.
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 Chosen: TypeAlias = tuple[tuple[str, ...], tuple[int, ...], bool, float | None]
 """What must be the same for questions to share a batch: types, indexes, include_restricted, timeout_s."""
 
-Waiting: TypeAlias = "dict[str, list[asyncio.Future[HandleRecord]]]"
+EVERYTHING: Chosen = ((), (), False, None)
+"""All public values, and the client's own timeout: what nearly every question chooses."""
+
+SHARE_MIN = 250
+"""Names of a batch, at least, while more wait: fewer would cost more in calls than working side by side gains."""
+
+Future: TypeAlias = "asyncio.Future[HandleRecord]"
+Waiting: TypeAlias = "dict[str, Future]"
+"""The names of a batch, each with the future of whoever asked first."""
 
 
 class Coalescer:
@@ -48,20 +56,20 @@ class Coalescer:
         self._in_flight_max = in_flight_max
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[Chosen, Waiting] = {}
+        self._also: dict[Future, list[Future]] = {}
+        """The futures of who asked for a name that was waiting already, by that of who asked first."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._flush_is_due = False
 
-    def ask(self, name: str, chosen: Chosen) -> asyncio.Future[HandleRecord]:
+    def ask(self, name: str, chosen: Chosen = EVERYTHING) -> Future:
         """The future record of a name; it fails with a ``CallFailed``."""
-        future: asyncio.Future[HandleRecord] = self._loop.create_future()
+        future: Future = self._loop.create_future()
         waiting = self._waiting.get(chosen)
         if waiting is None:
             waiting = self._waiting[chosen] = {}
-        askers = waiting.get(name)
-        if askers is None:
-            waiting[name] = [future]
-        else:
-            askers.append(future)
+        first = waiting.setdefault(name, future)
+        if first is not future:
+            self._also.setdefault(first, []).append(future)
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
@@ -70,9 +78,7 @@ class Coalescer:
     async def close(self) -> None:
         """Cancels all questions without an answer."""
         for waiting in self._waiting.values():
-            for askers in waiting.values():
-                for future in askers:
-                    future.cancel()
+            self._cancel(waiting)
         self._waiting.clear()
         for task in self._tasks:
             task.cancel()
@@ -83,7 +89,8 @@ class Coalescer:
         while self._waiting and len(self._tasks) < self._in_flight_max:
             chosen = next(iter(self._waiting))
             waiting = self._waiting.pop(chosen)
-            names = next(batches.of_names(waiting))
+            share = max(SHARE_MIN, -(-len(waiting) // (self._in_flight_max - len(self._tasks))))
+            names = next(batches.of_names(waiting, share))
             if len(names) < len(waiting):
                 batch = {name: waiting.pop(name) for name in names}
                 self._waiting[chosen] = waiting  # behind the others, so that every choice gets its turn
@@ -100,63 +107,73 @@ class Coalescer:
 
     async def _resolve(self, batch: Waiting, chosen: Chosen) -> None:
         try:
-            response = await self._ask_batch(_to_request(batch, chosen), chosen[3])
+            response = await self._ask_batch(self._to_request(batch, chosen), chosen[3])
             if response.misses or len(response.records) != len(batch):
                 await self._hand_out(batch, plans.in_order(len(batch), response), chosen)
-            else:
-                for askers, record in zip(batch.values(), response.records, strict=True):
-                    _give(askers, record)
+                return
+            also = self._also
+            for future, record in zip(batch.values(), response.records, strict=True):
+                if not future.done():
+                    future.set_result(record)
+                if also and future in also:
+                    self._give_also(future, record)
         except asyncio.CancelledError:
-            for askers in batch.values():
-                for future in askers:
-                    future.cancel()
+            self._cancel(batch)
             raise
         except Exception as error:  # noqa: BLE001 - whatever went wrong, nobody may wait for ever
-            for askers in batch.values():
-                _fail(askers, error)
+            for future in batch.values():
+                self._fail(future, error)
 
     async def _hand_out(self, batch: Waiting, answers: list[plans.Answer], chosen: Chosen) -> None:
         """Answers with misses among them; names whose answer was too large for a batch are asked alone."""
         too_large: list[str] = []
-        for (name, askers), answer in zip(batch.items(), answers, strict=True):
+        for (name, future), answer in zip(batch.items(), answers, strict=True):
             if isinstance(answer, HandleRecord):
-                _give(askers, answer)
+                self._give(future, answer)
             elif answer.reason == AnswerTooLarge.reason:
                 too_large.append(name)
             else:
-                _fail(askers, from_outcome(answer))
+                self._fail(future, from_outcome(answer))
         for name in too_large:
             try:
-                _give(batch[name], await self._ask_alone(name, chosen))
+                self._give(batch[name], await self._ask_alone(name, chosen))
             except CallFailed as failed:
-                _fail(batch[name], failed)
+                self._fail(batch[name], failed)
 
+    def _to_request(self, batch: Waiting, chosen: Chosen) -> BatchResolveRequest:
+        """The request of a batch; names that no message can carry fail at once and leave the batch."""
+        types, indexes, include_restricted, _ = chosen
+        request = BatchResolveRequest(types=types, indexes=indexes, include_restricted=include_restricted)
+        try:
+            request.names.extend(batch)
+        except UnicodeEncodeError:
+            for name in list(batch):
+                try:
+                    name.encode()
+                except UnicodeEncodeError:
+                    told = f"{name[:80]!a} is not valid Unicode: give the handle as text that UTF-8 can carry"
+                    error = failure(grpc.StatusCode.INVALID_ARGUMENT, told, reason=InvalidName.reason)
+                    self._fail(batch.pop(name), error)
+            del request.names[:]
+            request.names.extend(batch)
+        return request
 
-def _to_request(batch: Waiting, chosen: Chosen) -> BatchResolveRequest:
-    """The request of a batch; names that no message can carry fail at once and leave the batch."""
-    types, indexes, include_restricted, _ = chosen
-    request = BatchResolveRequest(types=types, indexes=indexes, include_restricted=include_restricted)
-    try:
-        request.names.extend(batch)
-    except UnicodeEncodeError:
-        for name in list(batch):
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                told = f"{name[:80]!a} is not valid Unicode: give the handle as text that UTF-8 can carry"
-                _fail(batch.pop(name), failure(grpc.StatusCode.INVALID_ARGUMENT, told, reason=InvalidName.reason))
-        del request.names[:]
-        request.names.extend(batch)
-    return request
+    def _give(self, first: Future, record: HandleRecord) -> None:
+        if not first.done():
+            first.set_result(record)
+        self._give_also(first, record)
 
+    def _give_also(self, first: Future, record: HandleRecord) -> None:
+        for future in self._also.pop(first, ()):
+            if not future.done():
+                future.set_result(record)
 
-def _give(askers: list[asyncio.Future[HandleRecord]], record: HandleRecord) -> None:
-    for future in askers:
-        if not future.done():
-            future.set_result(record)
+    def _fail(self, first: Future, error: Exception) -> None:
+        for future in (first, *self._also.pop(first, ())):
+            if not future.done():
+                future.set_exception(error.copy() if isinstance(error, CallFailed) else error)
 
-
-def _fail(askers: list[asyncio.Future[HandleRecord]], error: Exception) -> None:
-    for future in askers:
-        if not future.done():
-            future.set_exception(error.copy() if isinstance(error, CallFailed) else error)
+    def _cancel(self, batch: Waiting) -> None:
+        for first in batch.values():
+            for future in (first, *self._also.pop(first, ())):
+                future.cancel()

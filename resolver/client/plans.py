@@ -138,13 +138,14 @@ def resolve_many(
     chosen = resolution_pb2.BatchResolveRequest(types=types, indexes=indexes, include_restricted=include_restricted)
     first = 0
     for batch in batches.of_names(names):
-        yield _resolve_batch(batch, first, chosen, timeout_s)
+        yield resolve_batch(batch, first, chosen, timeout_s)
         first += len(batch)
 
 
-def _resolve_batch(
+def resolve_batch(
     names: list[str], first: int, chosen: resolution_pb2.BatchResolveRequest, timeout_s: float | None
 ) -> Plan[list[Answer]]:
+    """One batch of names of which the first has position ``first`` among all; ``chosen`` says which values."""
     request = resolution_pb2.BatchResolveRequest()
     request.CopyFrom(chosen)
     request.names.extend(names)

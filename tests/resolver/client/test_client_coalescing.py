@@ -11,6 +11,7 @@ from scripted_node import refuse, running
 
 from resolver import methods
 from resolver.client import AsyncClient, InvalidArgument, NotFound, RetryPolicy, Unavailable
+from resolver.client.coalescing import SHARE_MIN
 from resolver.v1 import resolution_pb2
 from resolver.v1.handle_pb2 import HandleRecord
 
@@ -79,8 +80,54 @@ def test_calls_of_one_turn_share_batches_and_duplicates_are_asked_once(node):
         records = await asyncio.gather(*(client.resolve(name) for name in names))
         assert [record.name for record in records] == names
 
+    run(node, ask, in_flight_max=2)
+    assert sorted(len(request.names) for request in node.batches) == [750, 750]
+    assert len({name for request in node.batches for name in request.names}) == 1_500
+
+
+def test_few_names_are_not_spread_and_a_batch_is_never_too_long(node):
+    async def ask(client):
+        await asyncio.gather(*(client.resolve(f"few{number}") for number in range(SHARE_MIN)))
+        await asyncio.gather(*(client.resolve(f"many{number}") for number in range(4_500)))
+
     run(node, ask)
-    assert sorted(len(request.names) for request in node.batches) == [500, 1_000]
+    assert next(len(request.names) for request in node.batches) == SHARE_MIN
+    assert sorted(len(request.names) for request in node.batches[1:]) == [500, 1_000, 1_000, 1_000, 1_000]
+
+
+def test_a_name_asked_by_several_answers_each_even_when_the_first_gave_up(node):
+    async def ask(client):
+        futures = [client.resolve_soon("same") for _ in range(4)] + [client.resolve_soon("gone-") for _ in range(2)]
+        futures[0].cancel()
+        futures[4].cancel()
+        return await asyncio.gather(*futures, return_exceptions=True)
+
+    first, *others, gone, failed = run(node, ask)
+    assert isinstance(first, asyncio.CancelledError)
+    assert [record.name for record in others] == ["same"] * 3
+    assert isinstance(gone, asyncio.CancelledError)
+    assert isinstance(failed, NotFound)
+
+
+def test_calls_side_by_side_use_several_connections_and_calls_in_turn_one(node):
+    peers = set()
+
+    def note(request, context):
+        peers.add(context.peer())
+        return Node._alone(node, request, context)
+
+    async def main(target):
+        async with AsyncClient(target, connections_max=3) as client:
+            for name in "abc":
+                await client.resolve(name)
+            assert len(peers) == 1
+            await asyncio.gather(*(client.resolve(name) for name in "abcdef"))
+            assert len(peers) == 3
+
+    with running({methods.RESOLVE: note}) as target:
+        asyncio.run(main(target))
+    with pytest.raises(ValueError, match="0 connections reach nothing"):
+        AsyncClient("127.0.0.1:1", connections_max=0)
 
 
 def test_misses_fail_only_their_own_callers(node):

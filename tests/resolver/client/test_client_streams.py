@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 
@@ -22,7 +23,6 @@ from resolver.client import (
     new_handle,
 )
 from resolver.client.importing import ImportWindow
-from resolver.client.questions import OpenQuestions
 from resolver.v1 import registration_pb2, resolution_pb2
 from resolver.v1.handle_pb2 import HandleRecord
 
@@ -299,57 +299,126 @@ def test_acknowledgements_out_of_order_wait_for_their_turn():
 
 
 def answering(seen, *, break_after=None):
-    """StreamResolve: answers in bursts, newest first; names ending in '-' are missing."""
-    seeded = random.Random(5)
+    """BatchResolve: names ending in '-' are missing; the batch that passes ``break_after`` names fails once."""
+    lock = threading.Lock()
+    broken = []
 
-    def behaviour(requests, context):
-        first = not seen
-        burst = []
-        for count, request in enumerate(requests, start=1):
-            seen.append(request.name)
-            burst.append(request)
-            if first and count == break_after:
-                refuse(context, grpc.StatusCode.UNAVAILABLE, "drain")
-            if count == 1 or seeded.random() < 0.2:
-                yield answer(burst)
-                burst = []
-        yield answer(burst)
-
-    def answer(burst):
-        response = resolution_pb2.StreamResolveResponse()
-        for request in reversed(burst):
-            if request.name.endswith("-"):
-                response.misses.add(position=request.tag, code=5, reason="HANDLE_NOT_FOUND")
+    def behaviour(request, context):
+        with lock:
+            before = len(seen)
+            seen.extend(request.names)
+            breaks = break_after is not None and before <= break_after < len(seen) and not broken
+            if breaks:
+                broken.append(before)
+        if breaks:
+            refuse(context, grpc.StatusCode.UNAVAILABLE, "drain")
+        response = resolution_pb2.BatchResolveResponse()
+        for position, name in enumerate(request.names):
+            if name.endswith("-"):
+                response.misses.add(position=position, code=5, reason="HANDLE_NOT_FOUND")
             else:
-                response.records.add(name=request.name)
-                response.tags.append(request.tag)
+                response.records.add(name=name)
         return response
 
-    return {methods.STREAM_RESOLVE: behaviour}
+    return {methods.BATCH_RESOLVE: behaviour}
+
+
+def streamed(target, names, **options):
+    async def main():
+        async with AsyncClient(target, retry_streams=QUICK) as client:
+            return [each async for each in client.resolve_stream(names, **options)]
+
+    return asyncio.run(main())
+
+
+async def slowly(names):
+    for number, name in enumerate(names):
+        if number % 7 == 0:
+            await asyncio.sleep(0.001)
+        yield name
 
 
 @pytest.mark.parametrize("break_after", [None, 137])
-def test_a_resolution_stream_matches_answers_by_tag(break_after):
+@pytest.mark.parametrize("source", [iter, slowly])
+def test_a_resolution_stream_says_for_each_answer_which_name_it_is_for(source, break_after):
     names = [f"n{number}{'-' if number % 5 == 0 else ''}" for number in range(1_000)]
     seen = []
-
-    async def main(target):
-        async with AsyncClient(target, retry_streams=QUICK) as client:
-            return [each async for each in client.resolve_stream(iter(names))]
-
     with running(answering(seen, break_after=break_after)) as target:
-        resolved = asyncio.run(main(target))
+        resolved = streamed(target, source(names), open_max=300)
     assert sorted(each.position for each in resolved) == list(range(1_000))
     for position, name, answer in resolved:
         assert names[position] == name
-        assert (answer.reason if name.endswith("-") else answer.name) == (
-            "HANDLE_NOT_FOUND" if name.endswith("-") else name
-        )
+        if name.endswith("-"):
+            assert (answer.reason, answer.position) == ("HANDLE_NOT_FOUND", position)
+        else:
+            assert answer.name == name
     assert (len(seen) > 1_000) == (break_after is not None)
 
 
-def test_records_without_tags_are_a_failure():
-    desk = OpenQuestions()
-    desk.accept("a")
-    with pytest.raises(CallFailed, match="1 records with 0 tags"):
-        desk.take(resolution_pb2.StreamResolveResponse(records=[HandleRecord(name="a")]))
+def test_names_of_one_turn_share_a_burst_and_no_more_than_open_max_are_open():
+    sizes, release = [], threading.Semaphore(0)
+
+    def behaviour(request, context):
+        del context
+        sizes.append(len(request.names))
+        release.acquire()
+        return resolution_pb2.BatchResolveResponse(records=[HandleRecord(name=name) for name in request.names])
+
+    async def main(target):
+        async with (
+            AsyncClient(target) as client,
+            contextlib.aclosing(client.resolve_stream((f"n{number}" for number in range(100)), open_max=40)) as answers,
+        ):
+            first = asyncio.ensure_future(anext(answers))
+            async with asyncio.timeout(5):
+                while len(sizes) < 4:  # noqa: ASYNC110 - the node's threads tell
+                    await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
+            assert sizes == [10, 10, 10, 10], "four bursts side by side, and no more than 40 names"
+            release.release(100)
+            await first
+            return 1 + len([each async for each in answers])
+
+    with running({methods.BATCH_RESOLVE: behaviour}) as target:
+        assert asyncio.run(main(target)) == 100
+
+
+def test_leaving_a_resolution_stream_early_asks_no_more():
+    seen = []
+
+    async def main(target):
+        names = (f"n{number}" for number in range(10**9))
+        async with (
+            AsyncClient(target) as client,
+            contextlib.aclosing(client.resolve_stream(names, open_max=8)) as found,
+        ):
+            async for _ in found:
+                break
+
+    with running(answering(seen)) as target:
+        asyncio.run(main(target))
+    assert 1 <= len(seen) <= 16
+
+
+def test_a_source_of_names_that_fails_is_told_after_the_answers_before():
+    def source():
+        yield from ("a", "b")
+        raise LookupError("no more")
+
+    found = []
+
+    async def main(target):
+        async with AsyncClient(target) as client:
+            async for each in client.resolve_stream(source()):
+                found.append(each.name)  # noqa: PERF401 - what comes before the failure
+
+    with running(answering([])) as target, pytest.raises(LookupError):
+        asyncio.run(main(target))
+    assert found == ["a", "b"]
+
+
+def test_a_refused_burst_ends_the_stream():
+    with running({}) as target, pytest.raises(CallFailed):
+        streamed(target, ["a"])
+    with pytest.raises(ValueError, match="0 open questions"):
+        streamed("127.0.0.1:1", ["a"], open_max=0)
