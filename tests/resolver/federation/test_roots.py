@@ -1,0 +1,58 @@
+"""News of the top's site record: believed when the key known so far has signed it, and only then."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from resolver.clock import SystemClock
+from resolver.federation.addresses import AddressPolicy
+from resolver.federation.delegations import Delegations
+from resolver.federation.roots import Refresh, sites_from_octets
+from resolver.node.site_info import site_of
+from tests.resolver.transport.hdl_node import handle_node, rsa_key
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    with handle_node(tmp_path_factory.mktemp("top")) as node:
+        yield node
+
+
+def refresh(node, key):
+    """What is known of the top after one look, when it was known with a key before."""
+    known = site_of("127.0.0.1", node.port, node.port, key, "as it was")
+    delegations = Delegations(AddressPolicy(), [replace(known, serial=7)])
+    kept = []
+
+    async def main():
+        looking = Refresh(delegations, SystemClock(), node.randomness, interval_s=3_600.0, keep=kept.append)
+        return await looking.once()
+
+    return asyncio.run(main()), delegations.roots().sites, kept
+
+
+def test_signed_news_is_taken_and_kept(node):
+    changed, sites, kept = refresh(node, rsa_key("node").public.to_wire())
+    assert changed
+    assert sites == (node.site,)
+    assert sites_from_octets(kept[0], "top.json") == [node.site]
+
+
+@pytest.mark.parametrize("key", [b"", rsa_key("admin").public.to_wire()])
+def test_unsigned_or_wrongly_signed_news_is_not(node, key):
+    changed, sites, kept = refresh(node, key)
+    assert not changed
+    assert sites[0].serial == 7
+    assert kept == []
+
+
+def test_a_top_that_is_gone_stays_known():
+    known = site_of("127.0.0.1", 1, 1, rsa_key("node").public.to_wire(), "gone")
+    delegations = Delegations(AddressPolicy(), [known])
+
+    async def main():
+        return await Refresh(delegations, SystemClock(), bytes, interval_s=1.0, keep=lambda _: None).once()
+
+    assert not asyncio.run(main())
+    assert delegations.roots().sites == (known,)
