@@ -77,6 +77,9 @@ def is_utf8(octets: bytes) -> bool:
     return True
 
 
+_CONTROLS = re.compile(rb"[\x00-\x08\x14-\x1f\x7f]")
+
+
 def looks_binary(octets: bytes) -> bool:
     """Whether octets are better not shown as text: not UTF-8, or with control characters.
 
@@ -84,7 +87,7 @@ def looks_binary(octets: bytes) -> bool:
     """
     if not is_utf8(octets):
         return True
-    return any((octet < 0x20 and not 0x09 <= octet <= 0x13) or octet == 0x7F for octet in octets)
+    return _CONTROLS.search(octets) is not None
 
 
 class Prefix(NamedTuple):

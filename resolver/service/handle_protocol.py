@@ -99,12 +99,12 @@ class HandleProtocol:
             options.key.public.to_wire(),
             takes_legacy=options.takes_legacy,
         )
-        self._resolution = HandleResolution(core, self.answers, options.site.serial)
+        self.resolution = HandleResolution(core, self.answers, options.site.serial)
         writing = HandleWriting(HandleChanges(core))
         listing = self.listing = HandleListing(core)
         authentication = self.authentication
         self.operations: dict[int, Callable[[Turn], Awaitable[None]]] = {
-            OpCode.RESOLUTION: self._resolution.resolve,
+            OpCode.RESOLUTION: self.resolution.resolve,
             OpCode.GET_SITE_INFO: self._site_info,
             OpCode.CREATE_HANDLE: writing.create,
             OpCode.DELETE_HANDLE: writing.delete,
@@ -131,7 +131,7 @@ class HandleProtocol:
 
     def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:
         """The answer to the octets of one plain question, None when they are anything else."""
-        return self._plain.answer(octets, source, door) or self._resolution.at_once(octets, source, door)
+        return self._plain.answer(octets, source, door) or self.resolution.at_once(octets, source, door)
 
     def worker_of(self, frame: Frame) -> int | None:
         """The other worker that keeps the challenge or the session a request is about; None when it is this one's."""

@@ -94,9 +94,9 @@ class HandleResolution:
             with core.reading() as reader:
                 found = hdl_resolve.find(reader, core.served, asked.name)
         except HandleNotFound:
-            if asked is None or _may_be_referred(asked.name):
+            if asked is None or may_be_referred(asked.name):
                 return None
-            self._count(asked.name, source, 0, door)
+            self.count(asked.name, source, 0, door)
             return self._missed(asked, ResponseCode.HANDLE_NOT_FOUND)
         except (PrefixNotServed, PrefixElsewhere):
             return None if asked is None else self._recalled(asked, source, door)
@@ -148,7 +148,8 @@ class HandleResolution:
         envelope = Envelope(version, OWN, 0, 0, asked.request_id, 0, 0)
         return frame_of(envelope, header_and_body_of(header, _EMPTY_FAILURE)).to_wire()
 
-    def _count(self, name: bytes, source: str, found: int, door: str) -> None:
+    def count(self, name: bytes, source: str, found: int, door: str) -> None:
+        """Count a question for a name, under its prefix if that is served here."""
         octets, _, suffix = name.partition(b"/")
         prefix = ""
         if octets and suffix and len(octets) <= limits.PREFIX_OCTETS_MAX:
@@ -171,7 +172,7 @@ class HandleResolution:
                 if not chosen:
                     raise ValuesNotFound("")
         except NOT_OURS as refusal:
-            self._count(text_to_wire(body.handle), turn.peer.source, 0, turn.peer.door)
+            self.count(text_to_wire(body.handle), turn.peer.source, 0, turn.peer.door)
             other = await self._foreign.answer(turn, body, refusal)
             if other is None:
                 return
@@ -220,6 +221,6 @@ class HandleResolution:
         return handle_admin.may(identity, judges, lookup, AdminPermission.READ_VALUE)
 
 
-def _may_be_referred(name: bytes) -> bool:
+def may_be_referred(name: bytes) -> bool:
     """Whether a name that is not registered may be a derived prefix that somebody else serves."""
     return name[:5].upper() == b"0.NA/" and b"." in name[5:]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from resolver.service import Service
     from resolver.transport.http.calls import HttpOptions
-    from resolver.transport.http.door import Observe
+    from resolver.transport.http.door import AtOnce, Observe
 
 _log = structlog.get_logger("http")
 
@@ -94,9 +94,14 @@ class Application:
     ) -> None:
         self._observe = observe
         self._doors: list[tuple[str, Door, ASGIApp]] = []
+        self.at_once: list[AtOnce] = []
+        """What answers plain questions before they become requests."""
         for door in DOORS if doors is None else doors:
             router = Router(door.routes(service, options), redirect_slashes=False)
             self._doors += [(prefix, door, router) for prefix in door.prefixes]
+            plain = None if door.at_once is None else door.at_once(service, options)
+            if plain is not None:
+                self.at_once.append(plain)
         # The longest prefix first: a path belongs to the door that claims most of it.
         self._doors.sort(key=lambda entry: -len(entry[0]))
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from resolver.telemetry.calls import Operation
     from resolver.transport.http.calls import HttpOptions
 
+    AtOnce = Callable[[bytes, list[tuple[bytes, bytes]], str, bytes], bytes | None]
+    """The octets of the answer to a GET, from target, headers, source and date; None when the long way must answer."""
+
     Observe = Callable[[Operation, int | str, float, int, str], None]
     """Takes what was asked for, the HTTP status, the seconds of an answer, 1, and the name of the door."""
 
@@ -50,6 +53,8 @@ class Door(NamedTuple):
     failed: Callable[[Request, Failure], Response]
     octets_max: int = BODY_OCTETS_MAX
     """Octets of a request's body."""
+    at_once: Callable[[Service, HttpOptions], AtOnce | None] | None = None
+    """Makes what answers plain GETs without a task; see ``AtOnce``."""
 
 
 def failure_of(error: BaseException, where: str) -> Failure:

@@ -17,11 +17,12 @@ from resolver.handle.codes import OpCode, ResponseCode
 from resolver.handle.name import Prefix
 from resolver.service.handle_protocol import code_of, words_of
 from resolver.service.hdl_turn import ChallengeWanted
-from resolver.telemetry.calls import REGISTRATION, RESOLUTION, REST, Operation
+from resolver.telemetry.calls import REGISTRATION, REST, Operation
 from resolver.transport.http import rest_reply
 from resolver.transport.http.door import Door
 from resolver.transport.http.rest_authorization import NotVerified, RestAuthorization
 from resolver.transport.http.rest_input import VARIOUS, Parameters, name_in, query_of, values_in
+from resolver.transport.http.rest_plain import READ, PlainReads
 from resolver.transport.http.rest_reply import document_of, reply, status_of
 from resolver.transport.http.rest_sessions import RestSessions
 from resolver.wire import requests
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from resolver.service import Service
     from resolver.service.hdl_requests import Answered
     from resolver.transport.http.calls import HandleParts, HttpOptions
-    from resolver.transport.http.door import Failure
+    from resolver.transport.http.door import AtOnce, Failure
     from resolver.transport.http.rest_authorization import Asker
     from resolver.wire.requests import RequestBody
 
@@ -90,7 +91,7 @@ class HandleRest:
         return response
 
     async def _read(self, request: Request, name: str, query: Parameters) -> Response:
-        request.scope["operation"] = _READ
+        request.scope["operation"] = READ
         asker = await self.authorization.asker(request)
         indexes = tuple(query.indexes())
         body = requests.Resolution(name, indexes, tuple(query.all("type")))
@@ -202,7 +203,6 @@ class HandleRest:
         return reply(request, {"responseCode": 1, "prefixes": prefixes}, 200)
 
 
-_READ = Operation("rest", "resolution", RESOLUTION)
 _CREATE = Operation("rest", "create_handle", REGISTRATION)
 _PUT_VALUES = Operation("rest", "put_values", REGISTRATION)
 _DELETE = Operation("rest", "delete_handle", REGISTRATION)
@@ -315,5 +315,12 @@ def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
     return [*made, Route("/api/{rest:path}", _unknown, methods=every), Route("/api", _unknown, methods=every)]
 
 
-DOOR = Door(REST, ("/api/", "/api"), routes, failed)
+def _plain_reads(service: Service, options: HttpOptions) -> AtOnce | None:
+    """What answers plain reads."""
+    if options.handle is None:
+        return None
+    return PlainReads(service.core, options.handle.protocol.resolution.count).at_once
+
+
+DOOR = Door(REST, ("/api/", "/api"), routes, failed, at_once=_plain_reads)
 """The Handle REST interface."""

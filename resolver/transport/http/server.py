@@ -52,8 +52,11 @@ class HttpDoor:
             "loop": "none",
             "ws": "none",
         }
-        self._config = uvicorn.Config(Application(service, options, observe, doors), **settings)
+        application = Application(service, options, observe, doors)
+        self.at_once = application.at_once
+        self._config = uvicorn.Config(application, **settings)
         self._config.load()
+        self.date = b""
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -87,7 +90,8 @@ class HttpDoor:
         return [each for each in self.state.connections if isinstance(each, HttpConnection)]
 
     def _set_date(self) -> None:
-        self.state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
+        self.date = formatdate(time.time(), usegmt=True).encode()
+        self.state.default_headers = [(b"date", self.date)]
 
     async def _sweep(self) -> None:
         while True:
