@@ -52,13 +52,10 @@ def _value(value: pb.HandleValue) -> bytes:
         text = _text(data.decode())
     except UnicodeDecodeError:
         return _long_way(value)
-    return b'{"index":%d,"type":%b,"data":{"format":"string","value":%b},"ttl":%d,"timestamp":"%b"}' % (
-        value.index,
-        type_,
-        text,
-        value.ttl_s,
-        _time(value.timestamp_s),
-    )
+    permissions = value.permissions
+    shown = b"" if permissions == _PERMISSIONS_DEFAULT else b',"permissions":"%b"' % f"{permissions:04b}".encode()
+    made = b'{"index":%d,"type":%b,"data":{"format":"string","value":%b}%b,"ttl":%d,"timestamp":"%b"}'
+    return made % (value.index, type_, text, shown, value.ttl_s, _time(value.timestamp_s))
 
 
 def _long_way(value: pb.HandleValue) -> bytes:
