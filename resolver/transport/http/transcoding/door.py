@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -160,7 +159,9 @@ def take_idempotency_key(request: Request, message: Message) -> None:
     key = request.headers.get("idempotency-key")
     if key is None or "request_id" not in message.DESCRIPTOR.fields_by_name:
         return
-    key = unquote_plus(key).strip().strip('"')
+    key = key.strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]  # both the bare form and that of a structured field are in use
     before: str = message.request_id  # type: ignore[attr-defined]  # looked up above
     if before not in {"", key}:
         raise InvalidField(f"request_id is {before!r} and Idempotency-Key is {key!r}: give one", field="request_id")

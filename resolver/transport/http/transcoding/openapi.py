@@ -138,7 +138,7 @@ def _parameters(binding: Binding, schemas: Schemas) -> list[dict[str, Any]]:
     if binding.has_body and not binding.is_dialogue:
         if binding.method.writes and "request_id" in request.fields_by_name:
             said = "A name for this write, as requestId: sent again with the same one, it has the same outcome."
-            schema = {"type": "string", "maxLength": 64}
+            schema = {"type": "string", "maxLength": 66}
             found.append({"name": "Idempotency-Key", "in": "header", "description": said, "schema": schema})
         return found
     if binding.is_dialogue:

@@ -108,6 +108,10 @@ def test_an_idempotency_key_is_a_request_id(world):
             assert first.status_code == 200
             same = await client.post("/v1/handles", json=body | {"requestId": "order-7"}, headers=headers)
             assert same.json() == first.json()
+            quoted = await client.post("/v1/handles", json=body, headers={"idempotency-key": '"order-7"'})
+            assert quoted.json() == first.json()
+            long = await client.post("/v1/handles", json=body, headers={"idempotency-key": "%41" * 30})
+            assert (long.status_code, violation(long)) == (400, "request_id")
             other = await client.post("/v1/handles", json=body | {"requestId": "order-8"}, headers=headers)
             assert (other.status_code, violation(other)) == (400, "request_id")
             reused = await client.post("/v1/handles", json=body | {"name": f"{PREFIX_A}/j"}, headers=headers)
