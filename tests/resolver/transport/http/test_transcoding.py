@@ -1,0 +1,152 @@
+"""The parts of the JSON API by themselves: the mapping beside protobuf's own, and the paths."""
+
+import json
+import random
+
+import pytest
+from google.protobuf import json_format
+
+from resolver.errors import InvalidField, MalformedMessage
+from resolver.methods import METHODS
+from resolver.transport.http.transcoding import json_in, json_out
+from resolver.transport.http.transcoding.paths import Paths
+from resolver.v1 import registry_pb2, resolution_pb2
+
+TEXTS = ["", "a", "标识/产品", "é\u202e\x00", "x" * 300, '"\\\n', "😀"]
+EDGES = {
+    "uint32": [0, 1, 2**32 - 1],
+    "int32": [-(2**31), 0, 7],
+    "uint64": [0, 2**53 + 1, 2**64 - 1],
+    "int64": [-(2**63), -1, 2**63 - 1],
+}
+KINDS = {3: "int64", 4: "uint64", 5: "int32", 13: "uint32"}
+MESSAGES = sorted(
+    {kind for method in METHODS.values() for kind in (method.request, method.response)},
+    key=lambda kind: kind.DESCRIPTOR.full_name,
+)
+
+
+def scalar(chance, field):
+    if field.type == 9:
+        return chance.choice(TEXTS)
+    if field.type == 12:
+        return chance.randbytes(chance.randrange(6))
+    if field.type == 8:
+        return chance.random() < 0.5
+    if field.type == 14:
+        return chance.choice(field.enum_type.values).number
+    return chance.choice(EDGES[KINDS[field.type]])
+
+
+def filled(chance, message, depth=0):
+    """A message with about half of its fields set."""
+    for field in message.DESCRIPTOR.fields:
+        if chance.random() < 0.45 or (field.containing_oneof and message.WhichOneof(field.containing_oneof.name)):
+            continue
+        count = chance.randrange(3)
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            for _ in range(count):
+                getattr(message, field.name)[chance.choice(TEXTS)] = chance.choice(TEXTS)
+        elif field.message_type is not None:
+            if depth < 3 and field.is_repeated:
+                for _ in range(count):
+                    filled(chance, getattr(message, field.name).add(), depth + 1)
+            elif depth < 3:
+                getattr(message, field.name).SetInParent()
+                filled(chance, getattr(message, field.name), depth + 1)
+        elif field.is_repeated:
+            getattr(message, field.name).extend([scalar(chance, field) for _ in range(count)])
+        else:
+            setattr(message, field.name, scalar(chance, field))
+    return message
+
+
+@pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.DESCRIPTOR.name)
+def test_the_mapping_is_that_of_protobuf(kind):
+    chance = random.Random(kind.DESCRIPTOR.name)
+    for _ in range(12):
+        message = filled(chance, kind())
+        ours = json_out.to_json(message)
+        assert json.loads(ours) == json_format.MessageToDict(message)
+        for octets in (
+            ours,
+            json_format.MessageToJson(message, preserving_proto_field_name=True).encode(),
+            json_format.MessageToJson(message, use_integers_for_enums=True).encode(),
+        ):
+            read = kind()
+            json_in.read(read, octets)
+            assert read == message
+
+
+def test_null_is_not_set_and_both_base64_alphabets_are_read():
+    route = registry_pb2.Route(address="x", public_key=b"\xfb\xff\xfe")
+    for text in ("-__-", "+//+"):
+        read = registry_pb2.Route()
+        json_in.read(read, json.dumps({"address": "x", "publicKey": text, "tcpPort": None}).encode())
+        assert read == route
+
+
+def test_parameters_fill_messages_inside():
+    request = registry_pb2.UpdateEnterpriseRequest()
+    json_in.read_parameters(request, [("enterprise.contact.phone", "1"), ("ifVersion", "3")], {"enterprise.name": "某"})
+    assert (request.enterprise.contact.phone, request.enterprise.name, request.if_version) == ("1", "某", 3)
+    for name in ("enterprise", "enterprise.contact", "enterprise.nothing", "request_id.x", "", "."):
+        with pytest.raises(InvalidField):
+            json_in.read_parameters(request, [(name, "1")], {})
+    resolve = resolution_pb2.ResolveRequest()
+    json_in.read_parameters(resolve, [("indexes", "1"), ("indexes", "2")], {})
+    assert list(resolve.indexes) == [1, 2]
+
+
+RULES = [
+    ("GET", "/v1/handles/{name=**}", "resolve"),
+    ("GET", "/v1/handles:resolve", "resolve by query"),
+    ("POST", "/v1/handles", "create"),
+    ("GET", "/v1/keys/{key_id}", "key"),
+    ("POST", "/v1/keys/{key_id}:revoke", "revoke"),
+    ("PUT", "/v1/keys/{key.key_id}", "put key"),
+    ("GET", "/v1/prefixes/{prefix}/handles", "list"),
+]
+FOUND = {
+    ("GET", b"/v1/handles/88.1/a/b"): ("resolve", {"name": "88.1/a/b"}),
+    ("GET", b"/v1/handles/88.1%2Fa%3Fb%23+%25"): ("resolve", {"name": "88.1/a?b#+%"}),
+    ("GET", b"/v1/handles//"): ("resolve", {"name": "/"}),
+    ("GET", b"/v1/handles:resolve"): ("resolve by query", {}),
+    ("POST", b"/v1/handles"): ("create", {}),
+    ("GET", b"/v1/keys/a:revoke"): None,
+    ("POST", b"/v1/keys/a:b:revoke"): ("revoke", {"key_id": "a:b"}),
+    ("GET", b"/v1/keys/a:b"): ("key", {"key_id": "a:b"}),
+    ("PUT", b"/v1/keys/%E6%A0%87"): ("put key", {"key.key_id": "标"}),
+    ("GET", b"/v1/prefixes/88.1/handles"): ("list", {"prefix": "88.1"}),
+    ("GET", b"/v1/prefixes/88.1"): None,
+    ("GET", b"/v1/keys/"): None,
+    ("DELETE", b"/v1/handles"): None,
+}
+
+
+@pytest.mark.parametrize("asked", FOUND)
+def test_paths_lead_where_their_rules_say(asked):
+    http_method, path = asked
+    found = Paths(RULES).find(path)
+    assert (found and found.target(http_method)) == FOUND[asked]
+
+
+def test_paths_that_are_no_text_are_refused():
+    with pytest.raises(MalformedMessage, match=r"GB18030 it would be .*标识"):
+        Paths(RULES).find(b"/v1/handles/88.1/%B1%EA%CA%B6")
+    with pytest.raises(MalformedMessage, match="UTF-8"):
+        Paths(RULES).find(b"/v1/handles/88.1/%FF")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [("GET", "/a/{x}", 1), ("GET", "/a/{y}", 2)],
+        [("GET", "/a/{x=**}/b", 1)],
+        [("GET", "/a/{x=*}", 1)],
+        [("GET", "/a/b{x}", 1)],
+    ],
+)
+def test_rules_that_cannot_be_followed_are_refused(rules):
+    with pytest.raises(ValueError, match=r"two methods|segment|behind"):
+        Paths(rules)
