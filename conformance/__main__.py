@@ -1,4 +1,4 @@
-"""``python -m conformance [grpc://HOST:PORT]``: judge a node, or one that is started for the purpose."""
+"""``python -m conformance [grpc://HOST:PORT | hdl://HOST:PORT]``: judge a server, or a node started for the purpose."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from conformance import suites
 from conformance.grpc_client import Peer
+from conformance.handle.judging import judge_handle, who_of
 from conformance.node_process import node
 from conformance.suite import Verdict, judge
 
@@ -26,7 +27,10 @@ def _judge(target: str, token_file: Path, prefix: str, http: str) -> list[Verdic
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m conformance", description="Judge a node from outside.")
-    parser.add_argument("target", nargs="?", help="grpc://HOST:PORT; without it a node is started")
+    parser.add_argument("target", nargs="?", help="grpc://HOST:PORT or hdl://HOST:PORT; without it a node is started")
+    parser.add_argument("--auth", default="", metavar="INDEX:HANDLE", help="an administrator, for hdl://")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="its RSA key as PEM")
+    parser.add_argument("--secret", default="", metavar="TEXT", help="its secret, when it has no key pair")
     parser.add_argument("--token-file", type=Path, help="API token of an administrator of the node")
     parser.add_argument("--prefix", default="88.300.1", help="prefix under which handles may be made and deleted")
     parser.add_argument(
@@ -45,8 +49,12 @@ def main() -> int:
     runs: dict[str, list[Verdict]] = {}
     if arguments.target:
         scheme, _, where = arguments.target.partition("://")
+        if scheme == "hdl" and where:
+            who = who_of(arguments.auth, arguments.key, arguments.secret)
+            runs[where] = judge_handle(where, arguments.prefix, who)
+            return _report(runs, as_json=arguments.json)
         if scheme != "grpc" or not where or arguments.token_file is None:
-            print("give grpc://HOST:PORT and --token-file", file=sys.stderr)
+            print("give grpc://HOST:PORT and --token-file, or hdl://HOST:PORT", file=sys.stderr)
             return 2
         runs[where] = _judge(where, arguments.token_file, arguments.prefix, arguments.http)
     else:
@@ -58,6 +66,9 @@ def main() -> int:
                 options += ("--grpc-backend", backend)
                 with node(data_dir, *options) as endpoints:
                     token = data_dir / "credentials" / "admin.token"
+                    if "handle" not in runs:
+                        who = who_of("300:0.NA/88.300", data_dir / "credentials" / "admin_rsa.pem", "")
+                        runs["handle"] = judge_handle(endpoints["hdl_tcp"], arguments.prefix, who)
                     runs[backend] = _judge(endpoints["grpc"], token, arguments.prefix, endpoints["http"])
     return _report(runs, as_json=arguments.json)
 

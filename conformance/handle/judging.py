@@ -1,0 +1,57 @@
+"""A server judged by all rules, as an administrator of it or as anybody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from conformance.handle import administration, malformed, replay, resolution
+from conformance.handle.client import Peer, Who
+from conformance.handle.rules import RULES
+from conformance.suite import judge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conformance.suite import Verdict
+
+MODULES = (resolution, administration, malformed, replay)
+"""The modules whose rules are tried, in this order."""
+
+
+class Judged(Peer):
+    """A server and what may be tried of it."""
+
+    @property
+    def logs_in(self) -> bool:
+        """Whether a login can be signed: IDIS clients have key pairs."""
+        return self.who is not None and self.who.key is not None
+
+    @property
+    def replays(self) -> bool:
+        """Whether the recorded exchanges can be sent: their prefixes are homed under 88.300."""
+        return self.logs_in and self.prefix.startswith("88.300.")
+
+
+def who_of(auth: str, key_file: Path | None, secret: str) -> Who | None:
+    """The administrator that the command line names; None for nobody."""
+    if not auth:
+        return None
+    index, _, handle = auth.partition(":")
+    if key_file is None:
+        return Who(handle, int(index), secret=secret.encode())
+    key = load_pem_private_key(key_file.read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey), f"{key_file} is no RSA key"
+    return Who(handle, int(index), key)
+
+
+def judge_handle(where: str, prefix: str, who: Who | None) -> list[Verdict]:
+    """Try every rule on a server."""
+    host, _, port = where.rpartition(":")
+    peer = Judged(host.strip("[]"), int(port), prefix, who)
+    try:
+        return judge(peer, RULES)
+    finally:
+        peer.clean()
