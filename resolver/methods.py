@@ -179,6 +179,7 @@ LIST_PREFIXES = Method(_REGISTRY, "ListPrefixes", registry.ListPrefixesRequest, 
 UPDATE_PREFIX = Method(
     _REGISTRY, "UpdatePrefix", registry.UpdatePrefixRequest, registry.UpdatePrefixResponse, writes=True
 )
+MOVE_PREFIX = Method(_REGISTRY, "MovePrefix", registry.MovePrefixRequest, registry.MovePrefixResponse, writes=True)
 CREATE_PRINCIPAL = Method(
     _REGISTRY, "CreatePrincipal", registry.CreatePrincipalRequest, registry.CreatePrincipalResponse, writes=True
 )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group("prefix", cls=Family)
 def prefix() -> None:
-    """Prefixes: apply, create, get, list, audit, enable, disable, delete, route."""
+    """Prefixes: apply, create, get, list, audit, enable, disable, delete, route, move."""
 
 
 def _create(ctx: click.Context, row: pb.Prefix, request_id: str, *, validate_only: bool) -> None:
@@ -157,3 +157,55 @@ def route(
         homed=here,
         routes=found,
     )
+
+
+@prefix.command("move")
+@click.argument("name", metavar="PREFIX")
+@click.option("--here", is_flag=True, help="To this node.")
+@routing.options
+@click.option("--begin", "step", flag_value=pb.MOVE_STEP_BEGIN, type=int, help="Let the new home be filled.")
+@click.option("--switch", "step", flag_value=pb.MOVE_STEP_SWITCH, type=int, help="Let the prefix handle name it.")
+@click.option("--finish", "step", flag_value=pb.MOVE_STEP_FINISH, type=int, help="Let only the new home answer.")
+@click.option("--cancel", "step", flag_value=pb.MOVE_STEP_CANCEL, type=int, help="Go back to the old home.")
+@click.option("--if-version", type=click.IntRange(min=1), metavar="N", help="Only if the row has version N.")
+@safely.options
+@click.pass_context
+def move(
+    ctx: click.Context,
+    name: str,
+    routes: tuple[str, ...],
+    site: Path | None,
+    step: int | None,
+    if_version: int | None,
+    request_id: str,
+    *,
+    here: bool,
+    validate_only: bool,
+) -> None:
+    """Move a prefix to the enterprise's own node, or to this one, without a gap.
+
+    Without a step the plan is shown, or where the move stands. Begin with --here, --site or --to; the other steps know
+    where it goes. What the switch changes stands in the journal, as a change of the prefix handle.
+    """
+    from resolver.cli.output import emit, to_json  # noqa: PLC0415 - as the other commands do
+
+    found = routing.routes_from(routes, site)
+    begins = step in {None, pb.MOVE_STEP_BEGIN}
+    if (here or found) and not begins:
+        raise click.UsageError("this step knows where the prefix goes: leave --here, --site and --to out")
+    if here and found:
+        raise click.UsageError("give either --here, or --site or --to")
+    to = pb.HOSTING_HERE if here else pb.HOSTING_ELSEWHERE if found else pb.HOSTING_UNSPECIFIED
+    request = pb.MovePrefixRequest(
+        prefix=name,
+        step=pb.MoveStep.Name(step or 0),
+        to=to,
+        routes=found,
+        request_id=request_id,
+        if_version=if_version,
+        validate_only=validate_only,
+    )
+    target: Target = ctx.obj
+    with target.client() as client:
+        response = client.call(methods.MOVE_PREFIX, request)
+    emit(ctx, to_json(response), "\n".join(response.plan))

@@ -24,7 +24,7 @@ from resolver.node import record_octets, templates, values
 from resolver.node.authorize import Action, Caller, require
 from resolver.node.draft import Draft, of_values, prepare
 from resolver.node.ledger import Permit
-from resolver.node.prefixes import prefix_row, why_not_served
+from resolver.node.prefixes import prefix_row, why_not_written
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import registration_pb2 as registration
 
@@ -78,7 +78,7 @@ def authorize(ledger: Ledger, caller: Caller, handle: Handle) -> bytes:
     row = _prefix(ledger, folded)
     owner = caller.enterprise_id if row is None else row.enterprise_id
     require(caller, Action.REGISTER, owner, f"prefix {handle.prefix[:80]!r}")
-    refusal = why_not_served(row, handle.prefix)
+    refusal = why_not_written(row, handle.prefix)
     if refusal is not None:
         refusal.field = "name"
         raise refusal

@@ -15,7 +15,7 @@ from resolver.errors import HandleNotFound, PrefixElsewhere, PrefixNotServed, Re
 from resolver.handle.name import PREFIX_OF_PREFIXES, fold, split
 from resolver.node import site_info
 from resolver.node.authorize import ANONYMOUS
-from resolver.node.prefixes import prefix_row
+from resolver.node.prefixes import is_moved_here, prefix_row
 from resolver.node.resolve import resolve
 from resolver.v1 import registry_pb2 as registry
 
@@ -70,7 +70,9 @@ def authority_for(reader: Reader, name: str) -> Authority:
         return _ABOVE
     if describes and is_exact:
         return _HERE
-    if row.hosting == registry.HOSTING_ELSEWHERE and row.status == registry.PREFIX_STATUS_ENABLED:
+    if row.status == registry.PREFIX_STATUS_ENABLED and (
+        row.hosting == registry.HOSTING_ELSEWHERE or (is_exact and is_moved_here(row))
+    ):
         return Below(row, is_exact)
     return _HERE
 
@@ -95,6 +97,8 @@ def delegation(reader: Reader, below: Below, *, of_prefix: bool) -> list[pb.Hand
     for handles, types HS_SITE and HS_SERV. What the stored prefix handle says goes before the routes of the row.
     """
     prefix = fold(below.row.prefix)
+    if is_moved_here(below.row):
+        return site_info.site_from_routes(below.row.move.routes)  # the prefix handle names this node already
     if of_prefix:
         found = site_info.derived_sites(reader, prefix)
         return found or site_info.site_from_routes(below.row.routes, of_prefix=True)

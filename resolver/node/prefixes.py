@@ -21,6 +21,8 @@ NODE_PREFIX_KEY = b"node_prefix"
 
 _CACHE_MAX = 200_000
 
+_PREPARED, _SWITCHED = registry.MOVE_STAGE_PREPARED, registry.MOVE_STAGE_SWITCHED
+
 
 def prefix_row(reader: Reader, folded: str) -> registry.Prefix | None:
     """The row of a folded prefix, None when the node does not know it."""
@@ -33,8 +35,44 @@ def is_node_prefix(reader: Reader, folded: str) -> bool:
     return fold((reader.get(Table.META, NODE_PREFIX_KEY) or b"").decode()) == folded
 
 
+def why_not_written(row: registry.Prefix | None, prefix: str) -> Refused | None:
+    """Why handles of the prefix cannot be changed here; None when they can.
+
+    A prefix that is about to move here is filled while its handles still live elsewhere.
+    """
+    reason = why_not_served(row, prefix)
+    if isinstance(reason, PrefixElsewhere) and row is not None and _is_moving(row, registry.HOSTING_HERE, _PREPARED):
+        return None
+    return reason
+
+
+def why_not_read(row: registry.Prefix | None, prefix: str) -> Refused | None:
+    """Why handles of the prefix that are stored cannot be answered here; None when they can.
+
+    A prefix that has moved away is still answered from here, until the move is finished.
+    """
+    reason = why_not_served(row, prefix)
+    if isinstance(reason, PrefixElsewhere) and row is not None and is_moved_away(row):
+        return None
+    return reason
+
+
+def is_moved_away(row: registry.Prefix) -> bool:
+    """Whether a prefix has moved elsewhere and its old clients are still answered here."""
+    return _is_moving(row, registry.HOSTING_ELSEWHERE, _SWITCHED)
+
+
+def is_moved_here(row: registry.Prefix) -> bool:
+    """Whether a prefix has moved here and what is missing is still asked at its old home."""
+    return _is_moving(row, registry.HOSTING_HERE, _SWITCHED)
+
+
+def _is_moving(row: registry.Prefix, to: registry.Hosting, stage: registry.MoveStage) -> bool:
+    return row.HasField("move") and row.move.to == to and row.move.stage == stage
+
+
 def why_not_served(row: registry.Prefix | None, prefix: str) -> Refused | None:
-    """Why handles of the prefix cannot be answered here; None when they can."""
+    """Why handles of the prefix do not live here; None when they do."""
     if row is None:
         return PrefixNotServed(
             f"prefix {prefix[:80]!r} is not served by this node: check it, or ask the node it belongs to",
@@ -67,11 +105,14 @@ class ServedPrefixes:
     def __init__(self) -> None:
         self._reasons: dict[str, Refused | None] = {PREFIX_OF_PREFIXES: None}
         self._owners: dict[str, str | None] = {PREFIX_OF_PREFIXES: ""}
+        self._moving: dict[str, Refused] = {}
+        """What is said of handles that a moving prefix has not got here."""
 
     def drop(self) -> None:
         """Forget everything."""
         self._reasons = {PREFIX_OF_PREFIXES: None}
         self._owners = {PREFIX_OF_PREFIXES: ""}
+        self._moving = {}
 
     def refusal(self, reader: Reader, folded: str) -> Refused | None:
         """Why the prefix is not served; None when it is."""
@@ -88,13 +129,18 @@ class ServedPrefixes:
 
     def _load(self, reader: Reader, folded: str) -> Refused | None:
         row = prefix_row(reader, folded)
-        reason = why_not_served(row, folded)
+        reason = why_not_read(row, folded)
         if row is None:
             return reason  # unknown prefixes are asked by anybody: they may not fill the cache
         if len(self._reasons) >= _CACHE_MAX:
             self.drop()
         self._reasons[folded] = reason
         self._owners[folded] = row.enterprise_id
+        if reason is None and (is_moved_away(row) or is_moved_here(row)):
+            self._moving[folded] = PrefixElsewhere(
+                f"prefix {row.prefix!r} is moving between two homes, and this handle is not here",
+                details={"prefix": row.prefix},
+            )
         return reason
 
     def require(self, reader: Reader, folded: str) -> None:
@@ -108,6 +154,8 @@ class ServedPrefixes:
         reason = self.refusal(reader, folded)
         if reason is not None:
             return reason.with_traceback(None)
+        if folded in self._moving:
+            return self._moving[folded].with_traceback(None)
         return HandleNotFound(
             f"handle {name[:200]!r} is not registered: check its spelling, or register it",
             details={"name": name[:200]},

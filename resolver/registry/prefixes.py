@@ -62,11 +62,12 @@ def _check(reader: Reader, row: pb.Prefix) -> Prefix:
             f"prefix {prefix.text!r} is not under this node's prefix {own.text!r}: choose one such as {own.text}.2",
             field="prefix",
         )
-    _check_rest(row)
+    check_fields(row)
     return prefix
 
 
-def _check_rest(row: pb.Prefix) -> None:
+def check_fields(row: pb.Prefix) -> None:
+    """Raise InvalidField for a field of a row that breaks a rule of its own."""
     rows.check_enum(pb.PrefixStatus, row.status, "prefix.status")
     rows.check_enum(pb.Hosting, row.hosting, "prefix.hosting")
     rows.check_text(row.description, limits.DESCRIPTION_OCTETS_MAX, "prefix.description")
@@ -107,6 +108,7 @@ def create(writer: Writer, caller: Caller, row: pb.Prefix, now_us: int) -> pb.Pr
         _check_applications(writer, caller.enterprise_id)
     row.hosting = row.hosting or pb.HOSTING_HERE
     row.homed = row.hosting == pb.HOSTING_HERE
+    row.ClearField("move")
     rows.insert(writer, Table.PREFIXES, prefix.key, row, now_us, f"prefix {prefix.text!r}")
     writer.put(Table.OWNED, _owned_key(row, prefix.key), b"")
     return row
@@ -189,13 +191,15 @@ def update(writer: Writer, caller: Caller, request: pb.UpdatePrefixRequest) -> p
         row.status = request.status
     if request.HasField("homed"):
         row.homed = request.homed
+    if request.hosting and before.HasField("move"):
+        raise InvalidTransition(f"{thing} is moving: finish or cancel its move first", field="hosting")
     if request.hosting:
         row.hosting = request.hosting
         del row.routes[:]
         row.routes.extend(request.routes)
     if request.HasField("description"):
         row.description = request.description
-    _check_rest(row)
+    check_fields(row)
     rows.replace(writer, Table.PREFIXES, prefix.key, row, before)
     return row
 

@@ -114,6 +114,7 @@ class Service:
             methods.GET_PREFIX: registry.get_prefix,
             methods.LIST_PREFIXES: registry.list_prefixes,
             methods.UPDATE_PREFIX: registry.update_prefix,
+            methods.MOVE_PREFIX: registry.move_prefix,
             methods.CREATE_PRINCIPAL: registry.create_principal,
             methods.GET_PRINCIPAL: registry.get_principal,
             methods.LIST_PRINCIPALS: registry.list_principals,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from resolver import methods
-from resolver.registry import enterprises, keys, prefix_handles, prefixes, principals
+from resolver.registry import enterprises, keys, moves, prefix_handles, prefixes, principals
 from resolver.service.registry_jobs import write_row
 from resolver.v1 import registry_pb2 as pb
 
@@ -106,6 +106,17 @@ class Registry:
             return pb.UpdatePrefixResponse(prefix=prefix_handles.update(ledger, call.caller, request))
 
         return await self._write(call, methods.UPDATE_PREFIX, request, decide)
+
+    async def move_prefix(self, call: Call, request: pb.MovePrefixRequest) -> bytes:
+        """A step of a prefix on its way to another home; no step at all tells the plan."""
+        if request.step == pb.MOVE_STEP_UNSPECIFIED:
+            with self._core.reading() as reader:
+                return moves.plan(reader, call.caller, request).SerializeToString()
+
+        def decide(ledger: Ledger) -> pb.MovePrefixResponse:
+            return moves.step(ledger, call.caller, request)
+
+        return await self._write(call, methods.MOVE_PREFIX, request, decide)
 
     async def create_principal(self, call: Call, request: pb.CreatePrincipalRequest) -> bytes:
         """Create a principal."""

@@ -29,6 +29,20 @@ class Hosting(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     HOSTING_HERE: _ClassVar[Hosting]
     HOSTING_ELSEWHERE: _ClassVar[Hosting]
 
+class MoveStage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MOVE_STAGE_UNSPECIFIED: _ClassVar[MoveStage]
+    MOVE_STAGE_PREPARED: _ClassVar[MoveStage]
+    MOVE_STAGE_SWITCHED: _ClassVar[MoveStage]
+
+class MoveStep(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MOVE_STEP_UNSPECIFIED: _ClassVar[MoveStep]
+    MOVE_STEP_BEGIN: _ClassVar[MoveStep]
+    MOVE_STEP_SWITCH: _ClassVar[MoveStep]
+    MOVE_STEP_FINISH: _ClassVar[MoveStep]
+    MOVE_STEP_CANCEL: _ClassVar[MoveStep]
+
 class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ROLE_UNSPECIFIED: _ClassVar[Role]
@@ -56,6 +70,14 @@ PREFIX_STATUS_DELETED: PrefixStatus
 HOSTING_UNSPECIFIED: Hosting
 HOSTING_HERE: Hosting
 HOSTING_ELSEWHERE: Hosting
+MOVE_STAGE_UNSPECIFIED: MoveStage
+MOVE_STAGE_PREPARED: MoveStage
+MOVE_STAGE_SWITCHED: MoveStage
+MOVE_STEP_UNSPECIFIED: MoveStep
+MOVE_STEP_BEGIN: MoveStep
+MOVE_STEP_SWITCH: MoveStep
+MOVE_STEP_FINISH: MoveStep
+MOVE_STEP_CANCEL: MoveStep
 ROLE_UNSPECIFIED: Role
 ROLE_NODE_ADMINISTRATOR: Role
 ROLE_ENTERPRISE_USER: Role
@@ -176,7 +198,7 @@ class UpdateEnterpriseResponse(_message.Message):
     def __init__(self, enterprise: _Optional[_Union[Enterprise, _Mapping]] = ...) -> None: ...
 
 class Prefix(_message.Message):
-    __slots__ = ("prefix", "enterprise_id", "status", "homed", "hosting", "routes", "version", "create_time_us", "description")
+    __slots__ = ("prefix", "enterprise_id", "status", "homed", "hosting", "routes", "version", "create_time_us", "description", "move")
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     ENTERPRISE_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -186,6 +208,7 @@ class Prefix(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_US_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
     prefix: str
     enterprise_id: str
     status: PrefixStatus
@@ -195,7 +218,20 @@ class Prefix(_message.Message):
     version: int
     create_time_us: int
     description: str
-    def __init__(self, prefix: _Optional[str] = ..., enterprise_id: _Optional[str] = ..., status: _Optional[_Union[PrefixStatus, str]] = ..., homed: _Optional[bool] = ..., hosting: _Optional[_Union[Hosting, str]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., version: _Optional[int] = ..., create_time_us: _Optional[int] = ..., description: _Optional[str] = ...) -> None: ...
+    move: PrefixMove
+    def __init__(self, prefix: _Optional[str] = ..., enterprise_id: _Optional[str] = ..., status: _Optional[_Union[PrefixStatus, str]] = ..., homed: _Optional[bool] = ..., hosting: _Optional[_Union[Hosting, str]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., version: _Optional[int] = ..., create_time_us: _Optional[int] = ..., description: _Optional[str] = ..., move: _Optional[_Union[PrefixMove, _Mapping]] = ...) -> None: ...
+
+class PrefixMove(_message.Message):
+    __slots__ = ("stage", "to", "routes", "step_time_us")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    STEP_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    stage: MoveStage
+    to: Hosting
+    routes: _containers.RepeatedCompositeFieldContainer[Route]
+    step_time_us: int
+    def __init__(self, stage: _Optional[_Union[MoveStage, str]] = ..., to: _Optional[_Union[Hosting, str]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., step_time_us: _Optional[int] = ...) -> None: ...
 
 class Route(_message.Message):
     __slots__ = ("address", "tcp_port", "udp_port", "http_port", "grpc_port", "public_key")
@@ -286,6 +322,32 @@ class UpdatePrefixResponse(_message.Message):
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     prefix: Prefix
     def __init__(self, prefix: _Optional[_Union[Prefix, _Mapping]] = ...) -> None: ...
+
+class MovePrefixRequest(_message.Message):
+    __slots__ = ("prefix", "step", "to", "routes", "request_id", "if_version", "validate_only")
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    IF_VERSION_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    prefix: str
+    step: MoveStep
+    to: Hosting
+    routes: _containers.RepeatedCompositeFieldContainer[Route]
+    request_id: str
+    if_version: int
+    validate_only: bool
+    def __init__(self, prefix: _Optional[str] = ..., step: _Optional[_Union[MoveStep, str]] = ..., to: _Optional[_Union[Hosting, str]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., request_id: _Optional[str] = ..., if_version: _Optional[int] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+
+class MovePrefixResponse(_message.Message):
+    __slots__ = ("prefix", "plan")
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    prefix: Prefix
+    plan: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, prefix: _Optional[_Union[Prefix, _Mapping]] = ..., plan: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Principal(_message.Message):
     __slots__ = ("principal_id", "role", "enterprise_id", "display_name", "disabled", "version", "create_time_us")

@@ -75,6 +75,11 @@ class RegistryServiceStub:
                 request_serializer=resolver_dot_v1_dot_registry__pb2.UpdatePrefixRequest.SerializeToString,
                 response_deserializer=resolver_dot_v1_dot_registry__pb2.UpdatePrefixResponse.FromString,
                 _registered_method=True)
+        self.MovePrefix = channel.unary_unary(
+                '/resolver.v1.RegistryService/MovePrefix',
+                request_serializer=resolver_dot_v1_dot_registry__pb2.MovePrefixRequest.SerializeToString,
+                response_deserializer=resolver_dot_v1_dot_registry__pb2.MovePrefixResponse.FromString,
+                _registered_method=True)
         self.CreatePrincipal = channel.unary_unary(
                 '/resolver.v1.RegistryService/CreatePrincipal',
                 request_serializer=resolver_dot_v1_dot_registry__pb2.CreatePrincipalRequest.SerializeToString,
@@ -172,6 +177,13 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MovePrefix(self, request, context):
+        """Moves a prefix between this node and the enterprise's own, one step at a time; nothing is unresolvable meanwhile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreatePrincipal(self, request, context):
         """Creates a principal: an administrator, an enterprise user or an application.
         """
@@ -263,6 +275,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.UpdatePrefix,
                     request_deserializer=resolver_dot_v1_dot_registry__pb2.UpdatePrefixRequest.FromString,
                     response_serializer=resolver_dot_v1_dot_registry__pb2.UpdatePrefixResponse.SerializeToString,
+            ),
+            'MovePrefix': grpc.unary_unary_rpc_method_handler(
+                    servicer.MovePrefix,
+                    request_deserializer=resolver_dot_v1_dot_registry__pb2.MovePrefixRequest.FromString,
+                    response_serializer=resolver_dot_v1_dot_registry__pb2.MovePrefixResponse.SerializeToString,
             ),
             'CreatePrincipal': grpc.unary_unary_rpc_method_handler(
                     servicer.CreatePrincipal,
@@ -517,6 +534,33 @@ class RegistryService:
             '/resolver.v1.RegistryService/UpdatePrefix',
             resolver_dot_v1_dot_registry__pb2.UpdatePrefixRequest.SerializeToString,
             resolver_dot_v1_dot_registry__pb2.UpdatePrefixResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MovePrefix(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/resolver.v1.RegistryService/MovePrefix',
+            resolver_dot_v1_dot_registry__pb2.MovePrefixRequest.SerializeToString,
+            resolver_dot_v1_dot_registry__pb2.MovePrefixResponse.FromString,
             options,
             channel_credentials,
             insecure,
