@@ -26,6 +26,7 @@ OPERATIONS = {
     "http-json": "http_json",
     "register": "register",
     "batch-register": "batch_register",
+    "snms-batch": "snms_batch",
     "import": "importing",
     "lanes": "lanes",
     "client": "client",

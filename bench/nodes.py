@@ -50,6 +50,7 @@ class Node:
     token: str
     data_dir: Path
     hdl_port: int = 0
+    http_port: int = 0
 
     @property
     def kind(self) -> str:
@@ -121,9 +122,10 @@ def node(
     with Process(command, log, cwd=ROOT, env=quick) as process:
         process.wait_until((data_dir / "endpoints.json").exists, 60)
         endpoints = json.loads((data_dir / "endpoints.json").read_text())
-        port, hdl_port = (int(endpoints.get(door, ":0").rpartition(":")[2]) for door in ("grpc", "hdl_tcp"))
+        doors = ("grpc", "hdl_tcp", "http")
+        port, hdl_port, http_port = (int(endpoints.get(door, ":0").rpartition(":")[2]) for door in doors)
         token = (data_dir / "credentials" / "admin.token").read_text().strip()
-        yield Node(name, process, port, token, data_dir, hdl_port)
+        yield Node(name, process, port, token, data_dir, hdl_port, http_port)
 
 
 def check(node: Node, number: int) -> None:

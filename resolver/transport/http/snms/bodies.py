@@ -29,18 +29,21 @@ T = TypeVar("T")
 __all__ = ("Raw",)
 
 
-class Parameters(Struct, frozen=True, rename="camel"):
-    """A JSON object of the interface; unknown members are ignored, as the original does."""
+class Parameters(Struct, frozen=True, rename="camel", gc=False):
+    """A JSON object of the interface; unknown members are ignored, as the original does.
+
+    They hold no cycles, and a batch has tens of thousands of them: the collector need not look at any.
+    """
 
 
-class Content(Parameters, frozen=True):
+class Content(Parameters, frozen=True, gc=False):
     """The data of a value; the format is always "string"."""
 
     format: str | None = None
     value: str | None = None
 
 
-class Value(Parameters, frozen=True):
+class Value(Parameters, frozen=True, gc=False):
     """A value of an identifier. ``auth`` is reserved and not looked at."""
 
     index: int | None = None
@@ -48,7 +51,7 @@ class Value(Parameters, frozen=True):
     data: Content | None = None
 
 
-class Identifier(Parameters, frozen=True):
+class Identifier(Parameters, frozen=True, gc=False):
     """An identifier to be created or updated."""
 
     handle: str | None = None
@@ -56,27 +59,27 @@ class Identifier(Parameters, frozen=True):
     value: list[Value] | None = None
 
 
-class Named(Parameters, frozen=True):
+class Named(Parameters, frozen=True, gc=False):
     """Names an identifier."""
 
     handle: str | None = None
 
 
-class Login(Parameters, frozen=True):
+class Login(Parameters, frozen=True, gc=False):
     """A token request."""
 
     username: str | None = None
     password: str | None = None
 
 
-class TemplateName(Parameters, frozen=True):
+class TemplateName(Parameters, frozen=True, gc=False):
     """Names a template."""
 
     prefix: str | None = None
     version: str | None = None
 
 
-class ItemMetadata(Parameters, frozen=True):
+class ItemMetadata(Parameters, frozen=True, gc=False):
     """What the data of a template item is."""
 
     type: str | None = None
@@ -84,7 +87,7 @@ class ItemMetadata(Parameters, frozen=True):
     max_length: int | None = None
 
 
-class TemplateItem(Parameters, frozen=True):
+class TemplateItem(Parameters, frozen=True, gc=False):
     """An item of a template."""
 
     name: str | None = None
@@ -95,7 +98,7 @@ class TemplateItem(Parameters, frozen=True):
     metadata: ItemMetadata | None = None
 
 
-class Template(Parameters, frozen=True):
+class Template(Parameters, frozen=True, gc=False):
     """A template to be created or changed."""
 
     prefix: str | None = None
@@ -109,7 +112,7 @@ class Template(Parameters, frozen=True):
     items: list[TemplateItem] | None = None
 
 
-class PrefixConfig(Parameters, frozen=True):
+class PrefixConfig(Parameters, frozen=True, gc=False):
     """Where the handles of a prefix live."""
 
     ent_prefix: str | None = None
@@ -121,7 +124,7 @@ class PrefixConfig(Parameters, frozen=True):
     http_port: str | int | None = None
 
 
-class Hosting(Parameters, frozen=True):
+class Hosting(Parameters, frozen=True, gc=False):
     """Where the handles of a prefix shall live: at a hosting server, or at the enterprise's own."""
 
     proxy_server_id: str | int | None = None

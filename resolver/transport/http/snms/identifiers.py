@@ -7,7 +7,8 @@ The value at index 1001 names the template; clients cannot set it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from resolver import limits, methods
 from resolver.errors import ResolverError, TemplateNotFollowed, TooManyItems, WireError
@@ -237,7 +238,9 @@ class _Reader:
 
     def read(self, given: bodies.Identifier) -> pb.NewHandle:
         """A row. Raises Missing, Said, TemplateNotFollowed."""
-        name = _checked(bodies.text(given.handle, "handle", bodies.HANDLE_CHARACTERS_MAX))
+        name = bodies.text(given.handle, "handle", bodies.HANDLE_CHARACTERS_MAX)
+        if "/" not in name:
+            _checked(name)  # all else of a name is checked by the registration
         version = bodies.text(given.template_version, "templateVersion", bodies.VERSION_CHARACTERS_MAX)
         if not given.value:
             raise Missing("value")
@@ -261,24 +264,42 @@ class _Reader:
 
 def _value(given: bodies.Value) -> handle.HandleValue:
     """A value. Raises Missing, Said, TemplateNotFollowed."""
-    index = given.index
+    index, kind, content = given.index, given.type, given.data
+    if (
+        index is not None
+        and kind
+        and content is not None
+        and content.format == "string"
+        and content.value is not None
+        and ITEM_INDEX_MIN <= index <= limits.INDEX_MAX
+        and len(kind) <= bodies.TYPE_CHARACTERS_MAX
+        and len(content.value) <= bodies.VALUE_CHARACTERS_MAX
+    ):
+        with suppress(UnicodeEncodeError):
+            return handle.HandleValue(index=index, type=kind, data=content.value.encode())
+    _refuse(given)
+
+
+def _refuse(given: bodies.Value) -> NoReturn:
+    """Say what is wrong with a value that is not as it should be."""
+    index, content = given.index, given.data
     if index is None:
         raise Missing("index")
     if index == REFERENCE_INDEX or not ITEM_INDEX_MIN <= index <= limits.INDEX_MAX:
         rule = "RESERVED" if index == REFERENCE_INDEX else "UNKNOWN_INDEX"
         details = {"rule": rule, "index": str(index)}
         raise TemplateNotFollowed(f"index {index} is no index of a template item", details=details)
-    if given.data is None:
+    if content is None:
         raise Missing("data")
-    if given.data.format is None:
+    if content.format is None:
         raise Missing("format")
-    if given.data.format != "string":
+    if content.format != "string":
         raise Said("参数 format 只能是 string")
-    if given.data.value is None:
+    if content.value is None:
         raise Missing("data.value")
-    kind = bodies.text(given.type, "type", bodies.TYPE_CHARACTERS_MAX)
-    text = bodies.optional_text(given.data.value, "data.value", bodies.VALUE_CHARACTERS_MAX)
-    return handle.HandleValue(index=index, type=kind, data=text.encode())
+    bodies.text(given.type, "type", bodies.TYPE_CHARACTERS_MAX)
+    bodies.optional_text(content.value, "data.value", bodies.VALUE_CHARACTERS_MAX)
+    raise Said("参数 value 不正确")
 
 
 __all__ = ("SUCCESS", "Identifiers")
