@@ -277,7 +277,7 @@ def _value(given: bodies.Value) -> handle.HandleValue:
     ):
         with suppress(UnicodeEncodeError):
             return handle.HandleValue(index=index, type=kind, data=content.value.encode())
-    _refuse(given)
+    return _refuse(given)
 
 
 def _refuse(given: bodies.Value) -> NoReturn:
