@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import nodes, questions
-from bench.post_load import PostGenerator, PostLoad
 from bench.load import measure
 from bench.operations.lanes import bare_ledger
 from bench.operations.register import load_of, per_row
+from bench.post_load import PostGenerator, PostLoad
 from bench.report import Report, say
 from bench.workload import PREFIX, values_of
 
