@@ -154,6 +154,11 @@ ATTEMPTS = {
         methods.GET_PREFIX: {"prefix": spelled(PREFIX_B)},
         methods.LIST_PREFIXES: {"enterprise_id": st.sampled_from(["ent-b", ""]), "page_size": st.sampled_from([0, 1])},
         methods.UPDATE_PREFIX: {"prefix": spelled(PREFIX_B), "status": st.sampled_from([None, 4, 5])},
+        methods.MOVE_PREFIX: {
+            "prefix": spelled(PREFIX_B),
+            "step": st.sampled_from([0, 1, 2]),
+            "to": st.sampled_from([1, 2]),
+        },
         methods.CREATE_PRINCIPAL: {
             "principal": st.sampled_from([1, 2, 3, 4]).map(
                 lambda role: registry.Principal(

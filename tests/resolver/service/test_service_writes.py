@@ -55,6 +55,10 @@ VALIDATED = [
     (methods.UPDATE_ENTERPRISE, {"enterprise": registry_pb2.Enterprise(enterprise_id="ent-a", name="other")}),
     (methods.CREATE_PREFIX, {"prefix": registry_pb2.Prefix(prefix="88.300.30")}),
     (methods.UPDATE_PREFIX, {"prefix": PREFIX_A, "status": 4}),
+    (
+        methods.MOVE_PREFIX,
+        {"prefix": PREFIX_A, "step": 1, "to": 2, "routes": [{"address": "192.0.2.1", "tcp_port": 1}]},
+    ),
     (methods.CREATE_PRINCIPAL, {"principal": registry_pb2.Principal(role=1)}),
     (methods.UPDATE_PRINCIPAL, {"principal_id": "user-a", "disabled": True}),
     (methods.CREATE_KEY, {"principal_id": "user-a", "kind": 1}),
