@@ -57,11 +57,12 @@ class Operation(NamedTuple):
 
 
 class Times:
-    """Times of calls: a histogram, and the least and the most with the moments they were seen."""
+    """Calls of one method at one door: outcomes, a histogram of times, the least and the most with their moments."""
 
-    __slots__ = ("counts", "least_s", "least_us", "most_s", "most_us", "total_s")
+    __slots__ = ("codes", "counts", "least_s", "least_us", "most_s", "most_us", "total_s")
 
     def __init__(self) -> None:
+        self.codes: dict[int | str, int] = {}
         self.counts = [0] * (len(CALL_BUCKETS_S) + 1)
         self.total_s = 0.0
         self.least_s = float("inf")
@@ -69,21 +70,16 @@ class Times:
         self.most_s = -1.0
         self.most_us = 0
 
-    def add(self, took_s: float, count: int, now_us: Callable[[], int]) -> None:
-        """Count calls that took equally long."""
-        self.counts[bisect_left(CALL_BUCKETS_S, took_s)] += count
-        self.total_s += took_s * count
-        if took_s < self.least_s:
-            self.least_s, self.least_us = took_s, now_us()
-        if took_s > self.most_s:
-            self.most_s, self.most_us = took_s, now_us()
-
 
 class Seen(NamedTuple):
-    """What was counted since the last time: calls by door, method and code, and their times by door and method."""
+    """What was counted since the last time, by door and method."""
 
-    calls: dict[tuple[str, Called, int | str], int]
     times: dict[tuple[str, Called], Times]
+
+    @property
+    def calls(self) -> dict[tuple[str, Called, int | str], int]:
+        """Calls by door, method and outcome."""
+        return {(*place, code): count for place, taken in self.times.items() for code, count in taken.codes.items()}
 
 
 class CallCounts:
@@ -91,10 +87,10 @@ class CallCounts:
 
     def __init__(self, now_us: Callable[[], int]) -> None:
         self._now_us = now_us
-        self._seen = Seen({}, {})
+        self._times: dict[tuple[str, Called], Times] = {}
 
     def observe(self, method: Called, code: int | str, took_s: float, count: int = 1, door: str = GRPC) -> None:
-        """Count calls that have ended.
+        """Count calls that have ended, equally long and with one outcome.
 
         Args:
             method: What was called.
@@ -103,16 +99,20 @@ class CallCounts:
             count: How many such calls.
             door: Where, one of DOORS.
         """
-        calls, times = self._seen
-        key = (door, method, code)
-        calls[key] = calls.get(key, 0) + count
         place = (door, method)
-        taken = times.get(place)
+        taken = self._times.get(place)
         if taken is None:
-            taken = times[place] = Times()
-        taken.add(took_s, count, self._now_us)
+            taken = self._times[place] = Times()
+        codes = taken.codes
+        codes[code] = codes.get(code, 0) + count
+        taken.counts[bisect_left(CALL_BUCKETS_S, took_s)] += count
+        taken.total_s += took_s * count
+        if took_s < taken.least_s:
+            taken.least_s, taken.least_us = took_s, self._now_us()
+        if took_s > taken.most_s:
+            taken.most_s, taken.most_us = took_s, self._now_us()
 
     def take(self) -> Seen:
         """Everything since the last time."""
-        seen, self._seen = self._seen, Seen({}, {})
+        seen, self._times = Seen(self._times), {}
         return seen
