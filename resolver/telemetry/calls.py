@@ -112,7 +112,12 @@ class CallCounts:
         if took_s > taken.most_s:
             taken.most_s, taken.most_us = took_s, self._now_us()
 
+    @property
+    def seen(self) -> Seen:
+        """Everything since the last time, left where it is."""
+        return Seen(self._times)
+
     def take(self) -> Seen:
         """Everything since the last time."""
-        seen, self._times = Seen(self._times), {}
+        seen, self._times = self.seen, {}
         return seen

@@ -41,7 +41,7 @@ YESTERDAY = day_of((int(time.time()) - 86_400) * 1_000_000)
 COUNTS_ON_THEIR_WAY_S = 1.0
 """A worker that is killed loses the counts of its last second, in the metrics and in the store."""
 
-COUNTED_LATE_S = 3.0
+COUNTED_LATE_S = 15.0
 """Counts are carried over once a second."""
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? ([0-9.e+]+)$", re.MULTILINE)

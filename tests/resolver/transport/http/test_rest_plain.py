@@ -71,7 +71,7 @@ def test_what_is_more_than_plain_goes_the_long_way(node):
 
 def test_reads_are_counted_by_name_and_by_call(node):
     def seen():
-        return node.service.core.calls._seen.calls
+        return node.service.core.calls.seen.calls
 
     for _ in range(7):
         get(node, "/api/handles/88.300.1/plain")
