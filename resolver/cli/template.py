@@ -32,8 +32,10 @@ import click
 
 from resolver import methods
 from resolver.cli import pages, safely
-from resolver.cli.output import INVALID, Failed, Family, number_of, words_of
+from resolver.cli.output import INVALID, Failed, Family, emit, number_of, words_of
 from resolver.cli.shown import moment
+from resolver.intake import form
+from resolver.intake.rows import IntakeError
 from resolver.v1 import template_pb2 as pb
 
 if TYPE_CHECKING:
@@ -47,9 +49,10 @@ SET_BY_NODE = frozenset({"version", "create_time_us", "update_time_us", "princip
 
 @click.group("template", cls=Family)
 def template() -> None:
-    """Metadata templates: create, update, delete, get, list, history."""
+    """Metadata templates: create, update, delete, get, list, history, export."""
 
 
+_NEW = click.Path(dir_okay=False, path_type=Path)
 _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.toml")
 
 
@@ -152,6 +155,32 @@ def history(ctx: click.Context, template_id: str) -> None:
                 row.description,
             ),
         )
+
+
+@template.command("export")
+@click.argument("template_id", metavar="ID")
+@click.option(
+    "--xlsx", type=_NEW, metavar="FILE", help="Write the form as an Excel workbook that checks what is typed."
+)
+@click.option("--csv", "csv_", type=_NEW, metavar="FILE", help="Write the form as CSV.")
+@click.pass_context
+def export(ctx: click.Context, template_id: str, xlsx: Path | None, csv_: Path | None) -> None:
+    """Write an empty form for a template; filled in, it goes in with idis import FILE --template ID."""
+    if (xlsx is None) == (csv_ is None):
+        raise click.UsageError("give one of --xlsx FILE and --csv FILE")
+    target: Target = ctx.obj
+    with target.client() as client:
+        row = client.call(methods.GET_TEMPLATE, pb.GetTemplateRequest(template_id=template_id)).template
+    path = xlsx or csv_
+    assert path is not None  # noqa: S101 - one of them is given
+    try:
+        (form.write_csv if xlsx is None else form.write_xlsx)(row, path)
+    except FileExistsError as error:
+        raise Failed(f"{path} exists already: name a new file", INVALID) from error
+    except (OSError, IntakeError) as error:
+        raise Failed(f"{path} was not written: {error}", INVALID) from error
+    columns = [title for title, _ in form.items_of(row)]
+    emit(ctx, {"file": str(path), "columns": [form.NAME_COLUMN, *columns]}, f"{path}: {len(columns) + 1} columns")
 
 
 def _state(row: pb.Template) -> str:

@@ -3,7 +3,7 @@
 Numbers, dates and truth values become the text people see: 12345.0 is ``12345``, a date is
 ``2026-01-31``, a date with a time ``2026-01-31 08:00:00``. A whole number of more than 15 digits is
 refused, because spreadsheets have already lost its last digits; so is an error such as ``#N/A``.
-Of a formula the result that was saved is taken. openpyxl is imported here and only here.
+Of a formula the result that was saved is taken. openpyxl is imported here and in ``form``, where it is needed.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import stat
 
+import openpyxl
 import pytest
 from cli_node import idis
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -157,3 +158,34 @@ def test_the_history_of_a_template(node, tmp_path):
     assert len(node("template", "get", "h", "--version", "1", "--json").json()["items"]) == 1
     assert "h\t88.300.1" not in node("template", "list").out
     assert "h\t88.300.1" in node("template", "list", "--deleted", "--prefix", "88.300.1").out
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "csv"])
+def test_a_form_of_a_template_goes_in_once_it_is_filled(node, tmp_path, kind):
+    file, form = tmp_path / "t.toml", tmp_path / f"form.{kind}"
+    file.write_text(
+        f'template_id = "f-{kind}"\nprefix = "88.300.1"\n[[items]]\nindex = 2000\ntype = "NAME"\nname = "名称"\n'
+        'required = true\n[[items]]\nindex = 2001\ntype = "GRADE"\nname = "等级"\nkind = "enum"\noptions = ["P0"]\n',
+        "utf-8",
+    )
+    assert node("template", "create", file).code == 0
+    made = node("template", "export", f"f-{kind}", f"--{kind}", form, "--json")
+    assert made.json()["columns"] == ["标识", "名称", "等级"]
+    assert node("template", "export", f"f-{kind}", f"--{kind}", form).code == 2
+    assert node("template", "export", f"f-{kind}").code == 2
+    rows = [
+        [f"88.300.1/F-{kind}-1", "轴承", "P0"],
+        [f"88.300.1/F-{kind}-2", "轴承", ""],
+        [f"88.300.1/F-{kind}-3", "x", "P9"],
+    ]
+    if kind == "csv":
+        with form.open("a", encoding="utf-8") as stream:
+            stream.writelines(",".join(row) + "\n" for row in rows)
+    else:
+        book = openpyxl.load_workbook(form)
+        for number, row in enumerate(rows, 2):
+            for column, text in enumerate(row, 1):
+                book["标识"].cell(number, column).value = text or None
+        book.save(form)
+    ran = node("import", form, "--template", f"f-{kind}", "--result", tmp_path / "o.jsonl", "--json")
+    assert (ran.json()["created"], ran.json()["failed"]) == (2, 1)
