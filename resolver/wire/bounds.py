@@ -63,6 +63,9 @@ PBKDF2_ITERATIONS_MAX = 100_000
 PBKDF2_KEY_BITS_MAX = 1_024
 """Key bits a peer may ask for in a challenge answer; 160 is in use."""
 
+PBKDF2_WORK_MAX = 100_000
+"""Iterations of all 160-bit blocks of a key together: forty milliseconds that a stranger's answer can cost."""
+
 NONCE_OCTETS = 16
 """Octets of a challenge nonce: 128 bits."""
 

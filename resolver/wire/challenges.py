@@ -76,10 +76,15 @@ class SecretAnswer(NamedTuple):
             return answer
         salt = cursor.take_sized("salt", limits.NAME_OCTETS_MAX)
         iterations, key_bits = cursor.take_u32("iterations"), cursor.take_u32("key bits")
-        if not 1 <= iterations <= bounds.PBKDF2_ITERATIONS_MAX or not 8 <= key_bits <= bounds.PBKDF2_KEY_BITS_MAX:
+        if (
+            not 1 <= iterations <= bounds.PBKDF2_ITERATIONS_MAX
+            or not 8 <= key_bits <= bounds.PBKDF2_KEY_BITS_MAX
+            or iterations * -(-key_bits // PBKDF2_KEY_BITS) > bounds.PBKDF2_WORK_MAX
+        ):
             raise MalformedMessage(
                 f"the challenge answer asks for {iterations} iterations and {key_bits} key bits; at most "
-                f"{bounds.PBKDF2_ITERATIONS_MAX} and {bounds.PBKDF2_KEY_BITS_MAX} are allowed",
+                f"{bounds.PBKDF2_ITERATIONS_MAX} and {bounds.PBKDF2_KEY_BITS_MAX} are allowed, and together "
+                f"{bounds.PBKDF2_WORK_MAX} iterations of {PBKDF2_KEY_BITS}-bit blocks",
                 field="signed_response",
             )
         return cls(code, cursor.take_sized("MAC", _MAC_OCTETS[code]), salt, iterations, key_bits)

@@ -62,7 +62,7 @@ def test_both_ways_give_the_same_octets(world, name, versions):
     def check(core, plain, protocol):
         short = plain.answer(asked, "192.0.2.1")
         assert short is not None
-        assert short == protocol._resolution.at_once(asked, "192.0.2.1")
+        assert short == protocol.resolution.at_once(asked, "192.0.2.1")
         assert plain.answer(asked, "192.0.2.1") == short, "from what is kept"
 
     run(world, check)
@@ -109,7 +109,7 @@ def test_every_cut_and_flipped_octet_is_answered_alike_or_left(world):
             for octets in (asked[:place], asked[:place] + bytes([asked[place] ^ 0xFF]) + asked[place + 1 :]):
                 short = plain.answer(octets, "192.0.2.1")
                 if short is not None:
-                    assert short == protocol._resolution.at_once(octets, "192.0.2.1")
+                    assert short == protocol.resolution.at_once(octets, "192.0.2.1")
 
     run(world, check)
 

@@ -1,0 +1,99 @@
+"""The plain question's shortest way against the way for all questions, and the whole service on any message."""
+
+import asyncio
+import functools
+
+from bench.hdl_load import resolution
+from resolver.errors import WireError
+from resolver.handle.codes import OpCode, ResponseCode
+from resolver.node.site_info import site_of
+from resolver.service.handle_protocol import HandleOptions, HandleProtocol
+from resolver.service.hdl_peer import Peer
+from resolver.wire.message import Frame, Message
+from storage.memory_engine import MemoryEngine
+from tests.resolver.transport.hdl_node import rsa_key
+from tests.resolver.wire.vectors import octets as of_hex
+from tests.resolver.wire.vectors import recorded
+from tests.support.builders import HIDDEN, PREFIX_A, register, value
+from tests.support.clock import FakeClock, seeded_randomness
+from tests.support.node import World
+
+INSTRUMENT = (
+    "resolver.service.hdl_plain",
+    "resolver.service.hdl_resolution",
+    "resolver.service.handle_protocol",
+    "resolver.service.hdl_authentication",
+    "resolver.service.hdl_changes",
+    "resolver.service.hdl_writing",
+    "resolver.service.hdl_listing",
+    "resolver.node.hdl_resolve",
+    "resolver.wire.message",
+)
+
+
+SEEDS = (
+    *(resolution(f"{PREFIX_A}/A", pad, 7) for pad in (0, 5)),
+    *(of_hex(vector["hex"])[:1_500] for vector in recorded("messages_requests")),
+    *(
+        of_hex(vector["request_hex"])[:1_500]
+        for vector in recorded("live_exchanges")
+        if isinstance(vector.get("request_hex"), str)
+    ),
+)
+
+
+_KNOWN = {op_code.value for op_code in OpCode} - {1004, 606, 607, 608, 609}
+
+
+class _Service:
+    """A node in memory with its Handle service, and a loop to answer in."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.world = World(MemoryEngine(), FakeClock(), seeded_randomness())
+        register(
+            self.world.engine, self.world.clock, f"{PREFIX_A}/A", [value(1, "x"), value(2, "y", permissions=HIDDEN)]
+        )
+        self.loop.run_until_complete(self._start())
+
+    async def _start(self):
+        self._serving = self.world.serving()
+        asker = await self._serving.__aenter__()
+        site = site_of("127.0.0.1", 2641, 2641, rsa_key("node").public.to_wire(), "fuzz")
+        self.protocol = HandleProtocol(asker.service.core, HandleOptions(0, "88.300", site, rsa_key("node")))
+
+    def answers(self, frame):
+        found = []
+
+        async def send(answer):
+            found.append(answer)
+
+        peer = Peer.of("192.0.2.1", is_stream=True)
+        self.loop.run_until_complete(self.protocol.respond(frame, peer, send))
+        return found
+
+
+@functools.cache
+def _service():
+    return _Service()
+
+
+def feed(octets):
+    """One message: at once by both ways, then as a whole; no defect, and never an answer to an answer."""
+    service = _service()
+    short = service.protocol._plain.answer(octets, "192.0.2.1")
+    if short is not None:
+        assert short == service.protocol.resolution.at_once(octets, "192.0.2.1")
+    try:
+        frame = Frame.from_wire(octets)
+    except WireError:
+        return
+    found = service.answers(frame)
+    is_answer = len(frame.payload) >= 24 and any(frame.payload[4:8]) and not frame.envelope.is_encrypted
+    assert not (is_answer and found)
+    for answer in found:
+        message = Message.from_frame(answer) if not answer.envelope.is_encrypted else None
+        if message is not None and message.header.response_code == ResponseCode.ERROR:
+            op_code = int.from_bytes(frame.payload[:4], "big")
+            words = getattr(message.body, "message", "")
+            assert not words.startswith("Server error") or op_code not in _KNOWN, words
