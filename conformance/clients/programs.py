@@ -101,6 +101,11 @@ def _python(cache: Path, *, here: bool) -> Path:
     return interpreter
 
 
+def python_environment(cache: Path) -> tuple[Path, dict[str, str]]:
+    """The interpreter with gRPC packages only, and the environment in which it finds the generated code."""
+    return _python(cache, here=False), os.environ | {"PYTHONPATH": str(cache / "python" / "generated")}
+
+
 def _python_program(name: str) -> Program:
     def command(cache: Path, here: bool) -> list[str]:  # noqa: FBT001 - of the table below
         interpreter = _python(cache, here=here)

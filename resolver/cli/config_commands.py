@@ -53,16 +53,24 @@ def show(ctx: click.Context, config_file: Path | None, as_json: bool) -> None:  
 
 
 @config.command("check")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def check(ctx: click.Context, file: Path, as_json: bool) -> None:  # noqa: ARG001, FBT001 - wants_json reads it
-    """Tell whether FILE is a configuration; the exit code is 0 or 78."""
+def check(ctx: click.Context, file: Path | None, as_json: bool) -> None:  # noqa: ARG001, FBT001 - wants_json reads it
+    """Tell whether FILE is a configuration; the exit code is 0 or 78.
+
+    Without FILE: whether the variables IDIS_… of this environment are one, with the file that IDIS_CONFIG names.
+    """
+    named = os.environ.get("IDIS_CONFIG")
+    where = str(file or f"the environment{f' with {named}' if named else ''}")
     try:
-        load(file)
+        if file is not None:
+            load(file)
+        else:
+            load(Path(named) if named else None, os.environ)
     except ConfigInvalid as error:
         _refuse(error, as_json=wants_json(ctx))
-    click.echo(json.dumps({"ok": True, "faults": []}) if wants_json(ctx) else f"{file} is a valid configuration")
+    click.echo(json.dumps({"ok": True, "faults": []}) if wants_json(ctx) else f"{where} is a valid configuration")
 
 
 @config.command("unit")

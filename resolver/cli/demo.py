@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from resolver.app.banner import command
 from resolver.cli.output import FAILED, Failed, note
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _run(*arguments: str) -> None:
 def _node(data_dir: Path, prefix: str) -> Iterator[str]:
     """The gRPC address of a node that runs for the length of the block."""
     arguments = ["serve", "--data-dir", str(data_dir), "--prefix", prefix, "--grpc", "127.0.0.1:0"]
-    arguments += ["--hdl", "", "--admin", ""]
+    arguments += ["--hdl", "", "--http", "", "--admin", ""]
     log = data_dir / "demo.log"
     endpoints = data_dir / "endpoints.json"
     endpoints.unlink(missing_ok=True)
@@ -123,15 +124,16 @@ def _by_library(target: str, names: list[str]) -> None:
 
 
 def _next(data_dir: Path, names: list[str]) -> None:
-    idis = f"idis --data-dir {shlex.quote(str(data_dir))}"
+    program, where = command(), shlex.quote(str(data_dir))
+    idis = f"{program} --data-dir {where}"
     click.secho("Try next:", bold=True)
     for line in (
-        f"idis serve --data-dir {shlex.quote(str(data_dir))}        # the same node, to stay (in another terminal)",
+        f"{program} serve --data-dir {where}        # the same node, to stay (in another terminal)",
         f"{idis} resolve {' '.join(names[1:])}",
         f"{idis} list {names[0].partition('/')[0]}",
         f"{idis} enterprise get usb-1d6b",
         f"{idis} watch --from 1",
-        f"idis check --data-dir {shlex.quote(str(data_dir))}",
+        f"{program} check --data-dir {where}",
         "make demo        # once more: it changes nothing and says so",
     ):
         click.echo(f"  {line}")

@@ -6,6 +6,7 @@ single resolution do not pay for what they do not use. Exit codes are those of `
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import textwrap
@@ -81,6 +82,15 @@ class Root(click.Group):
         module, _, attribute = place.partition(":")
         command: click.Command = getattr(importlib.import_module(f"resolver.cli.{module}"), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command asked for; a wrong word is told with the one that is nearest."""
+        near = difflib.get_close_matches(args[0], _PLACES, 1) if args[0] not in _PLACES else []
+        if near:
+            ctx.fail(f"there is no command {args[0]!r}; did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Commands under their headings."""
