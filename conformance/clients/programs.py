@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-CONTRACT = ("handle", "resolution", "registration", "registry", "changes")
 PACKAGES = ("grpcio", "grpcio-tools", "grpcio-reflection", "grpclib", "protobuf")
 
 
@@ -79,7 +78,7 @@ def _tool(name: str) -> str:
 
 
 def _protos() -> list[str]:
-    contract = [str(ROOT / "proto" / "resolver" / "v1" / f"{name}.proto") for name in CONTRACT]
+    contract = sorted(str(path) for path in (ROOT / "proto").rglob("*.proto"))
     return [*contract, str(HERE / "proto" / "rich_error.proto")]
 
 
