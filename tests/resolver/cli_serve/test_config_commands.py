@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from resolver.cli.config_commands import config
+from resolver.cli.main import root
 from resolver.config.settings import Config
 from resolver.config.sources import keys, load
 
@@ -80,3 +81,15 @@ def test_unit_is_one_that_systemd_takes(run, tmp_path):
         said = subprocess.run([program, "verify", file], capture_output=True, text=True, check=False)
         ours = [line for line in (said.stdout + said.stderr).splitlines() if "idis.service" in line]
         assert [line for line in ours if "man" not in line] == [], said.stderr
+
+
+def test_check_without_a_file_judges_the_environment(run):
+    good = run("check", IDIS_LOG__LEVEL="debug")
+    assert (good.exit_code, "the environment is a valid" in good.output) == (0, True)
+    bad = run("check", IDIS_LOG__LEVLE="debug")
+    assert (bad.exit_code, "log.level" in bad.output) == (78, True)
+
+
+def test_a_mistyped_command_is_told_the_nearest():
+    told = CliRunner().invoke(root, ["reslove", "88/x"])
+    assert (told.exit_code, "did you mean 'resolve'?" in told.output) == (2, True)
