@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from resolver.handle.name import looks_binary
-from resolver.node import record_octets, values
+from resolver.node import hdl_resolve, record_octets, values
 from resolver.wire.predefined.catalog import BY_FORMAT, class_of
 from resolver.wire.value_json import value_to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from resolver.v1 import handle_pb2 as pb
 
 _PERMISSIONS_DEFAULT = 14
@@ -38,9 +40,10 @@ def _type(name: str) -> bytes | None:
     return None if class_ is not None and class_.FORMAT in BY_FORMAT else _text(name)
 
 
-def values_of(body: bytes) -> list[bytes]:
-    """The JSON object of each public value of a record, in the order of the record."""
-    return [_value(value) for value in record_octets.parse(body).values]
+def values_of(body: bytes, indexes: Sequence[int] = (), types: Sequence[str] = ()) -> list[bytes]:
+    """The JSON object of each public value of a record with one of the indexes or types; of all without both."""
+    chosen = hdl_resolve.wanted(record_octets.parse(body).values, indexes, types)
+    return [_value(value) for value in chosen]
 
 
 def _value(value: pb.HandleValue) -> bytes:

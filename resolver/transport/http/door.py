@@ -67,10 +67,10 @@ def failure_of(error: BaseException, where: str) -> Failure:
             return Failure(error.meaning.http, error, headers)
         case HTTPException(status_code=404):
             return Failure(404, NotFound("nothing is here: check the path"), {})
-        case HTTPException(status_code=405):
+        case HTTPException(status_code=405 | 501):
             allowed = (error.headers or {}).get("Allow", "")
             words = f"this path does not take the method; it takes {allowed}"
-            return Failure(405, NotImplementedYet(words), dict(error.headers or {}))
+            return Failure(error.status_code, NotImplementedYet(words), dict(error.headers or {}))
         case HTTPException():
             words = error.detail or http.HTTPStatus(error.status_code).phrase
             return Failure(error.status_code, MalformedMessage(words), dict(error.headers or {}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
@@ -260,10 +261,13 @@ async def _stream(
     yield b"]}" + after
 
 
-def _guarded(rest: HandleRest, handler: Handler) -> Handler:
-    """A handler with what every path has: answers to browsers that ask first, and refused credentials."""
+def _guarded(rest: HandleRest, handler: Handler, methods: Sequence[str]) -> Handler:
+    """A handler with what every path has: answers to browsers that ask first, its methods, and refused credentials."""
 
     async def answer(request: Request) -> Response:
+        if request.method not in methods:
+            # As servlets have it: 405 for a method that other paths have, 501 for one that none has.
+            raise HTTPException(405 if request.method in _METHODS else 501, headers={"Allow": ", ".join(methods)})
         if request.method == "OPTIONS":
             return Response(b"", 200, rest_reply.PREFLIGHT_HEADERS | {"allow": rest_reply.ALLOWED})
         if request.method == "TRACE":
@@ -310,8 +314,8 @@ def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
         "/api/sessions/this": (sessions.this, ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]),
         "/api/verifications/{name:path}": (sessions.verify, ["GET", "HEAD", "POST", "OPTIONS"]),
     }
-    made = [Route(path, _guarded(rest, handler), methods=methods) for path, (handler, methods) in paths.items()]
     every = [*_METHODS, "PATCH"]
+    made = [Route(path, _guarded(rest, handler, methods), methods=every) for path, (handler, methods) in paths.items()]
     return [*made, Route("/api/{rest:path}", _unknown, methods=every), Route("/api", _unknown, methods=every)]
 
 

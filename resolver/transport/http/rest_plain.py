@@ -1,7 +1,8 @@
 """``GET /api/handles/<name>`` answered at once: the plain question, without a task, a route or a request object.
 
-It is what nearly all traffic of the REST interface is. Anything more than a name (parameters, credentials, another
-method, a name that lives elsewhere) gives None, and the long way answers; both give the same JSON for one question.
+It is what nearly all traffic of the REST interface is. Anything more than a name and simple filters (other
+parameters, credentials, another method, a name that lives elsewhere) gives None, and the long way answers; both give
+the same JSON for one question.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ _HEADERS = "".join(
     f"{name}: {value}\r\n"
     for name, value in {"content-type": JSON_TYPE, "x-content-type-options": "nosniff", **CORS_HEADERS}.items()
 ).encode()
+_NO_FILTERS: tuple[tuple[int, ...], tuple[str, ...]] = ((), ())
+_INDEX_DIGITS = 9
+"""Digits of an index that is surely one; larger ones are looked at the long way."""
+
 _OK = b"HTTP/1.1 200 OK\r\n"
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\n"
 
@@ -52,17 +57,15 @@ class PlainReads:
     def at_once(self, target: bytes, headers: list[tuple[bytes, bytes]], source: str, date: bytes) -> bytes | None:
         """The octets of the answer to a GET of a target; None when it is not plain."""
         core = self._core
-        if not target.startswith(_PATH) or b"?" in target or not core.options.public_resolution:
+        if not target.startswith(_PATH) or not core.options.public_resolution:
             return None
-        for header, _ in headers:
-            if header in _LONG_WAY_HEADERS:
-                return None
         began_s = time.monotonic()
-        name = target[len(_PATH) :]
+        name, question, query = target[len(_PATH) :].partition(b"?")
+        wanted = _filters(query) if question else _NO_FILTERS
+        if not name or wanted is None or any(header in _LONG_WAY_HEADERS for header, _ in headers):
+            return None
         if b"%" in name:
             name = unquote_to_bytes(name)
-        if not name:
-            return None
         status, line, code, values = "200", _OK, b"1", b""
         try:
             with core.reading() as reader:
@@ -75,7 +78,7 @@ class PlainReads:
         except ResolverError:
             return None
         else:
-            shown = record_json.values_of(found.body)
+            shown = record_json.values_of(found.body, *wanted)
             core.counting.resolved(found.prefix, source, 1, 1 if shown else 0, REST)
             values = b',"values":[%b]' % b",".join(shown)
             if not shown:
@@ -83,6 +86,21 @@ class PlainReads:
         body = b'{"responseCode":%b,"handle":%b%b}' % (code, _name(name), values)
         core.calls.observe(READ, status, time.monotonic() - began_s, 1, REST)
         return b"%bdate: %b\r\n%bcontent-length: %d\r\n\r\n%b" % (line, date, _HEADERS, len(body), body)
+
+
+def _filters(query: bytes) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
+    """The indexes and types asked for; None when there are other parameters, or those that need a closer look."""
+    indexes: list[int] = []
+    types: list[str] = []
+    for part in query.split(b"&"):
+        key, _, text = part.partition(b"=")
+        if key == b"index" and text.isdigit() and len(text) <= _INDEX_DIGITS:
+            indexes.append(int(text))
+        elif key == b"type" and text.replace(b".", b"").replace(b"_", b"").isalnum():
+            types.append(text.decode())
+        elif key != b"auth":  # the answer is authoritative in any case
+            return None
+    return tuple(indexes), tuple(types)
 
 
 def _name(name: bytes) -> bytes:

@@ -1,0 +1,283 @@
+"""What strangers send to the REST interface: the right status, this interface's body, and never a trace of ours."""
+
+import json
+import random
+
+import httpx
+import pytest
+
+from tests.resolver.transport.hdl_node import admin, value
+from tests.resolver.transport.http.http_node import basic, http_node
+
+NAME = "88.300.2/bad"
+URL = {"index": 1, "type": "URL", "data": "https://x.example/"}
+ADMIN = {
+    "index": 100,
+    "type": "HS_ADMIN",
+    "data": {"format": "admin", "value": {"handle": "0.NA/88.300", "index": 200, "permissions": "1" * 12}},
+}
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    with http_node(tmp_path_factory.mktemp("bad")) as node:
+        node.store("88.300.2/there", value(1, "URL", "https://x.example/"), admin("0.NA/88.300", 200))
+        yield node
+
+
+@pytest.fixture(scope="module")
+def client(node):
+    with node.client(secure=True) as client:
+        yield client
+
+
+def judge(response, status, code=None):
+    """The right status, and an object with a response code; of errors a sentence or a code that says everything."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json;charset=utf-8"
+    document = response.json()
+    assert isinstance(document["responseCode"], int)
+    if code is not None:
+        assert document["responseCode"] == code, document
+    for ours in ("Traceback", "resolver/", ".py", "Error("):
+        assert ours not in response.text
+    return document
+
+
+def put(client, content, path=f"/api/handles/{NAME}", kind="application/json", **headers):
+    given = basic() | ({"content-type": kind} if kind else {}) | headers
+    return client.put(path, content=content, headers=given)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"nonsense",
+        b"null",
+        b"1",
+        b'"text"',
+        b"[1]",
+        b"[[]]",
+        b"{}",
+        b'{"values":1}',
+        b'{"values":{}}',
+        b'{"values":[null]}',
+        b"[" * 100_000,
+        b'{"values":' * 50_000,
+        b"\xff\xfe\x00",
+        b'{"values":[{"index":1,"type":"URL","data":"\xff"}]}',
+        b"1" * 10_000,
+        json.dumps([URL] * 2_049).encode(),
+        json.dumps([URL | {"index": "x"}]).encode(),
+        json.dumps([URL | {"index": 1.5}]).encode(),
+        json.dumps([URL | {"index": 2**40}]).encode(),
+        json.dumps([URL | {"type": 7}]).encode(),
+        json.dumps([{"index": 1, "type": "URL"}]).encode(),
+        json.dumps([URL | {"data": {"format": "base64", "value": "!!"}}]).encode(),
+        json.dumps([URL | {"data": {"format": "hex", "value": "xyz"}}]).encode(),
+        json.dumps([URL | {"data": {"format": "dance", "value": "x"}}]).encode(),
+        json.dumps([URL | {"data": ["a"]}]).encode(),
+        json.dumps([URL | {"data": None}]).encode(),
+        json.dumps([URL | {"data": {"format": "admin", "value": {"handle": 1}}}]).encode(),
+        json.dumps([URL | {"data": {"format": "site", "value": {"servers": "x"}}}]).encode(),
+        json.dumps([URL | {"ttl": "tomorrow"}]).encode(),
+        json.dumps([URL | {"ttl": -1}]).encode(),
+        json.dumps([URL | {"timestamp": "x"}]).encode(),
+        json.dumps([URL | {"timestamp": "9999-99-99T00:00:00Z"}]).encode(),
+        json.dumps([URL | {"permissions": "11111"}]).encode(),
+        json.dumps([URL | {"references": [{"handle": 1}]}]).encode(),
+    ],
+    ids=lambda content: content[:24].decode("latin-1"),
+)
+def test_bodies_that_are_no_values(client, content):
+    assert judge(put(client, content), 400, 4)["message"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "text/plain", "application/x-www-form-urlencoded", "application/xml", "application"]
+)
+def test_other_types_of_content(client, kind):
+    judge(put(client, json.dumps([URL]), kind=kind), 400, 4)
+    assert put(client, json.dumps([URL, ADMIN]), kind="Application/JSON; charset=UTF-8").status_code in {200, 201}
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "code"),
+    [
+        ([URL | {"index": 0}], 400, 202),
+        ([URL, URL], 409, 201),
+        ([URL | {"type": "x" * 300}], 400, 202),
+        ([URL | {"data": "x" * (1 << 20)}], 400, 202),
+    ],
+)
+def test_values_that_break_a_rule(client, values, status, code):
+    judge(put(client, json.dumps(values)), status, code)
+
+
+def test_a_body_that_is_too_large_is_refused_in_the_words_of_this_interface(client):
+    assert judge(put(client, b"[" + b" " * (5 << 20)), 413, 4)["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/api/handles/", 400, 102),
+        ("GET", "/api/handles", 400, 102),
+        ("GET", "/api/handles/88.300.2/there?index=x", 400, 4),
+        ("GET", "/api/handles/88.300.2/there?index=-1", 400, 4),
+        ("GET", "/api/handles/88.300.2/there?index=99999999999", 400, 4),
+        ("GET", "/api/handles/88.300.2/there?" + "&".join(["a=b"] * 3_000), 400, 4),
+        ("GET", "/api/handles?prefix=", 400, 102),
+        ("GET", "/api/handles?prefix=a/b", 400, 102),
+        ("GET", "/api/handles?prefix=88.300.2&page=x&pageSize=1", 400, 4),
+        ("DELETE", "/api/handles/88.300.2/there?index=", 400, 4),
+        ("DELETE", "/api/handles/88.300.2/there?index=various", 400, 4),
+        ("DELETE", "/api/handles/88.300.2/there?index=77", 400, 200),
+        ("PUT", "/api/site", 405, 5),
+        ("DELETE", "/api/site", 405, 5),
+        ("PATCH", "/api/handles/88.300.2/there", 501, 5),
+        ("TRACE", "/api/handles/88.300.2/there", 400, 4),
+        ("GET", "/api", 404, 4),
+        ("GET", "/api/", 404, 4),
+        ("GET", "/api/handlesx", 404, 4),
+        ("POST", "/api/prefixes/", 400, 102),
+        ("GET", "/api/verifications/300:0.NA%2F88.300", 400, 4),
+        ("GET", "/api/verifications/300:0.NA%2F88.300?nonce=!&signature=AA==&alg=SHA1", 400, 4),
+        ("GET", "/api/verifications/300:0.NA%2F88.300?nonce=AA==&signature=AA==&alg=ROT13", 400, 4),
+    ],
+)
+def test_paths_methods_and_parameters(client, node, method, path, status, code):
+    url = httpx.URL(node.secure).copy_with(raw_path=path.encode())
+    judge(client.request(method, url, headers=basic()), status, code)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "88.300.2/%E4%BA%A7%E5%93%81",
+        "88.300.2/a%3Fb",
+        "88.300.2/a%23b",
+        "88.300.2/a%2Fb/c",
+        "88.300.2/a%20b",
+        "88.300.2/a+b",
+        "88.300.2/a%2Bb",
+        "88.300.2/a%2525b",
+        "88.300.2/..%2F..%2Fetc",
+        "88.300.2/%22%5C%3C%3E%26'",
+        "88.300.2/a;b=c,d",
+        "88.300.2/%F0%9F%94%A7",
+        "88.300.2%2Fwhole",
+    ],
+)
+def test_names_of_any_letters_are_registered_and_read_as_asked(client, node, sent):
+    from urllib.parse import unquote
+
+    name = unquote(sent)
+    url = httpx.URL(node.secure).copy_with(raw_path=f"/api/handles/{sent}".encode())
+    made = client.put(url, json=[URL, ADMIN], headers=basic())
+    assert (made.status_code, made.json()) == (201, {"responseCode": 1, "handle": name})
+    assert client.get(url).json()["handle"] == name
+    assert client.delete(url, headers=basic()).json() == {"responseCode": 1, "handle": name}
+
+
+@pytest.mark.parametrize(
+    "sent", ["88.300.2/%B2%FA%C6%B7", "88.300.2/%FF", "88.300.2/a%0D%0ASet-Cookie:x", "88.300.2/%00"]
+)
+def test_names_that_cannot_be_registered_are_refused_and_are_not_found(client, node, sent):
+    url = httpx.URL(node.secure).copy_with(raw_path=f"/api/handles/{sent}".encode())
+    judge(client.put(url, json=[URL, ADMIN], headers=basic()), 400, 102)
+    found = client.get(url)
+    judge(found, 404, 100)
+    assert "set-cookie" not in found.headers
+
+
+def test_a_callback_cannot_be_more_than_a_name(client):
+    found = client.get("/api/handles/88.300.2/there", params={"callback": "alert(1);//<script>\r\nX: y"})
+    assert found.headers["content-type"] == "application/javascript;charset=utf-8"
+    assert found.text.startswith("alert1scriptXy({")
+    assert found.headers["x-content-type-options"] == "nosniff"
+    assert "x" not in found.headers
+    missing = client.get("/api/handles/88.300.2/none", params={"callback": "a.b[0]"})
+    assert (missing.status_code, missing.text) == (404, 'a.b[0]({"responseCode":100,"handle":"88.300.2/none"});')
+
+
+def test_browsers_may_ask_and_read_from_anywhere(client):
+    asked = {"origin": "https://a.example", "access-control-request-method": "PUT"}
+    found = client.options("/api/handles/88.300.2/there", headers=asked)
+    assert found.status_code == 200
+    assert found.headers["access-control-allow-methods"] == "GET,POST,HEAD,PUT,DELETE"
+    assert found.headers["access-control-max-age"] == "86400"
+    assert "access-control-allow-credentials" not in found.headers
+    read = client.get("/api/handles/88.300.2/there", headers={"origin": "https://a.example"})
+    assert read.headers["access-control-allow-origin"] == "*"
+
+
+def test_a_read_by_post_takes_its_parameters_from_the_body(client):
+    found = client.post("/api/handles/88.300.2/there", data={"type": "EMAIL"})
+    assert found.json() == {"responseCode": 200, "handle": "88.300.2/there", "values": []}
+    judge(client.post("/api/handles/88.300.2/there", json={}), 400, 4)
+
+
+def test_a_suffix_may_be_minted(client):
+    made = client.put("/api/handles/88.300.2/m-?mintNewSuffix=true", json=[URL, ADMIN], headers=basic())
+    assert made.status_code == 201
+    assert made.json()["handle"].startswith("88.300.2/m-")
+    assert len(made.json()["handle"]) == len("88.300.2/m-") + 36
+
+
+def test_indexes_in_query_and_body_must_be_the_same(client):
+    assert put(client, json.dumps([URL, ADMIN])).status_code in {200, 201}
+    two = json.dumps([URL | {"index": 5}, URL | {"index": 6}])
+    judge(put(client, two, f"/api/handles/{NAME}?index=5"), 400, 4)
+    judge(put(client, two, f"/api/handles/{NAME}?index=5&index=6"), 201, 1)
+    judge(put(client, two, f"/api/handles/{NAME}?index=5&index=6"), 200, 1)
+    judge(put(client, two, f"/api/handles/{NAME}?index=various&overwrite=false"), 409, 201)
+    judge(put(client, json.dumps(URL | {"index": 9}), f"/api/handles/{NAME}?index=9"), 201, 1)
+
+
+def test_a_long_list_comes_in_pages(client, node):
+    for number in range(120):
+        node.store(f"88.300.7/n{number:03d}", value(1, "URL", "x"))
+
+    def listed(query):
+        return client.get(f"/api/handles?prefix=88.300.7{query}", headers=basic()).json()
+
+    everything = listed("")
+    assert everything["totalCount"] == "120"
+    assert "page" not in everything
+    assert everything["handles"] == [f"88.300.7/n{number:03d}" for number in range(120)]
+    assert listed("&page=2&pageSize=50")["handles"] == everything["handles"][100:]
+    assert listed("&page=9&pageSize=50")["handles"] == []
+    assert listed("&page=0&pageSize=0")["handles"] == []
+    assert len(listed("&page=-1&pageSize=50")["handles"]) == 120
+    script = client.get("/api/handles?prefix=88.300.7&callback=f", headers=basic())
+    assert len(json.loads(script.text[2:-2])["handles"]) == 120
+
+
+def test_random_requests_never_show_a_defect(client, node):
+    source = random.Random(5)
+    pieces = [
+        b"/",
+        b"%",
+        b"%2F",
+        b"?",
+        b"=",
+        b"&",
+        b"index",
+        b"88.300.2",
+        b"%E4",
+        b"..",
+        b"handles",
+        b"a",
+        b"%00",
+        b"+",
+    ]
+    methods = ["GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS"]
+    for _ in range(300):
+        path = b"/api/" + b"".join(source.choices(pieces, k=source.randrange(8)))
+        url = httpx.URL(node.secure).copy_with(raw_path=path)
+        content = source.randbytes(source.randrange(40))
+        found = client.request(source.choice(methods), url, content=content, headers=basic())
+        assert found.status_code < 500 or found.status_code == 501, (path, found.text)
