@@ -36,7 +36,10 @@ class LmdbReader:
 
     def get(self, table: Table, key: bytes) -> bytes | None:
         """The body under a key, None when there is none. Raises RowCorrupt."""
-        row = self.get_row(table, key)
+        try:
+            row = self.txn.get(key, None, self._dbs[table])
+        except lmdb.Error as error:
+            self.fail(error)
         return None if row is None else unseal(table, key, row)
 
     def get_row(self, table: Table, key: bytes) -> bytes | None:

@@ -39,6 +39,8 @@ MARK = 0x10
 class Table(Enum):
     """The tables; the value is the name on disk."""
 
+    __hash__ = object.__hash__  # members are single objects; the hash of Enum is a call of Python for every row
+
     META = b"meta"
     """name → octets: format version, node prefix, registry version."""
     RECORDS = b"records"

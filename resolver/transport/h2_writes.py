@@ -35,8 +35,12 @@ class Writing(Handed[bytes]):
 
     __slots__ = ("_calls", "_timer", "started_s", "stream_id", "ticket")
 
-    def __init__(self, job: CreateJob, calls: Calls, stream_id: int, ticket: Ticket, started_s: float) -> None:
-        super().__init__(job)
+    def __init__(  # one object a write: the few fields of Handed are set here, where a call of its own would double it
+        self, job: CreateJob, calls: Calls, stream_id: int, ticket: Ticket, started_s: float
+    ) -> None:
+        self.job = job
+        self.result = self.error = None
+        self.left = False
         self._calls = calls
         self._timer: asyncio.TimerHandle | None = None
         self.stream_id = stream_id
