@@ -51,15 +51,6 @@ class Outcome(NamedTuple):
     serial: int
     time_us: int
 
-    def receipt(self) -> registration.WriteReceipt:
-        """The outcome as a message."""
-        return registration.WriteReceipt(
-            name=self.name,
-            version=self.version,
-            serial=self.serial,
-            commit_time_us=self.time_us,
-        )
-
 
 def authorize(ledger: Ledger, caller: Caller, handle: Handle) -> bytes:
     """Check that the caller may change the handle here and return the key of its prefix.

@@ -55,9 +55,11 @@ class PlainDrafts:
         self._mint = mint
         self._indexes: dict[bytes, int] = {}
         """Index by index and type, serialised; 0 for those that are not plain."""
-        self._ends: dict[bytes, bytes] = {}
-        """What follows the data, completed, by what was sent; b"" for what is not plain."""
-        self._now_s = 0
+        self._era: tuple[int, dict[bytes, bytes]] = (0, {})
+        """A second, and what follows the data of values, completed with it, by what was sent; b"" when not plain.
+
+        In one piece, because loop and lane both make drafts.
+        """
 
     def of_request(self, request: bytes, now_s: int) -> tuple[Draft, Options] | None:
         """The draft in a CreateHandleRequest, a suffix minted where it asks for one; None when it is not plain."""
@@ -110,10 +112,10 @@ class PlainDrafts:
         self, request: bytes, now_s: int
     ) -> tuple[bytes, bytes, bytes] | None:
         """Name, completed values, and what follows them; None when they are not plain."""
-        if now_s != self._now_s:
-            self._ends.clear()  # they hold the time
-            self._now_s = now_s
-        indexes, ends = self._indexes, self._ends
+        era = self._era
+        if era[0] != now_s:
+            era = self._era = (now_s, {})
+        indexes, ends = self._indexes, era[1]
         size, last = len(request), 0
         done: list[bytes] = []
         try:
@@ -150,7 +152,7 @@ class PlainDrafts:
                     return None
                 end = ends.get(request[data_end:at])
                 if end is None:
-                    end = self._learn_end(request[data_end:at])
+                    end = _learn_end(request[data_end:at], now_s, ends)
                 if not end:
                     return None
                 done.append(b"\x12%b%b%b" % (varint(data_end - start + len(end)), request[start:data_end], end))
@@ -177,25 +179,26 @@ class PlainDrafts:
         self._indexes[octets] = index
         return index
 
-    def _learn_end(self, octets: bytes) -> bytes:
-        """What follows the data of a value, completed; b"" when it is not plain."""
-        if len(self._ends) >= _LEARNT_MAX:
-            self._ends.clear()
+
+def _learn_end(octets: bytes, now_s: int, ends: dict[bytes, bytes]) -> bytes:
+    """What follows the data of a value, completed; b"" when it is not plain."""
+    if len(ends) >= _LEARNT_MAX:
+        ends.clear()
+    end = b""
+    try:
+        value = pb.HandleValue.FromString(octets)
+        value.DiscardUnknownFields()
+        is_end = not (value.index or value.type or value.data or value.references)
+        if is_end and value.SerializeToString(deterministic=True) == octets:
+            value.type = "x"
+            values.complete_one(value, 0, now_s)
+            value.ClearField("type")
+            if value.permissions & _PUBLIC_READ:
+                end = value.SerializeToString(deterministic=True)
+    except (DecodeError, WireError):
         end = b""
-        try:
-            value = pb.HandleValue.FromString(octets)
-            value.DiscardUnknownFields()
-            is_end = not (value.index or value.type or value.data or value.references)
-            if is_end and value.SerializeToString(deterministic=True) == octets:
-                value.type = "x"
-                values.complete_one(value, 0, self._now_s)
-                value.ClearField("type")
-                if value.permissions & _PUBLIC_READ:
-                    end = value.SerializeToString(deterministic=True)
-        except (DecodeError, WireError):
-            end = b""
-        self._ends[octets] = end
-        return end
+    ends[octets] = end
+    return end
 
 
 def _options(rest: bytes) -> Options | None:

@@ -34,6 +34,8 @@ def _nothing() -> None:
 class RequestJob(Generic[Resp]):
     """A write request: ``check`` runs before the transaction, ``decide`` in it; the result is the response's octets.
 
+    ``decide`` gives the response, or its octets where they are made by hand.
+
     With a request id the outcome is stored beside the change, and a second job with the same id gets it back.
     ``stored_form`` is what is remembered of a response when that must be less than what is sent.
     """
@@ -41,7 +43,7 @@ class RequestJob(Generic[Resp]):
     caller: Caller
     method: Method[Message, Resp]
     request: Message
-    decide: Callable[[Ledger], Resp]
+    decide: Callable[[Ledger], Resp | bytes]
     check: Callable[[], None] = _nothing
     request_id: str = ""
     cost: int = 1
@@ -61,7 +63,7 @@ class RequestJob(Generic[Resp]):
     def apply(self, ledger: Ledger) -> bytes:
         """Apply the request, or recall what became of it."""
         if not self.request_id:
-            return self.decide(ledger).SerializeToString()
+            return _octets(self.decide(ledger))
         place = (self.caller.principal_id, self.request_id, self._fingerprint)
         known = outcomes.recall(ledger.writer, *place, ledger.now_us)
         if known is not None:
@@ -71,10 +73,16 @@ class RequestJob(Generic[Resp]):
         except Refused as refusal:
             outcomes.remember_refusal(ledger.writer, *place, refusal, ledger.now_us)
             raise
-        octets = response.SerializeToString()
-        remembered = self.stored_form(response).SerializeToString() if self.stored_form else octets
+        octets = _octets(response)
+        remembered = octets
+        if self.stored_form is not None and not isinstance(response, bytes):
+            remembered = self.stored_form(response).SerializeToString()
         outcomes.remember(ledger.writer, *place, remembered, ledger.now_us)
         return octets
+
+
+def _octets(response: Message | bytes) -> bytes:
+    return response if isinstance(response, bytes) else response.SerializeToString()
 
 
 class CreateJob:
@@ -142,5 +150,5 @@ def _validate(core: Core, job: RequestJob[Resp]) -> Resp:
                 job.decide(Ledger(writer, core.clock.now_us(), core.options.quota))
             )
     except _UndoneError as undone:
-        response: Resp = undone.args[0]
-        return response
+        response: Resp | bytes = undone.args[0]
+        return job.method.response.FromString(response) if isinstance(response, bytes) else response

@@ -10,6 +10,7 @@ from resolver.errors import InvalidField, InvalidName
 from resolver.node import administer, imports, values
 from resolver.node.administer import Draft, Outcome, Target
 from resolver.node.authorize import Action, require
+from resolver.node.record_octets import number_field
 from resolver.registry.rows import check_enum
 from resolver.service.batches import Batch, without_serials
 from resolver.service.jobs import RequestJob, validate
@@ -47,6 +48,10 @@ class Registration:
     def _draft(self, name: str, given: Sequence[HandleValue], template_id: str) -> Draft:
         return administer.prepare(name, given, template_id, self._now_s(), self._core.options.record_octets_max)
 
+    def _new_draft(self, new: pb.NewHandle) -> Draft:
+        plain = self.plain.draft_of(new.SerializeToString())
+        return plain if plain is not None else self._draft(new.name, new.values, new.template_id)
+
     async def _write(
         self,
         call: Call,
@@ -61,10 +66,9 @@ class Registration:
         caller = call.caller
         _require_registrar(call)
 
-        def answer(ledger: Ledger) -> Resp:
-            response = method.response()
-            response.receipt.CopyFrom(decide(ledger).receipt())  # type: ignore[attr-defined]  # all five have one
-            return response
+        def answer(ledger: Ledger) -> bytes:
+            outcome = decide(ledger)
+            return ledger.moment.receipt(outcome.name, outcome.version, outcome.serial)
 
         job = RequestJob(
             caller=caller,
@@ -177,7 +181,7 @@ class Registration:
         most = self._core.options.record_octets_max
 
         def check(new: pb.NewHandle) -> tuple[Target, Draft, bool]:
-            draft = self._draft(new.name, new.values, new.template_id)
+            draft = self._new_draft(new)
             return Target(draft.handle, draft.key), draft, not new.template_id
 
         def decide(ledger: Ledger, row: tuple[Target, Draft, bool]) -> Outcome:
@@ -204,7 +208,7 @@ class Registration:
     ) -> Batch[pb.NewHandle, Draft]:
         return Batch(
             handles,
-            lambda new: self._draft(new.name, new.values, new.template_id),
+            self._new_draft,
             lambda ledger, draft: administer.create(ledger, call.caller, draft, on_existing),
         )
 
@@ -220,9 +224,9 @@ class Registration:
         """Answer a request about many handles: by a job, or by validation only."""
         _require_registrar(call)
 
-        def decide(ledger: Ledger) -> Resp:
-            results, serial = rows.apply(ledger)
-            return method.response(results=results, serial=serial)
+        def decide(ledger: Ledger) -> bytes:
+            results, serial = rows.apply(ledger, 1)
+            return results + number_field(2, serial)
 
         job = RequestJob(
             caller=call.caller,
@@ -290,14 +294,15 @@ class Registration:
         batch = self._new_rows(call, request.handles, request.on_existing)
         first_time = False
 
-        def decide(ledger: Ledger) -> pb.ImportHandlesResponse:
+        def answer(ledger: Ledger, durable: int = request.sequence) -> bytes:
+            results, serial = batch.apply(ledger, 3)
+            return number_field(1, request.sequence) + number_field(2, serial) + results + number_field(4, durable)
+
+        def decide(ledger: Ledger) -> bytes:
             nonlocal first_time
             first_time = True
             imports.advance(ledger.writer, principal_id, request.import_id, request.sequence, ledger.now_us)
-            results, serial = batch.apply(ledger)
-            return pb.ImportHandlesResponse(
-                sequence=request.sequence, serial=serial, results=results, durable_sequence=request.sequence
-            )
+            return answer(ledger)
 
         job = RequestJob(
             caller=call.caller,
@@ -310,9 +315,7 @@ class Registration:
             cost=len(request.handles),
         )
         if request.validate_only:
-            job.decide = lambda ledger: pb.ImportHandlesResponse(
-                sequence=request.sequence, results=batch.apply(ledger)[0]
-            )
+            job.decide = lambda ledger: answer(ledger, 0)
             return without_serials(await validate(core, job)).SerializeToString()
         octets = await core.lane.submit(job, patient=True)
         if first_time:
