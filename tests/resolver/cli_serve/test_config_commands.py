@@ -87,7 +87,7 @@ def test_check_without_a_file_judges_the_environment(run):
     good = run("check", IDIS_LOG__LEVEL="debug")
     assert (good.exit_code, "the environment is a valid" in good.output) == (0, True)
     bad = run("check", IDIS_LOG__LEVLE="debug")
-    assert (bad.exit_code, "log.level" in bad.output) == (78, True)
+    assert (bad.exit_code, "IDIS_LOG__LEVEL" in bad.output) == (78, True)
 
 
 def test_a_mistyped_command_is_told_the_nearest():
