@@ -52,7 +52,7 @@ class Resolution:
 
     def _count(self, name: str, call: Call, found: int, error: ResolverError | None = None) -> None:
         """Count a resolution under its prefix."""
-        self._core.counting.resolved(_counted_prefix(name, error), call.source, 1, found, call.door)
+        self._core.counting.resolved(counted_prefix(name, error), call.source, 1, found, call.door)
 
     def batch_resolve(self, call: Call, request: pb.BatchResolveRequest) -> bytes | Awaitable[bytes]:
         """Records and misses as BatchResolveResponse octets, or what gives them once other nodes were asked."""
@@ -121,11 +121,11 @@ class Resolution:
                     )
             except ResolverError as error:
                 misses.append(miss_of(position, error))
-                counts.setdefault(_counted_prefix(name, error), [0, 0])[0] += 1
+                counts.setdefault(counted_prefix(name, error), [0, 0])[0] += 1
                 continue
             octets += len(body)
             bodies[position] = body
-            prefix_counts = counts.setdefault(_counted_prefix(name, None), [0, 0])
+            prefix_counts = counts.setdefault(counted_prefix(name, None), [0, 0])
             prefix_counts[0] += 1
             prefix_counts[1] += 1
         return misses, counts
@@ -218,7 +218,7 @@ class Resolution:
         return response
 
 
-def _counted_prefix(name: str, error: ResolverError | None) -> str:
+def counted_prefix(name: str, error: ResolverError | None) -> str:
     """The folded prefix a resolution counts for; "" when it is none of this node, which whoever asks could invent."""
     if isinstance(error, (WireError, PrefixNotServed)):
         return ""

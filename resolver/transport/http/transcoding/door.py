@@ -24,6 +24,7 @@ from resolver.transport.http.transcoding import exporting, json_in, json_out, op
 from resolver.transport.http.transcoding.bindings import Binding, bindings
 from resolver.transport.http.transcoding.failures import MEDIA_TYPE, failed
 from resolver.transport.http.transcoding.paths import Paths, decoded
+from resolver.transport.http.transcoding.plain import plain_reads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,7 +197,7 @@ class _Everything(BaseRoute):
         await response(scope, receive, send)
 
 
-DOOR = Door(HTTP, ("/v1/",), routes, failed, BODY_OCTETS_MAX)
+DOOR = Door(HTTP, ("/v1/",), routes, failed, BODY_OCTETS_MAX, plain_reads)
 """The JSON API."""
 
 STREAMS = Door(HTTP, tuple(each.template for each in bindings() if each.is_dialogue), routes, failed, STREAM_OCTETS_MAX)

@@ -14,7 +14,7 @@ from resolver.methods import METHODS, Shape
 from resolver.transport.http.calls import HttpOptions
 from resolver.transport.http.server import HttpDoor
 from resolver.transport.http.transcoding import bindings, openapi
-from tests.support.builders import PREFIX_A, PREFIX_B, register
+from tests.support.builders import PREFIX_A, PREFIX_B, register, value
 
 
 def run(main):
@@ -450,3 +450,30 @@ def test_the_document_describes_every_rule(world):
         assert schema.get("description"), name
         for field, kind in schema.get("properties", {}).items():
             assert kind.get("description") or name == "Status", f"{name}.{field}"
+
+
+def test_plain_reads_have_the_answer_of_the_long_way(world):
+    """What is answered at once and what goes through the transcoder are the same, counts and headers included."""
+    names = ["x", "标识", "a/b c", "hidden", "none"]
+    for name in names[:3]:
+        register(world.engine, world.clock, f"{PREFIX_A}/{name}")
+    register(world.engine, world.clock, f"{PREFIX_A}/hidden", [value(1, "secret", permissions=12)])
+
+    async def main():
+        async with serving(world, "") as place:
+            for name in names:
+                place.core.roll()
+                place.core.counting.take()
+                found = []
+                for headers in ({}, {"x-forwarded-for": "192.0.2.1"}):
+                    answer = await place.client.get(f"/v1/handles/{PREFIX_A}/{name}", headers=headers)
+                    seen = place.core.calls.take()
+                    place.core.roll()
+                    waiting = place.core.counting.take().waiting
+                    told = {key: text for key, text in answer.headers.items() if key != "date"}
+                    found.append((answer.status_code, told, answer.content, seen.calls, waiting.prefixes))
+                assert found[0] == found[1]
+                assert found[0][0] == (200 if name in names[:3] else 404)
+            assert "secret" not in answer.text
+
+    run(main())
