@@ -10,7 +10,7 @@ from resolver.errors import NotFound, NotImplementedYet, StorageFailed, StorageF
 from resolver.lanes import FULL_MESSAGE
 from resolver.methods import Method
 from resolver.node.authorize import Action, require
-from resolver.registry import applications, enterprise_form, enterprises, files, passwords
+from resolver.registry import applications, enterprise_form, enterprises, files
 from resolver.service.jobs import RequestJob
 from resolver.v1 import registry_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
@@ -47,9 +47,7 @@ class Applications:
         password = await self._logins.to_stored(sha256, digest_login=False)
         slow = b""
         if request_id:
-            # What tells a retry from another request goes to disk as a digest: no password may be guessable from it.
-            cost = (passwords.LOG2_N, passwords.BLOCK_R, passwords.PARALLEL_P)
-            slow = await asyncio.to_thread(passwords.scrypt, sha256, b"retry" + request_id.encode(), *cost)
+            slow = await self._logins.slow_hash(sha256, request_id)
 
         def decide(ledger: Ledger) -> stored.StoredApplication:
             made = applications.apply(ledger, call.caller, checked, password, self._core.randomness)

@@ -79,6 +79,7 @@ class Service:
 
     async def close(self) -> None:
         """Write what is queued and stop."""
+        self.logins.close()
         await self.core.close()
 
     def refresh(self) -> None:

@@ -1,15 +1,19 @@
 """Logging in by user name and password: hashing beside the loop, guessing made slow, tokens written by the lane.
 
-scrypt takes a fifth of a second and 32 MiB, so few run at once and few wait. An unknown name costs the same as a wrong
-password. A name that was guessed wrongly waits at the network the guesses came from, and so does a network that
-guesses many names; the owner elsewhere notices nothing.
+scrypt takes a fifth of a second and 32 MiB, so one runs at a time, behind everything else, and few wait. An unknown
+name costs the same as a wrong password. A name that was guessed wrongly waits at the network the guesses came from, and
+so does a network that guesses many names; the owner elsewhere notices nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from resolver import methods
 from resolver.errors import CredentialInvalid, CredentialMissing, Overloaded
@@ -28,8 +32,10 @@ if TYPE_CHECKING:
     from resolver.service.call import Call
     from resolver.service.core import Core
 
-HASHING_MAX = 2
-"""Passwords hashed at once in a worker: 64 MiB."""
+T = TypeVar("T")
+
+NICENESS = 10
+"""How far hashing stands back behind the loop and the write lane for the processor."""
 
 WAITING_MAX = 32
 """Logins that may wait for their turn in a worker: some seconds of hashing."""
@@ -44,6 +50,12 @@ _NOBODY = stored.StoredLogin(
     p=passwords.PARALLEL_P,
 )
 """What the password of an unknown name is compared with; no hash is empty."""
+
+
+def _stand_back() -> None:
+    """Make this thread wait behind others: strangers can ask for hashes, and must not take the processor by it."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 @dataclass(frozen=True)
@@ -78,19 +90,22 @@ class Logins:
         self._core = core
         self._lockout = core.lockout
         self._networks = Lockout(free_failures=NETWORK_FAILURES)
-        self._hashing = asyncio.Semaphore(HASHING_MAX)
+        self._hashing = ThreadPoolExecutor(1, "hashing", _stand_back)
         self._waiting = 0
 
-    async def _hash(self, work: Callable[[], stored.StoredLogin | bool]) -> stored.StoredLogin | bool:
+    async def _hash(self, work: Callable[[], T]) -> T:
         """Do slow work in a thread, when it is its turn. Raises Overloaded."""
         if self._waiting >= WAITING_MAX:
             raise Overloaded("too many passwords wait to be checked: try again", retry_after_s=2.0)
         self._waiting += 1
         try:
-            async with self._hashing:
-                return await asyncio.to_thread(work)
+            return await asyncio.get_running_loop().run_in_executor(self._hashing, work)
         finally:
             self._waiting -= 1
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._hashing.shutdown(wait=False, cancel_futures=True)
 
     async def log_in(
         self, user_name: str, secret: str, source: str, *, digest: bool = False, utc_offset_s: float = 0.0
@@ -128,7 +143,7 @@ class Logins:
         known = _NOBODY if row is None else row
         if len(secret) > passwords.CHARACTERS_MAX:
             return row, False
-        return row, bool(await self._hash(lambda: passwords.proves(known, secret)))
+        return row, await self._hash(lambda: passwords.proves(known, secret))
 
     def _refuse_when_locked(self, identity: str, network: str) -> None:
         now_s = self._core.clock.monotonic_s()
@@ -141,11 +156,15 @@ class Logins:
 
     async def to_stored(self, sha256_hex: str, *, digest_login: bool) -> stored.StoredLogin:
         """What is kept of a password, given by its SHA-256."""
-        made = await self._hash(
+        return await self._hash(
             lambda: passwords.to_stored(sha256_hex, self._core.randomness, digest_login=digest_login)
         )
-        assert isinstance(made, stored.StoredLogin)  # noqa: S101 - the work above
-        return made
+
+    async def slow_hash(self, sha256_hex: str, request_id: str) -> bytes:
+        """What stands for a password in the digest of a request that is remembered: it must not be guessable there."""
+        salt = b"retry" + request_id.encode()
+        cost = (passwords.LOG2_N, passwords.BLOCK_R, passwords.PARALLEL_P)
+        return await self._hash(lambda: passwords.scrypt(sha256_hex, salt, *cost))
 
     async def set_password(self, call: Call, request: pb.SetPasswordRequest) -> bytes:
         """Give a principal a user name and password."""
@@ -154,13 +173,10 @@ class Logins:
         passwords.check(request.password)
         sha256 = passwords.sha256_of(request.password)
         new = await self.to_stored(sha256, digest_login=request.digest_login)
-        # What tells a retry from another request goes to disk as a digest: the password must not be guessable from it.
         remembered = pb.SetPasswordRequest()
         remembered.CopyFrom(request)
         if request.request_id:
-            salt = b"retry" + request.request_id.encode()
-            cost = (passwords.LOG2_N, passwords.BLOCK_R, passwords.PARALLEL_P)
-            remembered.password = (await asyncio.to_thread(passwords.scrypt, sha256, salt, *cost)).hex()
+            remembered.password = (await self.slow_hash(sha256, request.request_id)).hex()
 
         def decide(ledger: Ledger) -> pb.SetPasswordResponse:
             login = logins.set_password(

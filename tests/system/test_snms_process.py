@@ -9,7 +9,10 @@ import httpx
 import pytest
 
 from resolver.wire import requests
+from resolver.wire.keys import der_of_pem
+from resolver.wire.private_keys import private_key_from_der
 from tests.resolver.transport.hdl_node import HSJ_PUBLIC, HandleClient
+from tests.resolver.transport.hdl_node import value as hdl_value
 from tests.resolver.transport.http.snms_door import ITEMS, identifier, template, value
 from tests.system.test_process_model import ROOT, channel_to, resolve, serving
 
@@ -77,6 +80,13 @@ def test_one_record_at_every_door_and_after_a_restart(tmp_path):
             rest = client.get(f"/api/handles/{NAME}").json()
         assert rest["responseCode"] == 1
         assert {each["index"]: (each["type"], each["data"]["value"]) for each in rest["values"]} == values
+        # The rules of the template hold at the other doors too.
+        key_of_node = private_key_from_der(der_of_pem((directory / "credentials" / "admin_rsa.pem").read_bytes()))
+        for index, text in ((2005, "x"), (1001, "9.9"), (2000, "短")):
+            wrong = requests.WithValues(NAME, (hdl_value(index, "NAME", text),))
+            code = HandleClient(port).do(104 if index == 2000 else 102, wrong, key=key_of_node).header.response_code
+            assert code in {201, 202}, (index, code)
+        assert HandleClient(port).ask(1, requests.Resolution(NAME), flags=HSJ_PUBLIC).body.values == answer.body.values
         # A user of another enterprise may not touch it.
         stranger = ask(node, "POST", "/identity/token", {"username": "泉州", "password": "correct horse"})["data"][
             "token"

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver.transport.http.door import Door
-from resolver.transport.http.snms.desk import Desk
+from resolver.transport.http.snms.desk import BODY_OCTETS_MAX, Desk
 from resolver.transport.http.snms.enterprises import Enterprises
 from resolver.transport.http.snms.envelope import failed
 from resolver.transport.http.snms.identifiers import Identifiers
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
     from resolver.service import Service
     from resolver.transport.http.calls import HttpOptions
-
-BODY_OCTETS_MAX = 16 << 20
-"""Octets of a body: 2,000 identifiers of twenty long values each."""
 
 
 def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:

@@ -131,14 +131,6 @@ class Hosting(Parameters, frozen=True, gc=False):
     ent_prefix_config: PrefixConfig | None = None
 
 
-async def json_body(request: Request) -> bytes:
-    """The body of a request that says it is JSON, or says nothing. Raises Said."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in {"", "application/json"}:
-        raise Said(f"Content-Type 必须是 application/json，而不是 {kind[:80]}")
-    return await request.body()
-
-
 def decode(body: bytes, kind: type[T]) -> T:
     """A body of one shape. Raises Said for anything else."""
     try:

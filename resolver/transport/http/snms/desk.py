@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.routing import Route
 
-from resolver.errors import CredentialMissing, MessageTooLarge, ResolverError
+from resolver.errors import CredentialMissing, MessageTooLarge, Overloaded, ResolverError
 from resolver.node.authorize import Role
 from resolver.telemetry.calls import SNMS, Operation
 from resolver.transport.http.calls import caller, source_of
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from resolver.transport.http.calls import HttpOptions
 
     Handler = Callable[[Request, Call], Awaitable[Response]]
+
+BODY_OCTETS_MAX = 16 << 20
+"""Octets of a body: 2,000 identifiers of twenty long values each."""
+
+HELD_OCTETS_MAX = 64 << 20
+"""Octets of bodies that may be coming in at once in a worker."""
+
+HELD_OCTETS_FREE = 64 << 10
+"""Octets that any body may have whatever else is coming in: single identifiers and token requests."""
 
 KEY_CHARACTERS_MAX = 255
 """Characters of an Idempotency-Key."""
@@ -46,6 +55,32 @@ class Desk:
         self.service = service
         self.options = options
         self.snms = options.snms
+        self._held_octets = 0
+        """Octets of bodies that are coming in."""
+
+    async def body(self, request: Request, octets_max: int = BODY_OCTETS_MAX) -> bytes:
+        """The body of a request. Raises MessageTooLarge, and Overloaded while too many bodies are coming in."""
+        pieces: list[bytes] = []
+        octets = 0
+        try:
+            async for piece in request.stream():
+                octets += len(piece)
+                self._held_octets += len(piece)
+                if octets > octets_max:
+                    raise MessageTooLarge(f"the body has more than {octets_max} octets: send less at a time")
+                if octets > HELD_OCTETS_FREE and self._held_octets > HELD_OCTETS_MAX:
+                    raise Overloaded("too many bodies are coming in: try again", retry_after_s=1.0)
+                pieces.append(piece)
+        finally:
+            self._held_octets -= octets
+        return b"".join(pieces)
+
+    async def json(self, request: Request, octets_max: int = BODY_OCTETS_MAX) -> bytes:
+        """The body of a request that says it is JSON, or says nothing. Raises Said."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in {"", "application/json"}:
+            raise Said(f"Content-Type 必须是 application/json，而不是 {kind[:80]}")
+        return await self.body(request, octets_max)
 
     def _call(self, request: Request, entry: Entry) -> Call:
         """Who calls. Raises CredentialMissing, CredentialInvalid.

@@ -41,13 +41,13 @@ class Enterprises:
 
     async def apply(self, request: Request, call: Call) -> Response:
         """Make an enterprise, its user and its prefix, which waits for the audit."""
-        document = bodies.decode(await bodies.json_body(request), dict[str, Any])
+        document = bodies.decode(await self._desk.json(request), dict[str, Any])
         await self._applications.apply(call, document, request_id_of(request))
         return reply(data=True)
 
     async def upgrade(self, request: Request, call: Call) -> Response:
         """File again for an enterprise whose user exists."""
-        document = bodies.decode(await bodies.json_body(request), dict[str, Any])
+        document = bodies.decode(await self._desk.json(request), dict[str, Any])
         await self._applications.apply_again(call, document, request_id_of(request))
         return reply(data=True)
 
@@ -73,7 +73,7 @@ class Enterprises:
 
     async def upload(self, request: Request, call: Call) -> Response:
         """Store a file; its id can be named by one record."""
-        octets = file_in(request.headers.get("content-type", ""), await request.body(), "file")
+        octets = file_in(request.headers.get("content-type", ""), await self._desk.body(request), "file")
         file_id, place = await self._applications.upload(call, octets, request_id_of(request))
         return reply({"id": file_id, "path": FILES + place})
 

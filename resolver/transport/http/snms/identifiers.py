@@ -66,8 +66,8 @@ class Identifiers:
         """An identifier with the values of its template."""
         name = bodies.query_text(request, "handle", bodies.HANDLE_CHARACTERS_MAX)
         service = self._desk.service
-        octets = service.resolution.resolve(call, resolution.ResolveRequest(name=_checked(name)))
-        assert isinstance(octets, bytes)  # noqa: S101 - a single resolution is answered at once
+        answer = service.resolution.resolve(call, resolution.ResolveRequest(name=_checked(name)))
+        octets = answer if isinstance(answer, bytes) else await answer  # another node may have to be asked
         record = resolution.ResolveResponse.FromString(octets).record
         follows = bool(record.template_id)
         return reply(
@@ -81,7 +81,7 @@ class Identifiers:
 
     async def create(self, request: Request, call: Call) -> Response:
         """Register an identifier."""
-        given = bodies.decode(await bodies.json_body(request), bodies.Identifier)
+        given = bodies.decode(await self._desk.json(request), bodies.Identifier)
         new = self._reader().read(given)
         asked = pb.CreateHandleRequest(name=new.name, template_id=new.template_id, request_id=request_id_of(request))
         asked.values.extend(new.values)
@@ -90,7 +90,7 @@ class Identifiers:
 
     async def update(self, request: Request, call: Call) -> Response:
         """Replace the values of an identifier."""
-        given = bodies.decode(await bodies.json_body(request), bodies.Identifier)
+        given = bodies.decode(await self._desk.json(request), bodies.Identifier)
         new = self._reader().read(given)
         asked = pb.UpdateHandleRequest(
             name=new.name,
@@ -103,9 +103,11 @@ class Identifiers:
         return reply(data=True)
 
     async def delete(self, request: Request, call: Call) -> Response:
-        """Delete an identifier."""
-        given = bodies.decode(await bodies.json_body(request), bodies.Named)
-        name = _checked(bodies.text(given.handle, "handle", bodies.HANDLE_CHARACTERS_MAX))
+        """Delete an identifier, named in the body, or in the query where something on the way drops bodies."""
+        body = await self._desk.json(request)
+        given = bodies.decode(body, bodies.Named) if body.strip() else bodies.Named()
+        wanted = given.handle or request.query_params.get("handle")
+        name = _checked(bodies.text(wanted, "handle", bodies.HANDLE_CHARACTERS_MAX))
         asked = pb.DeleteHandleRequest(name=name, request_id=request_id_of(request))
         await self._registration.delete_handle(call, asked)
         return reply(data=True)
@@ -130,7 +132,7 @@ class Identifiers:
 
     async def batch_delete(self, request: Request, call: Call) -> Response:
         """Delete many identifiers: an array of names, or an object with such an array as ``handles``."""
-        body = await bodies.json_body(request)
+        body = await self._desk.json(request)
         if body.lstrip()[:1] == b"{":
             body = bytes(bodies.decode(body, dict[str, bodies.Raw]).get("handles", b"[]"))
         names = _bounded(bodies.decode_each(body, str))
@@ -141,7 +143,7 @@ class Identifiers:
         return reply(batch.told(rows, lambda name: name, _code_and_message))
 
     async def _identifiers(self, request: Request) -> Sequence[bodies.Identifier | Said]:
-        return _bounded(bodies.decode_each(await bodies.json_body(request), bodies.Identifier))
+        return _bounded(bodies.decode_each(await self._desk.json(request), bodies.Identifier))
 
     def _reader(self) -> _Reader:
         return _Reader(self._desk)

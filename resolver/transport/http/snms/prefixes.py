@@ -79,7 +79,7 @@ class Prefixes:
 
     async def config(self, request: Request, call: Call) -> Response:
         """Let the handles of a prefix live here, or in the enterprise's own server."""
-        given = bodies.decode(await bodies.json_body(request), bodies.Hosting)
+        given = bodies.decode(await self._desk.json(request), bodies.Hosting)
         place = given.ent_prefix_config
         if place is None:
             raise Missing("entPrefixConfig")

@@ -75,7 +75,12 @@ class Templates:
     def _asked(self, request: Request, call: Call) -> dict[str, Any]:
         prefix = bodies.query_text(request, "prefix", bodies.PREFIX_CHARACTERS_MAX)
         version = bodies.query_text(request, "version", bodies.VERSION_CHARACTERS_MAX)
-        template = self._find(call, prefix, version)
+        template_id = self._templates.id_of_label(prefix, version)  # also one for every prefix of the node
+        if template_id is None:
+            raise Said(NO_TEMPLATE)
+        template = self._templates.get_template(call, pb.GetTemplateRequest(template_id=template_id)).template
+        if template.deleted:
+            raise Said(NO_TEMPLATE)
         if any(item.kind not in _TEXTS for item in template.items):
             raise Said(NOT_STRING)
         return _shown(template)
@@ -89,7 +94,7 @@ class Templates:
         return await self._create(request, call, numbers_items=False)
 
     async def _create(self, request: Request, call: Call, *, numbers_items: bool) -> Response:
-        given = bodies.decode(await bodies.json_body(request), bodies.Template)
+        given = bodies.decode(await self._desk.json(request), bodies.Template)
         template = _template(given, numbers_items=numbers_items, needs_state=False)
         asked = pb.CreateTemplateRequest(template=template, request_id=request_id_of(request))
         await self._templates.create_template(call, asked)
@@ -97,7 +102,7 @@ class Templates:
 
     async def update(self, request: Request, call: Call) -> Response:
         """Change a template: items match by index and type, others are added, none is removed."""
-        given = bodies.decode(await bodies.json_body(request), bodies.Template)
+        given = bodies.decode(await self._desk.json(request), bodies.Template)
         template = _template(given, numbers_items=False, needs_state=True)
         before = self._find(call, template.prefix, template.label)
         template.template_id, template.withdrawn = before.template_id, before.withdrawn
@@ -110,7 +115,7 @@ class Templates:
 
     async def delete(self, request: Request, call: Call) -> Response:
         """Delete a template, named in the body or in the query."""
-        body = await bodies.json_body(request)
+        body = await self._desk.json(request)
         given = bodies.decode(body, bodies.TemplateName) if body.strip() else bodies.TemplateName()
         query = request.query_params
         prefix = bodies.text(given.prefix or query.get("prefix"), "prefix", bodies.PREFIX_CHARACTERS_MAX)

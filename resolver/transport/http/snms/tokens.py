@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from resolver.service import Call
 
+BODY_OCTETS_MAX = 64 << 10
+"""Octets of a token request, which anybody may send."""
+
 _LOCKED = "密码错误次数过多，请稍后再试"
 
 
@@ -46,7 +49,7 @@ class Tokens:
     async def _log_in(self, request: Request, *, digest: bool) -> Response:
         desk = self._desk
         require_confidential(request, desk.options)
-        login = bodies.decode(await bodies.json_body(request), bodies.Login)
+        login = bodies.decode(await desk.json(request, BODY_OCTETS_MAX), bodies.Login)
         user_name = bodies.text(login.username, "username", USER_NAME_CHARACTERS_MAX)
         password = bodies.text(login.password, "password", CHARACTERS_MAX)
         try:

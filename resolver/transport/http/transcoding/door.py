@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
 from resolver.errors import CredentialMissing, InvalidField, MalformedMessage, MessageTooLarge, Overloaded
-from resolver.methods import LIST_HANDLES, Shape
+from resolver.methods import LIST_HANDLES, LOG_IN, Shape
 from resolver.node.authorize import ANONYMOUS
 from resolver.telemetry.calls import HTTP, Operation
 from resolver.transport.http import calls
@@ -99,6 +99,8 @@ class Transcoder:
 
     async def _unary(self, request: Request, binding: Binding, fields: dict[str, str]) -> Response:
         method = binding.method
+        if method is LOG_IN:
+            calls.require_confidential(request, self._options)  # the password is in the body
         call = calls.caller(request, self._service, self._options)
         if method.writes and call.caller is ANONYMOUS:
             raise CredentialMissing("this needs a credential: send the header 'Authorization: Bearer TOKEN'")

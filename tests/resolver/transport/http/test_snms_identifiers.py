@@ -84,7 +84,8 @@ def test_an_identifier_from_creation_to_deletion(snms):
         none = f"{PREFIX_A}/none"
         assert await node.a.ask("PUT", DATA, identifier(none)) == failure("没有找到标识")
         assert await node.a.ask("DELETE", DATA, {"handle": none}) == failure("没有找到标识")
-        assert await node.a.ask("DELETE", DATA, {"handle": A}) == GOOD
+        assert await node.a.ask("DELETE", DATA) == failure("缺少必要的请求参数: handle")
+        assert await node.a.ask("DELETE", DATA, params={"handle": A}) == GOOD
         assert await node.a.ask("GET", f"{DATA}/detail", params={"handle": A}) == failure("没有找到标识")
 
     snms(main)
@@ -159,7 +160,7 @@ def test_what_is_missing_or_wrong_is_named(snms):
 
 
 TRAPS = {
-    "": "请求体不是正确的 JSON",
+    " \n": "请求体不是正确的 JSON",
     "{": "请求体不是正确的 JSON",
     '{"handle": "\udcff"}': "请求体不是正确的 JSON",
     "[" * 100_000: "参数格式不正确",
@@ -204,8 +205,37 @@ def test_paths_methods_and_sizes_outside_the_interface(snms):
         ):
             response = await node.a.send(method, path)
             assert (response.status_code, response.json()["status"]) == (status, -2)
-        response = await node.a.send("POST", DATA, content=b" " * (16 << 20) + b"{}")
-        assert (response.status_code, response.json()) == (413, failure("请求内容过大"))
+        for path, octets in ((DATA, 16 << 20), ("/identity/token", 64 << 10)):
+            response = await node.a.send("POST", path, content=b" " * octets + b"{}")
+            assert (response.status_code, response.json()) == (413, failure("请求内容过大"))
+
+            async def pieces(octets=octets):
+                for _ in range(0, octets + 1, 1 << 15):
+                    yield b" " * (1 << 15)
+
+            response = await node.a.send("POST", path, content=pieces())
+            assert (response.status_code, response.json()) == (413, failure("请求内容过大"))
+
+    snms(main)
+
+
+def test_bodies_that_come_in_together_are_bounded(snms, monkeypatch):
+    monkeypatch.setattr("resolver.transport.http.snms.desk.HELD_OCTETS_MAX", 1 << 20)
+
+    async def main(node):
+        async def trickle():
+            for _ in range(12):
+                yield b" " * (1 << 16)
+                await asyncio.sleep(0.02)
+            yield json.dumps(identifier(A)).encode()
+
+        calls = [node.a.send("POST", DATA, content=trickle()) for _ in range(4)]
+        calls.append(node.a.send("POST", DATA, identifier(f"{PREFIX_A}/small")))
+        *large, small = await asyncio.gather(*calls)
+        busy = failure("系统繁忙，请稍后重试", -4)
+        assert busy in [answer.json() for answer in large]
+        assert all(answer.status_code == (503 if answer.json() == busy else 200) for answer in large)
+        assert small.json() == GOOD
 
     snms(main)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from resolver import methods
+from resolver.v1 import template_pb2
 from tests.resolver.transport.http.snms_door import INDUSTRIES, ITEMS, identifier, run, string, template, value
 from tests.support.builders import PREFIX_A, PREFIX_B
 
@@ -153,6 +154,22 @@ def test_templates_of_others_are_read_and_not_touched(snms):
         assert await node.a.ask("POST", V5, template(version="only-a")) == GOOD
         answer = await node.b.ask("POST", "/identityv2/data", wrong_prefix)
         assert answer == failure("没有找到模板，请检查前缀和模板版本")
+
+    snms(main)
+
+
+def test_a_template_of_the_whole_node_is_there_for_every_prefix(snms):
+    async def main(node):
+        items = [template_pb2.TemplateItem(index=2000, type="NAME", required=True)]
+        row = template_pb2.Template(label="common", items=items)
+        await node.asker.ask("administrator", methods.CREATE_TEMPLATE, template=row)
+        for erp, prefix in ((node.a, PREFIX_A), (node.b, PREFIX_B)):
+            assert (await shown(erp, "common", prefix))["data"]["prefix"] == ""
+            made = identifier(f"{prefix}/x", version="common")
+            assert await erp.ask("POST", "/identityv2/data", made) == GOOD
+            change = template(prefix, "common", items=[{**ITEMS[0], "state": 0}])
+            assert await erp.ask("PUT", V5, change) == failure("没有找到模板")
+            assert await erp.ask("DELETE", V5, {"prefix": prefix, "version": "common"}) == failure("没有找到模板")
 
     snms(main)
 
