@@ -58,7 +58,8 @@ def resume_after_last_event(request: Request, message: Message) -> None:
         return
     if not (last.isascii() and last.isdigit() and len(last) < 20):
         raise InvalidField("Last-Event-ID is no serial of this node's journal", field="from_serial")
-    message.from_serial = int(last) + 1  # type: ignore[attr-defined]  # of Watch, the one stream of events
+    if "from_serial" in message.DESCRIPTOR.fields_by_name:
+        message.from_serial = int(last) + 1  # type: ignore[attr-defined]  # looked up
 
 
 class Dialogue:
@@ -241,7 +242,9 @@ class Lines(Response):
     def _encoded(self, response: Any) -> bytes:
         if not self._as_events:
             return b"".join(line + b"\n" for line in self._answers(response))
-        return b"id: %d\ndata: %b\n\n" % (response.through_serial, json_out.to_json(response))
+        serial = getattr(response, "through_serial", None)
+        place = b"" if serial is None else b"id: %d\n" % serial
+        return place + b"data: " + json_out.to_json(response) + b"\n\n"
 
     def _failure(self, error: Exception) -> bytes:
         if not isinstance(error, ResolverError):
