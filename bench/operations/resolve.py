@@ -51,7 +51,8 @@ def run(settings: Settings) -> Report:
 
 
 def _measure(report: Report, settings: Settings, engine: LmdbEngine) -> None:
-    service = Service(engine, SystemClock(), secrets.token_bytes, to_service_options(Config()), version="bench")
+    options = to_service_options(Config(), {"grpc": ("127.0.0.1", 0)})
+    service = Service(engine, SystemClock(), secrets.token_bytes, options, version="bench")
     handlers = service.handlers()
     resolve: Any = handlers[questions.RESOLVE]
     batch_resolve: Any = handlers[questions.BATCH]

@@ -29,7 +29,7 @@ from storage.errors import StorageError
 from storage.lmdb_engine import LmdbEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from resolver.app.messages import Assignment
     from resolver.clock import Clock
@@ -42,10 +42,12 @@ _log = structlog.get_logger("mirror")
 _LOCK_S = 1.0
 
 
-def mirror_options(config: Config) -> MirrorOptions:
+def mirror_options(config: Config, doors: Mapping[str, tuple[str, int]]) -> MirrorOptions:
     """What the service wants to know of mirrors."""
     run = DataDir(Path(config.node.data_dir)).run
-    return MirrorOptions(run, config.mirror.confirmations, config.mirror.confirm_timeout_s)
+    host, port = doors["grpc"]
+    address = config.mirror.address or f"{host}:{port}"
+    return MirrorOptions(run, config.mirror.confirmations, config.mirror.confirm_timeout_s, address)
 
 
 def credentials_of(config: Config, data: DataDir) -> MirrorCredentials:
@@ -69,12 +71,11 @@ class MirrorService:
         self._clock = clock
         config = assignment.config
         self._data = DataDir(Path(config.node.data_dir))
-        host, port = assignment.doors["grpc"]
-        options = mirror_options(config)
+        options = mirror_options(config, assignment.doors)
         self._follower = Follower(
             core,
             credentials_of(config, self._data),
-            address=config.mirror.address or f"{host}:{port}",
+            address=options.address,
             report=options.report,
             discarded=self._data.root / "discarded.jsonl",
         )

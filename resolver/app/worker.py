@@ -88,7 +88,7 @@ class Worker:
                 self._engine,
                 self._clock,
                 secrets.token_bytes,
-                to_service_options(self._config),
+                to_service_options(self._config, self._assignment.doors),
                 version=__version__,
                 on_commit=lambda commit: self._metrics.observe_commit(commit.jobs, commit.seconds, commit.changed),
                 on_broken=lambda: self._on_broken("the write lane cannot go on"),
@@ -255,7 +255,7 @@ async def _drain_all(doors: list[Draining], grace_s: float) -> None:
     await asyncio.gather(*(door.drain(grace_s) for door in doors))
 
 
-def to_service_options(config: Config) -> ServiceOptions:
+def to_service_options(config: Config, doors: dict[str, tuple[str, int]]) -> ServiceOptions:
     """What the service wants to know of the configuration."""
     return ServiceOptions(
         record_octets_max=config.storage.record_octets_max,
@@ -271,7 +271,7 @@ def to_service_options(config: Config) -> ServiceOptions:
         recursion=config.federation.recursion,
         session_s=config.access.login_token_s,
         files_dir=DataDir(Path(config.node.data_dir)).files,
-        mirror=mirror_options(config),
+        mirror=mirror_options(config, doors),
         quota=Quota(**msgspec.structs.asdict(config.quota)),
     )
 

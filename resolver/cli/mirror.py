@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,19 +122,30 @@ def status(ctx: click.Context) -> None:
 
 @mirror.command("promote", cls=Verb)
 @click.option("--at-least", type=click.IntRange(0), default=0, metavar="SERIAL", help="Refuse unless it holds this.")
+@click.option("--tell", "others", multiple=True, metavar="HOST:PORT", help="Another mirror, to follow it now.")
 @click.pass_context
-def promote(ctx: click.Context, at_least: int) -> None:
+def promote(ctx: click.Context, at_least: int, others: tuple[str, ...]) -> None:
     """Make the mirror that --target names the primary of a new epoch.
 
     Use it when the primary is gone, or to move the role. Everything up to the serial that is printed is kept. The old
     primary is told to stop as soon as it can be reached; until then keep clients from it.
     """
     from resolver import methods  # noqa: PLC0415 - loads protobuf
+    from resolver.client import CallFailed  # noqa: PLC0415 - as above
     from resolver.v1 import mirror_pb2 as pb  # noqa: PLC0415 - as above
 
     target: Target = ctx.obj
     with target.client() as client:
         answer = client.call(methods.PROMOTE_MIRROR, pb.PromoteMirrorRequest(at_least_serial=at_least))
+    news = pb.FencePrimaryRequest(epoch=answer.epoch.number, primary=answer.address)
+    told: dict[str, str] = {}
+    for other in others:
+        try:
+            with replace(target, address=other).client() as client:
+                client.call(methods.FENCE_PRIMARY, news)
+            told[other] = "told"
+        except CallFailed as error:
+            told[other] = one_line(f"not told, it follows once it is: {error}")
     kept = answer.epoch.start.serial
     lost = max(0, answer.last_heard_serial - kept)
     lines = [f"primary of epoch {answer.epoch.number}: every change up to {kept} is kept"]
@@ -141,4 +153,5 @@ def promote(ctx: click.Context, at_least: int) -> None:
         lines.append(
             f"lost: acknowledged changes above {kept}; the old primary had {answer.last_heard_serial} when heard"
         )
-    emit(ctx, to_json(answer) | {"lost": lost}, "\n".join(lines))
+    lines += [f"{other}: {outcome}" for other, outcome in told.items()]
+    emit(ctx, to_json(answer) | {"lost": lost, "told": told}, "\n".join(lines))

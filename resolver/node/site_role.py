@@ -101,11 +101,14 @@ def promote(ledger: Ledger, at_least_serial: int) -> pb.Epoch:
 
 
 def fence(writer: Writer, epoch: int, primary: str) -> stored.StoredSite:
-    """Take no changes any more, because a later epoch has begun; an earlier one changes nothing."""
+    """Heed a later epoch: a primary takes no changes any more, a mirror follows elsewhere."""
     site = site_of(writer)
-    if epoch > epoch_of(site) and site.role == pb.SITE_ROLE_PRIMARY:
-        site.role, site.primary = pb.SITE_ROLE_FENCED, primary
-        store(writer, site)
+    if epoch <= epoch_of(site):
+        return site
+    if site.role == pb.SITE_ROLE_PRIMARY:
+        site.role = pb.SITE_ROLE_FENCED
+    site.primary = primary or site.primary
+    store(writer, site)
     return site
 
 

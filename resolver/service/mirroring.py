@@ -188,7 +188,8 @@ class Mirroring:
             core.confirmations.clear()
         report = mirror_report.read(core.mirror.report) if core.mirror else mirror_report.MirrorReport()
         _log.warning("promoted to primary", epoch=epoch.number, serial=epoch.start.serial, by=call.caller.principal_id)
-        return pb.PromoteMirrorResponse(epoch=epoch, last_heard_serial=report.serial)
+        address = core.mirror.address if core.mirror else ""
+        return pb.PromoteMirrorResponse(epoch=epoch, last_heard_serial=report.serial, address=address)
 
     async def fence_primary(self, call: Call, request: pb.FencePrimaryRequest) -> pb.FencePrimaryResponse:
         """Take no changes any more, because another node is the primary of a later epoch."""

@@ -202,12 +202,14 @@ class PromoteMirrorRequest(_message.Message):
     def __init__(self, at_least_serial: _Optional[int] = ...) -> None: ...
 
 class PromoteMirrorResponse(_message.Message):
-    __slots__ = ("epoch", "last_heard_serial")
+    __slots__ = ("epoch", "last_heard_serial", "address")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     LAST_HEARD_SERIAL_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     epoch: Epoch
     last_heard_serial: int
-    def __init__(self, epoch: _Optional[_Union[Epoch, _Mapping]] = ..., last_heard_serial: _Optional[int] = ...) -> None: ...
+    address: str
+    def __init__(self, epoch: _Optional[_Union[Epoch, _Mapping]] = ..., last_heard_serial: _Optional[int] = ..., address: _Optional[str] = ...) -> None: ...
 
 class FencePrimaryRequest(_message.Message):
     __slots__ = ("epoch", "primary")

@@ -83,7 +83,8 @@ class MirrorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FencePrimary(self, request, context):
-        """Tells a primary that a later epoch has begun elsewhere: it takes no changes any more.
+        """Tells a node that a later epoch has begun elsewhere: a primary takes no changes any more, a mirror follows the new
+        primary.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
