@@ -22,6 +22,7 @@ OPERATIONS = {
     "grpc-batch": "grpc_batch",
     "grpc-stream": "grpc_stream",
     "hdl": "hdl",
+    "federation": "federation",
     "http-handles": "http_handles",
     "http-json": "http_json",
     "register": "register",

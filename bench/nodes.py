@@ -21,6 +21,7 @@ from bench.machine import ROOT
 from bench.processes import NotStarted, Process
 from bench.report import say
 from bench.workload import name_of, values_of
+from resolver import limits
 from resolver.app.backends import choose
 from resolver.app.data_dir import DataDir
 from resolver.handle.name import Handle
@@ -58,8 +59,11 @@ class Node:
         return "peer" if "grpcio" in self.name else "ours"
 
 
-def fill(data_dir: Path, records: int) -> float:
-    """Make a data directory with so many records; seconds it took."""
+def fill(data_dir: Path, records: int, *, as_registered: bool = False) -> float:
+    """Make a data directory with so many records; seconds it took.
+
+    ``as_registered`` gives values the permissions and the TTL that a node gives them, which others look at.
+    """
     started = time.perf_counter()
     data = DataDir(data_dir)
     data.create()
@@ -67,26 +71,29 @@ def fill(data_dir: Path, records: int) -> float:
     token = first_start(engine, "88.300", time.time_ns() // 1000, secrets.token_bytes)
     assert token is not None  # noqa: S101 - the store is new
     data.write_admin_token(token)
-    fill_store(engine, records)
+    fill_store(engine, records, as_registered=as_registered)
     engine.close()
     return time.perf_counter() - started
 
 
-def fill_store(engine: LmdbEngine, records: int) -> None:
+def fill_store(engine: LmdbEngine, records: int, *, as_registered: bool = False) -> None:
     """Register records 0, 1, 2, … as a node would, a large group at a time."""
     for start in range(0, records, GROUP):
         with engine.write() as writer:
             ledger = Ledger(writer, time.time_ns() // 1000)
             for number in range(start, min(start + GROUP, records)):
-                ledger.create(draft_of(number), "administrator")
+                ledger.create(draft_of(number, as_registered=as_registered), "administrator")
             ledger.close()
 
 
-def draft_of(number: int) -> Draft:
+def draft_of(number: int, *, as_registered: bool = False) -> Draft:
     """What the ledger is told of a record."""
     name = name_of(number)
     handle = Handle.from_text(name)
-    head = record_octets.head(name, values_of(number))
+    values = values_of(number)
+    for value in values if as_registered else ():
+        value.permissions, value.ttl_s = 14, limits.TTL_DEFAULT_S
+    head = record_octets.head(name, values)
     return Draft(name, handle.key, handle.prefix_folded.encode(), head, b"", "")
 
 

@@ -17,7 +17,8 @@ Programmer errors are ``assert`` and ``ValueError``; they are not in this tree.
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from copy import copy
+from typing import ClassVar, NamedTuple, Self
 
 DOMAIN = "idis-node"
 """Domain of every ``ErrorInfo`` this node sends."""
@@ -110,6 +111,13 @@ class ResolverError(Exception):
         self.field = field
         self.retry_after_s = retry_after_s
         self.details = details or {}
+
+    def again(self) -> Self:
+        """The same failure, to be raised in place of one that is kept.
+
+        What was raised holds on to everything its traceback has seen, read transactions among it.
+        """
+        return copy(self)
 
     @property
     def meaning(self) -> Meaning:

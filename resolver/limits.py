@@ -145,7 +145,7 @@ UPSTREAM_WAITING_MAX = 8_192
 """Callers that wait for those questions in one worker; further ones are refused as overloaded."""
 
 UPSTREAM_PER_SERVER_MAX = 256
-"""Questions under way to one server from one worker: a slow one must not take all there are."""
+"""Questions under way to one server from one worker; further ones take turns, as long as they may wait at all."""
 
 FOREIGN_TTL_MAX_S = 172_800
 """Seconds that another node's answer is kept at most: the cap of the reference client."""

@@ -124,7 +124,7 @@ class ForeignCache:
     def put_miss(self, key: str, error: ResolverError, server: str, now: Moment) -> Entry:
         """Keep that a name has no record or no public values."""
         until_s = now.monotonic_s + self._negative_ttl_s
-        entry = Entry(until_s, until_s, server, self._negative_ttl_s, error=error)
+        entry = Entry(until_s, until_s, server, self._negative_ttl_s, error=error.again())
         self._keep(key, entry)
         return entry
 
@@ -134,7 +134,7 @@ class ForeignCache:
         if before is not None and before.error is None:
             return
         until_s = now.monotonic_s + limits.FAILURE_TTL_S
-        self._keep(key, Entry(until_s, until_s, "", int(limits.FAILURE_TTL_S), error=error))
+        self._keep(key, Entry(until_s, until_s, "", int(limits.FAILURE_TTL_S), error=error.again()))
 
     def _keep(self, key: str, entry: Entry) -> None:
         self._drop(key)

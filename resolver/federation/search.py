@@ -83,7 +83,7 @@ class Searcher:
         try:
             found = yield from walk.answer(question.name)
         except ResolverError as error:
-            return Outcome(None, error, walk.trail.hops, walk.budget.messages)
+            return Outcome(None, error.again(), walk.trail.hops, walk.budget.messages)
         return Outcome(found, None, walk.trail.hops, walk.budget.messages)
 
 
@@ -142,7 +142,7 @@ class _Walk:
         left_s = int(entry.fresh_until_s - self.now.monotonic_s)
         self.trail.remembered(name, entry.server, entry.error, left_s, stale=is_stale)
         if entry.error is not None:
-            raise entry.error.with_traceback(None)
+            raise entry.error.again()
         return Found(entry.body, entry.stale_origin() if is_stale else entry.origin)
 
     def _fetch(self, name: str, look: Look) -> Steps:

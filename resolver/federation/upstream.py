@@ -39,6 +39,14 @@ _PEERS_MAX = 512
 """Connections to other nodes kept open by one worker."""
 
 
+class _Gate:
+    """Lets so many questions to one server be under way; the others take turns."""
+
+    def __init__(self) -> None:
+        self.turns = asyncio.Semaphore(limits.UPSTREAM_PER_SERVER_MAX)
+        self.users = 0
+
+
 class Upstream:
     """Finds answers of other nodes. ``close`` it at the end."""
 
@@ -58,7 +66,7 @@ class Upstream:
         self._searches: dict[tuple[object, ...], asyncio.Task[Outcome]] = {}
         self._asks: dict[tuple[object, ...], asyncio.Task[Reply]] = {}
         self._peers: dict[tuple[object, ...], Peer] = {}
-        self._under_way: dict[tuple[object, ...], int] = {}
+        self._gates: dict[tuple[object, ...], _Gate] = {}
         self._waiting = 0
         self._is_closed = False
         self._closing: set[asyncio.Task[None]] = set()
@@ -93,7 +101,7 @@ class Upstream:
         if entry is None or entry.fresh_until_s <= self._clock.monotonic_s():
             return None
         if entry.error is not None:
-            raise entry.error.with_traceback(None)
+            raise entry.error.again()
         return Found(entry.body, entry.origin)
 
     def remember_plain(self, question: bytes, name: str) -> None:
@@ -164,29 +172,31 @@ class Upstream:
         task = self._asks.get(key)
         if task is None:
             place = ask.contact[:3]
-            if self._under_way.get(place, 0) >= limits.UPSTREAM_PER_SERVER_MAX:
-                return Reply(
-                    self.now(), Said.REFUSED, ResponseCode.SERVER_BUSY, message="too many questions to it wait"
-                )
-            self._under_way[place] = self._under_way.get(place, 0) + 1
-            self.messages += 1
-            task = self._asks[key] = asyncio.create_task(self._reply(ask))
+            gate = self._gates.setdefault(place, _Gate())
+            gate.users += 1
+            task = self._asks[key] = asyncio.create_task(self._reply(ask, gate))
 
             def end(_: asyncio.Task[Reply]) -> None:
                 self._asks.pop(key, None)
-                self._under_way[place] -= 1
-                if not self._under_way[place]:
-                    del self._under_way[place]
+                gate.users -= 1
+                if not gate.users:
+                    del self._gates[place]
 
             task.add_done_callback(end)
         return await asyncio.shield(task)
 
-    async def _reply(self, ask: Ask) -> Reply:
-        """Ask a server; whatever goes wrong is a reply."""
+    async def _reply(self, ask: Ask, gate: _Gate) -> Reply:
+        """Ask a server when its turn has come; whatever goes wrong is a reply."""
+        is_asked = False
         try:
-            async with asyncio.timeout(ask.timeout_s + 0.1):
+            async with asyncio.timeout(ask.timeout_s + 0.1), gate.turns:
+                is_asked = True
+                self.messages += 1
                 return await self._peer(ask).ask(ask, self.now)
         except TimeoutError:
+            if not is_asked:
+                words = "too many questions to it wait for their turn"
+                return Reply(self.now(), Said.REFUSED, ResponseCode.SERVER_BUSY, message=words)
             return Reply.failed(self.now(), f"no answer within {ask.timeout_s:g} s")
         except OSError as error:
             return Reply.failed(self.now(), str(error))

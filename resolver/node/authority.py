@@ -123,7 +123,7 @@ class Look(NamedTuple):
     def get(self) -> bytes:
         """The record. Raises the refusal."""
         if self.refusal is not None:
-            raise self.refusal.with_traceback(None)
+            raise self.refusal.again()
         return self.body
 
 
@@ -131,11 +131,11 @@ def look(reader: Reader, served: ServedPrefixes, name: str) -> Look:
     """What this node itself says of a name to anybody."""
     try:
         return Look(_HERE, resolve(reader, served, ANONYMOUS, name, None))
-    except NOT_OURS as refusal:
-        authority = authority_for(reader, name)
+    except NOT_OURS as error:
+        authority, refusal = authority_for(reader, name), error.again()
         if not isinstance(authority, Below):
             return Look(authority, refusal=refusal)
         of_prefix = fold(split(name)[0]) == PREFIX_OF_PREFIXES or not authority.is_exact
         return Look(authority, b"", refusal, delegation(reader, authority, of_prefix=of_prefix))
-    except ResolverError as refusal:
-        return Look(_HERE, refusal=refusal)
+    except ResolverError as error:
+        return Look(_HERE, refusal=error.again())

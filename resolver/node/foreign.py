@@ -47,6 +47,6 @@ class Outcome:
     def get(self) -> Found:
         """The record. Raises the reason why there is none."""
         if self.error is not None:
-            raise self.error.with_traceback(None)
+            raise self.error.again()
         assert self.found is not None  # noqa: S101 - one of the two is set
         return self.found

@@ -56,7 +56,7 @@ def find(reader: Reader, served: ServedPrefixes, name: bytes) -> Found:
         raise _absent(reader, served, prefix, name)
     refusal = served.refusal(reader, prefix)
     if refusal is not None:
-        raise refusal.with_traceback(None)
+        raise refusal.again()
     try:
         body = unseal(Table.RECORDS, key, row)
     except RowCorrupt as error:

@@ -147,15 +147,15 @@ class ServedPrefixes:
         """Raise the refusal of a prefix that is not served."""
         reason = self.refusal(reader, folded)
         if reason is not None:
-            raise reason.with_traceback(None)
+            raise reason.again()
 
     def absent(self, reader: Reader, folded: str, name: str) -> Refused:
         """What to say of a handle without a record: that it, or already its prefix, is not here."""
         reason = self.refusal(reader, folded)
         if reason is not None:
-            return reason.with_traceback(None)
+            return reason.again()
         if folded in self._moving:
-            return self._moving[folded].with_traceback(None)
+            return self._moving[folded].again()
         return HandleNotFound(
             f"handle {name[:200]!r} is not registered: check its spelling, or register it",
             details={"name": name[:200]},

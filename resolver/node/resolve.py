@@ -74,7 +74,7 @@ def _resolve(reader: Reader, served: ServedPrefixes, caller: Caller, handle: Han
         raise served.absent(reader, prefix, handle.text)
     refusal = served.refusal(reader, prefix)
     if refusal is not None:
-        raise refusal.with_traceback(None)
+        raise refusal.again()
     body = unseal(Table.RECORDS, key, row)
     if len(key) > limits.KEY_WHOLE_OCTETS_MAX and fold(record_octets.parse(body).name) != fold(handle.text):
         raise served.absent(reader, prefix, handle.text)

@@ -269,7 +269,7 @@ def in_stream(request: pb.StreamResolveRequest, answer: Found | ResolverError, w
     """The octets of a StreamResolveResponse to one question."""
     try:
         if isinstance(answer, ResolverError):
-            raise answer.with_traceback(None)
+            raise answer.again()
         body = select(answer, wanted, request.name)
     except ResolverError as error:
         return pb.StreamResolveResponse(misses=[miss_of(request.tag, error)]).SerializeToString()
@@ -294,7 +294,7 @@ class Joined:
         self.misses.pop(position, None)
         try:
             if isinstance(answer, ResolverError):
-                raise answer.with_traceback(None)
+                raise answer.again()
             body = select(answer, wanted, name)
             if self._octets + len(body) > limits.ANSWER_OCTETS_MAX and self.bodies:
                 raise AnswerTooLarge(

@@ -25,7 +25,6 @@ from resolver.wire.responses import Referral
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from resolver.node.foreign import Found
     from resolver.service.core import Core
     from resolver.service.hdl_turn import Turn
     from resolver.v1 import handle_pb2 as pb
@@ -73,15 +72,14 @@ class HandleForeign:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def answer(self, turn: Turn, body: Resolution, refusal: Refused) -> tuple[Found, list[pb.HandleValue]] | None:
+    async def answer(self, turn: Turn, body: Resolution, refusal: Refused) -> list[pb.HandleValue] | None:
         """The values another node has given, or None when the client was referred. Raises what stands otherwise."""
         try:
             name = Handle.from_text(body.handle).text
         except InvalidName:
             raise refusal from None
         elsewhere = self._core.elsewhere
-        with self._core.reading() as reader:
-            way = ways(reader, name, has_top=elsewhere is not None and elsewhere.has_top)
+        way = self._ways(name)
         header, version = turn.request.header, turn.asked.envelope.answered_in()
         searches = way.is_open and elsewhere is not None and self._core.options.recursion and wants_search(header.flags)
         refers = not header.has(OpFlag.DO_NOT_REFER)
@@ -101,7 +99,13 @@ class HandleForeign:
             raise PrefixNotServed(refusal.message, details=refusal.details)  # 302 without a referral means nothing
         raise refusal
 
-    async def _search(self, turn: Turn, body: Resolution, name: str) -> tuple[Found, list[pb.HandleValue]]:
+    def _ways(self, name: str) -> Ways:
+        """What may be said of a name; apart, because a coroutine that waits would hold on to the transaction."""
+        elsewhere = self._core.elsewhere
+        with self._core.reading() as reader:
+            return ways(reader, name, has_top=elsewhere is not None and elsewhere.has_top)
+
+    async def _search(self, turn: Turn, body: Resolution, name: str) -> list[pb.HandleValue]:
         """Ask other nodes. Raises what a client understands."""
         header = turn.request.header
         elsewhere = self._core.elsewhere
@@ -116,7 +120,7 @@ class HandleForeign:
         chosen = hdl_resolve.wanted(record_octets.parse(found.body).values, body.indexes, body.types)
         if not chosen:
             raise ValuesNotFound("")
-        return found, chosen
+        return chosen
 
 
 async def _refer(turn: Turn, code: ResponseCode, sites: Sequence[pb.HandleValue]) -> None:

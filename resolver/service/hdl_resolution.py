@@ -15,6 +15,7 @@ from resolver.errors import (
     MalformedMessage,
     PrefixElsewhere,
     PrefixNotServed,
+    Refused,
     ResolverError,
     ValuesNotFound,
 )
@@ -166,23 +167,33 @@ class HandleResolution:
         core = self._core
         if not core.options.public_resolution:
             core.require_resolution(turn.require_identity().caller)
-        try:
-            with core.reading() as reader:
-                chosen, is_secret = self._chosen(reader, turn, body)
-                if not chosen:
-                    raise ValuesNotFound("")
-        except NOT_OURS as refusal:
+        here = self._here(turn, body)
+        if isinstance(here, Refused):
             self.count(text_to_wire(body.handle), turn.peer.source, 0, turn.peer.door)
-            other = await self._foreign.answer(turn, body, refusal)
+            other = await self._foreign.answer(turn, body, here)
             if other is None:
                 return
             core.counting.resolved("", turn.peer.source, 0, 1, turn.peer.door)
-            chosen, is_secret = other[1], False
-            encoded = [hdl_resolve.value_to_wire(value) for value in chosen]
+            encoded = [hdl_resolve.value_to_wire(value) for value in other]
             await turn.answer(RawValues(text_to_wire(body.handle), encoded), is_authoritative=False)
             return
+        chosen, is_secret = here
         encoded = [hdl_resolve.value_to_wire(value) for value in chosen]
         await turn.answer(RawValues(text_to_wire(body.handle), encoded), is_secret=is_secret)
+
+    def _here(self, turn: Turn, body: Resolution) -> tuple[list[pb.HandleValue], bool] | Refused:
+        """The values that this node has, or why others may have them.
+
+        Apart from ``resolve``, because a coroutine that waits would hold on to the read transaction.
+        """
+        try:
+            with self._core.reading() as reader:
+                chosen, is_secret = self._chosen(reader, turn, body)
+        except NOT_OURS as refusal:
+            return refusal.again()
+        if not chosen:
+            raise ValuesNotFound("")
+        return chosen, is_secret
 
     def _chosen(self, reader: Reader, turn: Turn, body: Resolution) -> tuple[list[pb.HandleValue], bool]:
         """The values to answer with, and whether some are not public."""

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from resolver import limits
+from resolver import limits, methods
 from resolver.clock import SystemClock
 from resolver.errors import HandleNotFound, Overloaded, UpstreamFailed
 from resolver.handle.value import HandleValue, Permission, Ttl
@@ -29,6 +29,7 @@ async def asking(world, server, *, udp=False, key=b"", clock=None, **options):
         add_prefix(writer, "88.300.77", hosting=registry_pb2.HOSTING_ELSEWHERE, routes=[route])
     async with world.serving() as asker:
         upstream = upstream_for(asker.service, clock or SystemClock(), **options)
+        upstream.service = asker.service
         try:
             yield upstream
         finally:
@@ -203,10 +204,10 @@ def test_bounds_of_what_is_under_way(world, monkeypatch):
             kinds = [type(error) for error in errors]
             assert kinds.count(Overloaded) == 30
             assert kinds.count(UpstreamFailed) == 20
-            assert len(server.asked) <= 5
+            assert len(set(server.asked)) < 20, "as many as had their turn"
             assert not upstream._searches
             assert not upstream._asks
-            assert not upstream._under_way
+            assert not upstream._gates
 
     run(main())
 
@@ -220,5 +221,33 @@ def test_a_traced_question_tells_of_each_step(world):
             assert hop.took_us > 0
             again = await upstream.find(Question(NAME, traced=True))
             assert [hop.protocol for hop in again.hops] == ["cache"]
+
+    run(main())
+
+
+def test_waiting_holds_no_read_transaction(world):
+    """The store has slots for 512 readers; far more questions may wait for other nodes, or be remembered as noes."""
+
+    async def main():
+        says = {"": found()} | {f"88.300.77/NO-{number}": missing() for number in range(700)}
+        async with serving(says, delay_s=0.0) as server, asking(world, server) as upstream:
+            service = upstream.service
+            service.core.elsewhere = upstream
+            call = service.call_from("", None)
+
+            async def ask(name):
+                try:
+                    answer = service.resolution.resolve(call, methods.RESOLVE.request(name=name))
+                    return type(answer if isinstance(answer, bytes) else await answer)
+                except HandleNotFound as error:
+                    return type(error)
+
+            waiting = [asyncio.ensure_future(ask(f"88.300.77/{number}")) for number in range(700)]
+            assert await asyncio.gather(*waiting) == [bytes] * 700
+            for _ in range(2):
+                noes = await asyncio.gather(*(ask(name) for name in says if name))
+                assert noes == [HandleNotFound] * 700
+            assert await ask("88.300.77/STILL") is bytes
+            service.core.elsewhere = None
 
     run(main())
