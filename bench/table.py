@@ -11,6 +11,7 @@ COLUMNS = {
     "client_cpu_us": "client CPU µs",
     "errors": "errors",
     "octets_per_record": "octets/record",
+    "major_faults": "faults",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
     "p999_ms": "p99.9 ms",

@@ -99,6 +99,9 @@ PING_STRIKES_MAX = 2
 PING_INTERVAL_MIN_S = 10.0
 """Least seconds between two pings of a connection without data."""
 
+READ_AHEAD_THREADS = 8
+"""Threads that read records ahead: the disk seeks for eight at once; more contend for the interpreter."""
+
 LANE_QUEUE_MAX = 20_000
 """Write jobs waiting in a worker before further ones are refused as overloaded."""
 

@@ -268,6 +268,7 @@ def to_service_options(config: Config, doors: dict[str, tuple[str, int]]) -> Ser
         group_jobs_max=config.lane.group_jobs_max,
         lane_queue_max=config.lane.queue_max,
         acknowledge_early=config.lane.acknowledge_early,
+        read_ahead_threads=config.storage.read_ahead_threads,
         recursion=config.federation.recursion,
         session_s=config.access.login_token_s,
         files_dir=DataDir(Path(config.node.data_dir)).files,

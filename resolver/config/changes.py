@@ -81,6 +81,7 @@ WHEN_APPLIED: dict[str, Applied] = {
     "federation.answer_octets_max": Applied.ROLLING,
     "storage.record_octets_max": Applied.ROLLING,
     "storage.map_octets": Applied.RESTART,
+    "storage.read_ahead_threads": Applied.ROLLING,
     "lane.group_jobs_max": Applied.ROLLING,
     "lane.queue_max": Applied.ROLLING,
     "lane.acknowledge_early": Applied.ROLLING,

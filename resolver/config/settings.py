@@ -227,6 +227,10 @@ class Storage(Section, frozen=True):
             description="Address space reserved for the store; it costs no disk and the store cannot outgrow it.",
         ),
     ] = 1_024 * GIB
+    read_ahead_threads: Annotated[
+        int,
+        Meta(ge=0, le=64, description="Threads of a worker that read records once the store outgrows memory; 0: none."),
+    ] = limits.READ_AHEAD_THREADS
 
 
 class Lane(Section, frozen=True):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from resolver import limits
 from resolver.clock import day_of
 from resolver.errors import ResolverError, ShuttingDown
 from resolver.lanes import Commit, LaneOptions, WriteLane
@@ -23,6 +24,7 @@ from resolver.registry.rows import registry_version
 from resolver.service.confirmations import Confirmations
 from resolver.service.counting import Counting, ForgettingJob
 from resolver.service.reading import Burst, stored_rows_checked
+from resolver.service.residency import Residency
 from resolver.telemetry.calls import CallCounts
 from storage.errors import StorageError
 
@@ -72,6 +74,7 @@ class ServiceOptions:
     group_jobs_max: int
     lane_queue_max: int
     acknowledge_early: bool = False
+    read_ahead_threads: int = limits.READ_AHEAD_THREADS
     recursion: bool = True
     mirror: MirrorOptions | None = None
     statistics_keep_days: int = 0
@@ -103,6 +106,7 @@ class Core:
         self.version = version
         self.served = ServedPrefixes()
         self.directory = Directory()
+        self.residency = Residency(engine, clock.monotonic_s, threads=options.read_ahead_threads)
         self.counting = Counting(clock)
         self.calls = CallCounts(clock.now_us)
         self._observe_seen = on_seen
@@ -198,6 +202,7 @@ class Core:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.flush_counts()
         await self.lane.close()
+        self.residency.close()
         self._wake_watchers()
         if self.confirmations is not None:
             self.confirmations.close()
@@ -217,6 +222,7 @@ class Core:
                 _log.warning("timer failed, it will try again", error=str(error))
 
     async def _poll_once(self) -> None:
+        self.residency.look(self.clock.monotonic_s())
         self.poll()
 
     def poll(self) -> None:

@@ -15,7 +15,7 @@ from resolver.node.record_octets import FIELD_1, varint
 from resolver.node.resolve_plain import find_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from resolver.service.core import Core
     from resolver.service.foreign import Elsewhere
@@ -52,12 +52,7 @@ class Plain:
 
         Counts what it answers, for the peer at an address.
         """
-        keys = [
-            question[2:].upper()
-            if len(question) > 2 and question[0] == _NAME_TAG and question[1] == len(question) - 2 <= _ONE_OCTET_MAX
-            else _NO_NAME
-            for question in questions
-        ]
+        keys = [self.key_of(question) or _NO_NAME for question in questions]
         core = self._core
         with core.reading() as reader:
             bodies, counts = find_plain(reader, core.served, keys)
@@ -124,3 +119,14 @@ class Plain:
             return Streamed(b"", rest)
         packed = b"".join(tags)
         return Streamed(records + _TAGS + varint(len(packed)) + packed, rest)
+
+    @staticmethod
+    def key_of(question: bytes) -> bytes | None:
+        """The key of a ResolveRequest that is nothing but a short name; None for any other."""
+        if len(question) > 2 and question[0] == _NAME_TAG and question[1] == len(question) - 2 <= _ONE_OCTET_MAX:
+            return question[2:].upper()
+        return None
+
+    def keys_of_stream(self, questions: Iterable[bytes]) -> list[bytes]:
+        """The keys of the plain questions among some StreamResolveRequests."""
+        return [found[3].upper() for found in map(_QUESTION.fullmatch, questions) if found is not None]

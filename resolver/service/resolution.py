@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import isawaitable
 from typing import TYPE_CHECKING
 
 from resolver import limits
@@ -16,7 +17,7 @@ from resolver.service.later import Later
 from resolver.v1 import resolution_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from resolver.service.call import Call
     from resolver.service.core import Core
@@ -31,9 +32,21 @@ class Resolution:
         self.foreign = Foreign(core)
 
     def resolve(self, call: Call, request: pb.ResolveRequest) -> bytes | Awaitable[bytes]:
-        """One record as ResolveResponse octets, or what gives them once another node was asked."""
+        """One record as ResolveResponse octets, or what gives them once the disk was read, or another node asked."""
         core = self._core
         core.require_resolution(call.caller)
+        if core.residency.cold and (absent := core.residency.absent(keys_of([request.name]))):
+            return self._touched(absent, lambda: self._resolve(call, request))
+        return self._resolve(call, request)
+
+    async def _touched(self, keys: Sequence[bytes], answer: Callable[[], bytes | Awaitable[bytes]]) -> bytes:
+        """Answer after the records of some keys were brought into memory."""
+        await self._core.residency.touch(keys)
+        answered = answer()
+        return await answered if isawaitable(answered) else answered
+
+    def _resolve(self, call: Call, request: pb.ResolveRequest) -> bytes | Awaitable[bytes]:
+        core = self._core
         wanted = Filter.of(request.types, request.indexes, include_restricted=request.include_restricted)
         name = request.name
         if request.trace or request.follow_aliases:
@@ -55,7 +68,7 @@ class Resolution:
         self._core.counting.resolved(counted_prefix(name, error), call.source, 1, found, call.door)
 
     def batch_resolve(self, call: Call, request: pb.BatchResolveRequest) -> bytes | Awaitable[bytes]:
-        """Records and misses as BatchResolveResponse octets, or what gives them once other nodes were asked."""
+        """Records and misses as BatchResolveResponse octets, or what gives them once disk or other nodes were asked."""
         names = request.names
         if len(names) > limits.BATCH_RESOLVE_MAX:
             raise TooManyItems(
@@ -64,6 +77,13 @@ class Resolution:
                 field="names",
             )
         self._core.require_resolution(call.caller)
+        residency = self._core.residency
+        if residency.cold and (absent := residency.absent(keys_of(names))):
+            return self._touched(absent, lambda: self._batch_resolve(call, request))
+        return self._batch_resolve(call, request)
+
+    def _batch_resolve(self, call: Call, request: pb.BatchResolveRequest) -> bytes | Awaitable[bytes]:
+        names = request.names
         wanted = Filter.of(request.types, request.indexes, include_restricted=request.include_restricted)
         bodies, misses = self._answer_all(call, names, None if wanted is None else [wanted] * len(names))
         if not misses:
@@ -177,6 +197,8 @@ class Resolution:
             if isinstance(request, bytes):
                 yield request
                 continue
+            if absent := self._core.residency.absent(keys_of([request.name])):
+                await self._core.residency.touch(absent)
             self._core.identify_again(call)
             foreign: list[pb.StreamResolveRequest] = []
             answer = self.answer_stream(call, [request], foreign)

@@ -21,6 +21,7 @@ from resolver.service import Call
 from resolver.transport import grpc_frames as frames
 from resolver.transport import h2_bounds as bounds
 from resolver.transport.grpc_frames import FrameError
+from resolver.transport.h2_cold import touch_first
 from resolver.transport.h2_endings import Endings, Ready
 from resolver.transport.h2_exchange import Exchange, check_answer
 from resolver.transport.h2_lanes import answer_questions, await_answer, start
@@ -107,7 +108,7 @@ class Calls(Endings):
                         ready.append((stream_id, stream, data[5:]))
                         whole += 1
                         continue
-                    stream = self._exchange(stream_id, stream, now_s)
+                    stream = self.outlive(stream_id, stream, now_s)
                 if stream is not None:
                     self._data(stream, data, event.end_stream, ready, asked, now_s)  # type: ignore[arg-type]
                 elif data:
@@ -153,7 +154,7 @@ class Calls(Endings):
         if not ended:
             self._unfinished.add(stream_id)
 
-    def _exchange(self, stream_id: int, ticket: Ticket, now_s: float) -> Exchange:
+    def outlive(self, stream_id: int, ticket: Ticket, now_s: float) -> Exchange:
         """Make a call one that outlives its burst."""
         exchange = self.streams[stream_id] = Exchange(self, stream_id, ticket, now_s)
         return exchange
@@ -164,7 +165,7 @@ class Calls(Endings):
         for stream_id in fresh:
             ticket = self.streams.get(stream_id)
             if type(ticket) is Ticket and stream_id not in answered:
-                self._exchange(stream_id, ticket, now_s)
+                self.outlive(stream_id, ticket, now_s)
 
     def _open(
         self,
@@ -176,7 +177,7 @@ class Calls(Endings):
         now_s: float,
     ) -> None:
         """Begin a call that a task will run, or a resolution stream."""
-        exchange = self._exchange(stream_id, ticket, now_s)
+        exchange = self.outlive(stream_id, ticket, now_s)
         if ticket.mount.lane in {Lane.DIALOGUE, Lane.QUESTIONS}:
             ready.append((stream_id, ticket, None))
         if ended:
@@ -186,7 +187,7 @@ class Calls(Endings):
         """Trailers of a request end it like an end of its data."""
         stream = self.streams.get(stream_id)
         if type(stream) is Ticket:
-            stream = self._exchange(stream_id, stream, now_s)
+            stream = self.outlive(stream_id, stream, now_s)
         if type(stream) is Exchange:
             self._data(stream, b"", True, ready, asked, now_s)
 
@@ -242,6 +243,8 @@ class Calls(Endings):
         self.active_s = now_s
         self.answering = True  # writes inside the burst may not begin another one
         core = self.shared.core
+        if core.residency.cold:
+            ready = touch_first(self, ready, now_s)
         calls, questions = iter(ready), iter(asked)
         try:
             with core.burst():
@@ -252,6 +255,7 @@ class Calls(Endings):
             self._answer_each(calls, questions, now_s)  # no read transaction to be had: each call says so
         finally:
             self.answering = False
+        core.residency.look(now_s)
 
     def _answer_plain(self, ready: Iterable[Ready], started_s: float) -> Iterable[Ready]:
         """Answer the plain questions of a burst together; the calls that are left."""
@@ -317,7 +321,7 @@ class Calls(Endings):
             mount = ticket.mount
             if mount.lane is not Lane.AT_ONCE:
                 if type(stream) is Ticket:
-                    stream = self._exchange(stream_id, ticket, started_s)
+                    stream = self.outlive(stream_id, ticket, started_s)
                     stream.ended = True
                 start(self, stream, message)  # type: ignore[arg-type]
                 continue
@@ -331,7 +335,7 @@ class Calls(Endings):
                 response = mount.handler(call, parse(mount.method, message))  # type: ignore[arg-type]
                 if type(response) is not bytes:
                     if isawaitable(response):  # another node has to be asked
-                        exchange = stream if type(stream) is Exchange else self._exchange(stream_id, ticket, started_s)
+                        exchange = stream if type(stream) is Exchange else self.outlive(stream_id, ticket, started_s)
                         exchange.ended = True
                         await_answer(self, exchange, response)
                         continue
@@ -341,7 +345,7 @@ class Calls(Endings):
                     check_answer(response)
                     self._long[stream_id] = (octets, started_s)
             except Exception as error:  # noqa: BLE001 - every failure becomes a status
-                exchange = stream if type(stream) is Exchange else self._exchange(stream_id, ticket, started_s)
+                exchange = stream if type(stream) is Exchange else self.outlive(stream_id, ticket, started_s)
                 exchange.ended = True
                 self.fail(exchange, error)
                 continue
@@ -378,5 +382,5 @@ class Calls(Endings):
     def _postpone(self, stream_id: int, ticket: Ticket, message: bytes | None, now_s: float) -> None:
         """Let a call wait until the peer has taken answers; its deadline goes on."""
         if type(self.streams[stream_id]) is Ticket:
-            self._exchange(stream_id, ticket, now_s).ended = True
+            self.outlive(stream_id, ticket, now_s).ended = True
         self._postponed.append((stream_id, ticket, message))

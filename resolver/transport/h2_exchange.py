@@ -56,6 +56,8 @@ class Exchange:
         "stream_id",
         "task",
         "ticket",
+        "touched",
+        "touching",
         "unacknowledged",
     )
 
@@ -79,6 +81,10 @@ class Exchange:
         """What is wrong with the message after those of the inbox."""
         self.refusal: Exception | None = None
         """Why the call was refused, when its peer is to hear it after its first message."""
+        self.touching = False
+        """Whether the records of its questions are being read from disk."""
+        self.touched = False
+        """Whether they have just been."""
         self.over = False
         self.late = 0
         """Questions of a resolution stream that wait for other nodes."""

@@ -10,6 +10,7 @@ from resolver.errors import Overloaded, ResolverError
 from resolver.service.reading import stored_rows_checked
 from resolver.transport import h2_bounds as bounds
 from resolver.transport.grpc_frames import FrameError
+from resolver.transport.h2_cold import touch_questions
 from resolver.transport.h2_mounts import Lane
 from resolver.transport.outcome import Failure, failure_of
 from resolver.transport.requests import parse
@@ -89,6 +90,9 @@ def answer_questions(calls: Calls, exchange: Exchange) -> None:
     call = exchange.call
     if call is None:
         return  # refused, and about to hear it
+    if calls.shared.core.residency.cold and not exchange.touched and touch_questions(calls, exchange):
+        return
+    exchange.touched = False
     fault: BaseException | None = None
     try:
         calls.shared.core.refuse_when_draining()
