@@ -35,6 +35,9 @@ def banner(data: DataDir, endpoints: dict[str, str], prefix: str, *, tls: bool) 
         f"  {idis} register {handle} --value '1:URL:https://example.com/'",
         f"  {idis} resolve {handle}",
     ]
+    if "http" in endpoints:
+        scheme = "https" if tls else "http"
+        lines.append(f"See it in a browser: {scheme}://{endpoints['http']}/{handle}?noredirect")
     if tls:
         lines.append("The gRPC door speaks TLS: the client needs your authority's certificate too.")
     return "\n".join(lines)

@@ -62,7 +62,13 @@ class HttpDoors:
         self._relay = relay
         self._place = assignment.doors["http"]
         self._tls = None if tls is None else tls.open_context(ALPN_PROTOCOLS, asks=config.http.client_certificates)
-        self._door = HttpDoor(service, options, service.core.calls.observe, idle_s=config.http.idle_s)
+        self._door = HttpDoor(
+            service,
+            options,
+            service.core.calls.observe,
+            idle_s=config.http.idle_s,
+            look=None if tls is None else tls.current,
+        )
 
     async def start(self) -> None:
         """Answer on the port of the assignment."""

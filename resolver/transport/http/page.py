@@ -37,7 +37,7 @@ HEADERS = {
 }
 """Headers of every page."""
 
-TEXT_LETTERS_MAX = 600
+TEXT_LETTERS_MAX = 240
 """Letters of a value shown at once; the rest unfolds."""
 
 VALUES_MAX = 500

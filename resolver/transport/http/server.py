@@ -20,7 +20,7 @@ from resolver.transport.http.connection import HttpConnection
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from resolver.service import Service
     from resolver.transport.http.calls import HttpOptions
@@ -38,8 +38,13 @@ class HttpDoor:
         *,
         idle_s: float,
         doors: Sequence[Door] | None = None,
+        look: Callable[[], object] | None = None,
     ) -> None:
-        """Make the port of ``doors``, all that there are when none are named."""
+        """Make the port of ``doors``, all that there are when none are named.
+
+        ``look`` is called every second: it may renew the certificate of the context.
+        """
+        self._look = look
         self.idle_s = idle_s
         self.state = ServerState()
         self._observe = observe
@@ -97,6 +102,8 @@ class HttpDoor:
         while True:
             await asyncio.sleep(bounds.SWEEP_S)
             self._set_date()
+            if self._look is not None:
+                self._look()
             now_s = time.monotonic()
             for connection in self._connections():
                 connection.check(now_s)
