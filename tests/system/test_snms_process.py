@@ -1,8 +1,11 @@
 """The SNMS OpenAPI of real processes: one record at every door, tokens and outcomes in every worker, a restart."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import httpx
@@ -102,3 +105,43 @@ def test_one_record_at_every_door_and_after_a_restart(tmp_path):
             assert ask(node, "POST", "/identityv2/data", made, token, **key) == good
         assert ask(node, "POST", "/identityv2/data", made, token)["message"] == "标识已存在"
         assert len(ITEMS) == 2
+
+
+def create_until_answered(node, name, token, outcomes):
+    """Send a creation with its key until there is an answer, as an application does after a 504 or a broken line."""
+    for _ in range(200):
+        try:
+            answer = ask(node, "POST", "/identityv2/data", identifier(name), token, **{"idempotency-key": name})
+        except (httpx.HTTPError, AssertionError):
+            time.sleep(0.05)
+            continue
+        outcomes.append(answer)
+        return
+
+
+@pytest.mark.slow
+def test_creations_sent_again_through_killed_workers_are_made_once_and_told_as_made(tmp_path):
+    directory = tmp_path / "data"
+    with serving(directory, *DOORS) as node:
+        token = node.token
+        assert ask(node, "POST", "/snms/api/v5/template", template(PREFIX), token)["status"] == 1
+        names = [f"{PREFIX}/K-{number}" for number in range(80)]
+        outcomes = []
+
+        def create(part):
+            for name in names[part::4]:
+                create_until_answered(node, name, token, outcomes)
+
+        threads = [threading.Thread(target=create, args=(part,)) for part in range(4)]
+        for thread in threads:
+            thread.start()
+        kills = 0
+        while any(thread.is_alive() for thread in threads):
+            if kills < 4 and len(outcomes) > 15 * (kills + 1):
+                os.kill(min(node.workers()), signal.SIGKILL)
+                kills += 1
+            time.sleep(0.02)
+        assert kills == 4
+        assert [answer["message"] for answer in outcomes] == ["success"] * len(names)
+        with channel_to(node) as channel:
+            assert {resolve(channel, name).version for name in names} == {1}
