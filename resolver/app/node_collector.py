@@ -70,7 +70,9 @@ class NodeCollector(Collector):
         )
         with self._engine.read() as reader:
             records, serial = reader.count(Table.RECORDS), reader.last_key(Table.CHANGES)
+            prefixes = reader.count(Table.PREFIXES)
         yield GaugeMetricFamily("idis_records", "Handles registered.", records)
+        yield GaugeMetricFamily("idis_prefixes", "Prefixes in the registry.", prefixes)
         yield GaugeMetricFamily(
             "idis_journal_serial", "Serial of the newest change.", int.from_bytes(serial or b"", "big")
         )

@@ -65,7 +65,9 @@ def stats(ctx: click.Context, prefix: str, days: int | None, limit: int, *, time
             shown["sources"] = to_json(asked)
         click.echo(to_octets(shown))
         return
-    click.echo(f"node {info.prefix}, version {info.version}, {info.handle_count} handles, newest change {info.serial}")
+    of_node = f", {answer.node.prefix_count} prefixes" if answer.HasField("node") else ""
+    handles = f"{info.handle_count} handles{of_node}"
+    click.echo(f"node {info.prefix}, version {info.version}, {handles}, newest change {info.serial}")
     if prefixes:
         rows = [(row.prefix, row.handle_count, row.record_octets, row.serial) for row in prefixes]
         click.echo(table([("PREFIX", "HANDLES", "OCTETS", "LAST CHANGE"), *rows]))

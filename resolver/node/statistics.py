@@ -51,6 +51,7 @@ def node_totals(reader: Reader) -> pb.PrefixTotals:
         record_octets=octets,
         set_hash=(set_hash % _HASH_MODULUS).to_bytes(32, "big"),
         serial=last_serial(reader),
+        prefix_count=reader.count(Table.PREFIXES),
     )
 
 

@@ -68,18 +68,20 @@ class GetStatisticsResponse(_message.Message):
     def __init__(self, node: _Optional[_Union[PrefixTotals, _Mapping]] = ..., prefixes: _Optional[_Iterable[_Union[PrefixTotals, _Mapping]]] = ..., days: _Optional[_Iterable[_Union[DailyCounts, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., activity: _Optional[_Iterable[_Union[DailyActivity, _Mapping]]] = ...) -> None: ...
 
 class PrefixTotals(_message.Message):
-    __slots__ = ("prefix", "handle_count", "record_octets", "set_hash", "serial")
+    __slots__ = ("prefix", "handle_count", "record_octets", "set_hash", "serial", "prefix_count")
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     HANDLE_COUNT_FIELD_NUMBER: _ClassVar[int]
     RECORD_OCTETS_FIELD_NUMBER: _ClassVar[int]
     SET_HASH_FIELD_NUMBER: _ClassVar[int]
     SERIAL_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_COUNT_FIELD_NUMBER: _ClassVar[int]
     prefix: str
     handle_count: int
     record_octets: int
     set_hash: bytes
     serial: int
-    def __init__(self, prefix: _Optional[str] = ..., handle_count: _Optional[int] = ..., record_octets: _Optional[int] = ..., set_hash: _Optional[bytes] = ..., serial: _Optional[int] = ...) -> None: ...
+    prefix_count: int
+    def __init__(self, prefix: _Optional[str] = ..., handle_count: _Optional[int] = ..., record_octets: _Optional[int] = ..., set_hash: _Optional[bytes] = ..., serial: _Optional[int] = ..., prefix_count: _Optional[int] = ...) -> None: ...
 
 class DailyCounts(_message.Message):
     __slots__ = ("day", "prefix", "creates", "modifies", "deletes", "resolutions", "resolutions_found", "sources", "whole_node", "handle_count", "new_prefixes", "sources_error", "unattributed")

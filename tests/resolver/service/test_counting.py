@@ -48,6 +48,7 @@ def test_workers_add_up(world, clock):
         answer = await asker.ask("administrator", methods.GET_STATISTICS, from_day=20260101, include_activity=True)
         node = day_of_node(answer)
         assert (node.resolutions, node.resolutions_found) == (135, 84)
+        assert answer.node.prefix_count == 4  # the node's own, the ready one, and two of the world
         rows = {row.protocol: row for row in answer.activity if row.kind == "resolution"}
         assert (rows["hdl_udp"].items, rows["grpc"].items, rows[""].items) == (120, 15, 135)
         assert rows[""].peak_per_s == 135
