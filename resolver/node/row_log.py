@@ -28,6 +28,7 @@ OWN_TABLES = frozenset(
         Table.CHANGES,
         Table.TALLIES,
         Table.SEARCH,
+        Table.HTTP_SESSIONS,
         Table.STATISTICS,
         Table.SOURCES,
         Table.ACTIVITY,
