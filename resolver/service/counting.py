@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SOURCES_IN_MEMORY = 20_000
 _UNATTRIBUTED = ""
+_MAPPED = "::ffff:"
+"""What an IPv4 address begins with at a door that listens on IPv6 (RFC 4291 section 2.5.5.2)."""
 _US = 1_000_000
 
 Names = dict[str, tuple[int, int]]
@@ -104,7 +106,7 @@ class Counting:
         counted, self._now = self._now, {}
         names: Names = {}
         for (prefix, source, door), (asked, found) in counted.items():
-            waiting.add_names(day, prefix, source, asked, found)
+            waiting.add_names(day, prefix, source.removeprefix(_MAPPED), asked, found)
             before = names.get(door, (0, 0))
             names[door] = (before[0] + asked, before[1] + found)
         for door, (asked, found) in names.items():

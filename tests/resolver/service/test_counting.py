@@ -71,6 +71,14 @@ def test_a_second_is_that_in_which_the_questions_came(world, clock):
     assert work["grpc"].seconds == {second: 3, second + 1: 9, second + 2: 2}
 
 
+def test_an_address_is_one_whatever_the_door_listens_on(world, clock):
+    counts = Counting(clock)
+    counts.resolved(PREFIX_A, "192.0.2.1", 1, 1)
+    counts.resolved(PREFIX_A, "::ffff:192.0.2.1", 2, 2, "hdl_tcp")
+    counts.roll(NOTHING)
+    assert {key[2]: count for key, count in counts.take().waiting.sources.items()} == {"192.0.2.1": 3}
+
+
 def test_midnight_parts_the_days(world, clock):
     counts = Counting(clock)
     counts.resolved(PREFIX_A, "192.0.2.1", 1, 1)
