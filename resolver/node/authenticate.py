@@ -196,6 +196,21 @@ def caller_of(reader: Reader, handle: str, index: int, now_us: int) -> Caller:
     return owner
 
 
+def foreign_caller_of(reader: Reader, handle: str, index: int, now_us: int, *, administers: bool) -> Caller:
+    """What the policy knows of the holder of a key that another node keeps.
+
+    An enterprise's own node says who speaks for the enterprise. For everybody else the operator has to have named the
+    key in the configuration (``administers``): no other node says who administers this one. Raises Declined.
+    """
+    principal = f"{index}:{handle}"
+    if administers:
+        return Caller(principal, Role.NODE_ADMINISTRATOR)
+    row = prefix_row(reader, prefix_of_identity(handle))
+    if row is not None and row.enterprise_id:
+        return caller_of(reader, handle, index, now_us)
+    return Caller(principal, Role.APPLICATION)
+
+
 def _owner(index: int, handle: str, enterprise_id: str) -> Caller:
     """The holder of a key that no principal has been given: whoever owns the prefix."""
     principal = f"{index}:{handle}"

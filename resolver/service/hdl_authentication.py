@@ -21,6 +21,7 @@ from resolver.node.challenges import Challenges
 from resolver.node.handle_admin import Identity
 from resolver.node.hdl_declined import Declined
 from resolver.node.hdl_sessions import Sessions
+from resolver.service.hdl_foreign_keys import ForeignKeys
 from resolver.wire import requests, responses
 from resolver.wire.challenges import SECRET_KEY
 from resolver.wire.digests import digest_of
@@ -68,6 +69,7 @@ class HandleAuthentication:
         self.challenges = Challenges(worker, core.randomness)
         self.sessions = Sessions(worker, core.randomness)
         self._lockout = core.lockout
+        self._foreign = ForeignKeys(core)
         self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
         self._waiting = 0
 
@@ -124,10 +126,9 @@ class HandleAuthentication:
         name = f"{index}:{fold(handle)}"
         if self._lockout.is_locked(name, peer.network, self._now_s()):
             raise Declined(ResponseCode.AUTHENTICATION_FAILED, "too many wrong answers: wait before trying again")
+        is_foreign = self._foreign.is_elsewhere(handle)
         try:
-            with self._core.reading() as reader:
-                authenticate.caller_of(reader, handle, index, self._core.clock.now_us())
-                keys = authenticate.keys_of(handle_admin.values_of(reader, handle), answer.auth_type, index)
+            keys = await self._keys(answer, is_foreign=is_foreign)
             verdict = await self._verdict(answer, keys, nonce, digest)
         except Declined:
             self._lockout.failed(name, peer.network, self._now_s())
@@ -138,13 +139,27 @@ class HandleAuthentication:
         self._lockout.succeeded(name, peer.network)
         if verdict.legacy:
             _log.warning("old form of authentication", identity=name[:200], form=verdict.legacy, source=peer.source)
-        return self.identity_of(handle, verdict.index)
+        return self.identity_of(handle, verdict.index, is_foreign=is_foreign)
 
-    def identity_of(self, handle: str, index: int) -> Identity:
-        """The identity of a key that has been proven. Raises Declined."""
+    async def _keys(self, answer: ChallengeAnswer, *, is_foreign: bool) -> list[Key]:
+        """The keys that an answer may have been made with, here or in another node. Raises Declined."""
+        handle, index = answer.user_handle, answer.user_index
+        if is_foreign:
+            found = await self._foreign.values_of(handle, answer.auth_type)
+            return authenticate.keys_of(found, answer.auth_type, index)
         with self._core.reading() as reader:
-            caller = authenticate.caller_of(reader, handle, index, self._core.clock.now_us())
-        return Identity(handle, index, caller, self._is_server_admin(handle, index))
+            authenticate.caller_of(reader, handle, index, self._core.clock.now_us())
+            return authenticate.keys_of(handle_admin.values_of(reader, handle), answer.auth_type, index)
+
+    def identity_of(self, handle: str, index: int, *, is_foreign: bool = False) -> Identity:
+        """The identity of a key that has been proven. Raises Declined."""
+        is_admin, now_us = self._is_server_admin(handle, index), self._core.clock.now_us()
+        with self._core.reading() as reader:
+            if is_foreign:
+                caller = authenticate.foreign_caller_of(reader, handle, index, now_us, administers=is_admin)
+            else:
+                caller = authenticate.caller_of(reader, handle, index, now_us)
+        return Identity(handle, index, caller, is_admin)
 
     def identify_by_key(self, peer: Peer, handle: str, index: int, der: bytes) -> Identity:
         """Who has a key that was proven elsewhere, as in a TLS handshake; index 0 means any. Raises Declined."""
