@@ -51,6 +51,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "mirror": "mirror:mirror",
         "config": "config_commands:config",
         "doctor": "doctor:doctor",
+        "health": "health:health",
         "backup": "store:backup",
         "verify": "store:verify",
         "restore": "store:restore",

@@ -135,3 +135,10 @@ def test_statistics_name_the_node_and_count_days(node):
     assert "127.0.0.1" in shown
     told = node("stats", "88.300.1", "--sources", "--json").json()
     assert [row["address"] for row in told["sources"]["sources"]] == ["127.0.0.1"]
+
+
+def test_health_is_an_exit_code(node):
+    assert "is serving" in node("health").out
+    assert node("health", "--json").json() == {"status": "SERVING"}
+    assert node("health", "--service", "no.such.Service").code == 5
+    assert node("--target", "127.0.0.1:1", "--timeout", "1", "health").code == 3
