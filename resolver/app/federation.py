@@ -82,6 +82,7 @@ class Federation:
             policy,
             certifies=options.certified,
             speaks_grpc=options.grpc,
+            forwards=options.forward,
         )
         self.upstream = Upstream(searcher, clock, randomness, octets_max=options.answer_octets_max)
         path = top_file(config, data)

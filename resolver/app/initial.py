@@ -31,6 +31,8 @@ from storage.lmdb_engine import LmdbEngine
 from storage.tables import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from resolver.wire.predefined.hs_site import HsSite
 
 CONFIG_FILE = "idis.toml"
@@ -46,7 +48,7 @@ class Plan:
     root: Path
     role: NodeRole
     prefix: str
-    settings: dict[str, str]
+    settings: Mapping[str, str | bool]
     top: str = ""
     top_key: str = ""
 
@@ -119,7 +121,7 @@ def _fill_store(data: DataDir, plan: Plan) -> bool:
     return is_new
 
 
-def _toml(settings: dict[str, str]) -> str:
+def _toml(settings: Mapping[str, str | bool]) -> str:
     """The configuration file. Raises StartRefused for a setting that is not valid."""
     try:
         load(None, {}, settings)

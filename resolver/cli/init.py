@@ -29,6 +29,7 @@ ROLES = ("top", "secondary", "enterprise", "recursive")
 @click.option("--hdl", default="", metavar="HOST:PORT", help="Handle doors over TCP and UDP.")
 @click.option("--http", default="", metavar="HOST:PORT", help="HTTP door.")
 @click.option("--admin", default="", metavar="HOST:PORT", help="Admin door.")
+@click.option("--forward", is_flag=True, help="Let --top search in this node's place: it reaches no other node.")
 @click.option(
     "--allow-network",
     "networks",
@@ -58,6 +59,8 @@ def init(
     admin: str,
     networks: tuple[str, ...],
     ports: tuple[str, ...],
+    *,
+    forward: bool,
 ) -> None:
     """Make the data directory of a node: its store, its settings, and whom it asks.
 
@@ -77,7 +80,9 @@ def init(
         "federation.allow_networks": ",".join(networks),
         "federation.allow_ports": ",".join(ports),
     }
-    settings = {key: text for key, text in given.items() if text}
+    settings: dict[str, str | bool] = {key: text for key, text in given.items() if text}
+    if forward:
+        settings["federation.forward"] = True
     root = data_dir or Path(ctx.obj.data_dir or "idis-data")
     try:
         made = make(Plan(root, NodeRole(role), prefix, settings, top, top_key))

@@ -69,6 +69,7 @@ WHEN_APPLIED: dict[str, Applied] = {
     "access.login_token_s": Applied.ROLLING,
     "federation.recursion": Applied.ROLLING,
     "federation.top_file": Applied.ROLLING,
+    "federation.forward": Applied.ROLLING,
     "federation.refresh_s": Applied.ROLLING,
     "federation.certified": Applied.ROLLING,
     "federation.grpc": Applied.ROLLING,

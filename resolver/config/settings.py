@@ -180,6 +180,10 @@ class Federation(Section, frozen=True):
     top_file: Annotated[
         str, Meta(description="Site record of the top of the tree; empty means top.json in the data directory.")
     ] = ""
+    forward: Annotated[
+        bool,
+        Meta(description="Whether the top is asked to search in this node's place, as a node that reaches no other."),
+    ] = False
     refresh_s: Annotated[
         Interval, Meta(description="Seconds between two looks whether the top's site record has changed.")
     ] = 43_200.0

@@ -40,6 +40,8 @@ class Delegations:
         """Take the sites of the top; their addresses are allowed in ``policy``, because the operator has named them."""
         self._policy = policy
         self._roots = Sites()
+        self.hosts: frozenset[str] = frozenset()
+        """Addresses of the top's servers."""
         self._zones: dict[str, _Zone] = {}
         self.is_outdated = False
         """Whether a server of the top has said that its site record has changed."""
@@ -56,6 +58,7 @@ class Delegations:
         """Use other sites of the top."""
         self._roots = Sites(tuple(sites))
         self._policy.named = frozenset(server.ip for site in self._roots.sites for server in site.servers)
+        self.hosts = frozenset(map(str, self._policy.named))
         self.is_outdated = False
 
     def nearest(self, name: str, now_s: float) -> Sites:

@@ -53,7 +53,8 @@ class GrpcPeer:
     async def ask(self, ask: Ask, moment: Callable[[], Moment]) -> Reply:
         """What the node says; a failure is a reply too."""
         try:
-            response = await self._resolve(pb.ResolveRequest(name=ask.name, local_only=True), timeout=ask.timeout_s)
+            request = pb.ResolveRequest(name=ask.name, local_only=not ask.recursive)
+            response = await self._resolve(request, timeout=ask.timeout_s)
         except grpc.aio.AioRpcError as error:
             return _reply_to(error, moment())
         if response.HasField("referral"):

@@ -90,6 +90,8 @@ class HandlePeer:
         flags = OpFlag.CACHE_CERTIFY | OpFlag.PUBLIC_ONLY
         if ask.authoritative:
             flags |= OpFlag.AUTHORITATIVE
+        if ask.recursive:
+            flags |= OpFlag.RECURSIVE
         if ask.is_certified:
             flags |= OpFlag.CERTIFIED | OpFlag.REQUEST_DIGEST
         if self._contact.protocol == TCP:

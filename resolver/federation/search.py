@@ -67,8 +67,12 @@ class Searcher:
         *,
         certifies: str = "prefixes",
         speaks_grpc: bool = True,
+        forwards: bool = False,
     ) -> None:
-        """``look`` tells what this node itself says of a name."""
+        """``look`` tells what this node itself says of a name.
+
+        With ``forwards`` the top is asked to search in this node's place, for a node that can reach nobody else.
+        """
         self.look = look
         self.cache = cache
         self.delegations = delegations
@@ -76,6 +80,7 @@ class Searcher:
         self.latencies = Latencies()
         self.certifies = certifies
         self.speaks_grpc = speaks_grpc
+        self.forwards = forwards
 
     def search(self, question: Question, now: Moment) -> Search:
         """The search for a question, to be driven. It ends within its budget whatever the replies are."""
@@ -167,6 +172,8 @@ class _Walk:
         describes = _describes(prefix)
         if isinstance(look.authority, Below) and (describes or look.authority.is_exact):
             return (yield from self._with_services(sites_in(look.sites, of_prefix=describes)))
+        if self._all.forwards:
+            return self._all.delegations.roots()
         if describes:
             return (yield from self._with_services(self._all.delegations.nearest(name, self.now.monotonic_s)))
         with self.trail.deeper():
@@ -188,7 +195,7 @@ class _Walk:
     def _sites_anew(self, name: str, look: Look) -> SitesSteps:
         """Where a name is answered when what was known of it failed: the node may have moved since."""
         prefix = fold(split(name)[0])
-        if isinstance(look.authority, Below):
+        if isinstance(look.authority, Below) or self._all.forwards:
             return Sites()
         if _describes(prefix):
             return self._all.delegations.roots()
@@ -273,7 +280,10 @@ class _Walk:
         timeout_s = self.budget.spend_message(name, started_s)
         certified = bool(contact.public_key) and self._certifies(name)
         question = self._question
-        reply = yield Ask(contact, name, timeout_s, certified, question.authoritative, question.recursions + 1)
+        recursive = shared.forwards and contact.host in shared.delegations.hosts
+        reply = yield Ask(
+            contact, name, timeout_s, certified, question.authoritative, question.recursions + 1, recursive
+        )
         self.now = reply.moment
         took_s = self.now.monotonic_s - started_s
         if reply.record is not None and fold(reply.record.name) != fold(name):

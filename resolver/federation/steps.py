@@ -29,7 +29,10 @@ class Moment(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """Ask a server for all public values of a handle. A server with a key is to sign when ``is_certified``."""
+    """Ask a server for all public values of a handle.
+
+    A server with a key is to sign when ``is_certified``, and to search at other nodes when ``recursive``.
+    """
 
     contact: Contact
     name: str
@@ -37,6 +40,7 @@ class Ask(NamedTuple):
     is_certified: bool
     authoritative: bool = False
     recursions: int = 1
+    recursive: bool = False
 
 
 class Said(Enum):

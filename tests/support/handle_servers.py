@@ -85,7 +85,7 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def serving(says, *, udp=False, **options):
+async def serving(says, *, udp=False, host="127.0.0.1", **options):
     """A server that answers inside the block."""
     server = Server(says, **options)
     if udp:
@@ -97,7 +97,7 @@ async def serving(says, *, udp=False, **options):
         finally:
             transport.close()
         return
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    listening = await asyncio.start_server(server.serve, host, 0)
     server.port = listening.sockets[0].getsockname()[1]
     server.listening = listening
     try:

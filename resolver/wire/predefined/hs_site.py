@@ -33,6 +33,7 @@ _INTERFACE_OCTETS = 6
 _ATTRIBUTE_OCTETS_MIN = 8
 _ADDRESS_OCTETS = 16
 _IPV4_START = bytes(12)
+_LOOPBACK = IPv6Address("::1").packed
 _HASH_WHOLE = 2
 _SERIAL_SIGN = 0x8000
 
@@ -85,8 +86,8 @@ class Server(NamedTuple):
 
     @property
     def ip(self) -> IPv4Address | IPv6Address:
-        """The address; IPv4 also when it came in the mapped form."""
-        if self.address.startswith(_IPV4_START):
+        """The address; IPv4 also when it came in the mapped form. ``::1`` is itself, not 0.0.0.1."""
+        if self.address.startswith(_IPV4_START) and self.address != _LOOPBACK:
             return IPv4Address(self.address[12:])
         address = IPv6Address(self.address)
         return address.ipv4_mapped or address

@@ -268,6 +268,24 @@ def test_an_inactive_namespace():
         world.search(PRODUCT).get()
 
 
+def test_a_forwarder_is_asked_to_search():
+    asks = []
+
+    class Forwarding(World):
+        def reply(self, ask):
+            asks.append((ask.contact.place, ask.name, ask.recursive))
+            return super().reply(ask)
+
+    world = Forwarding({TOP: lambda name: found(name, value(1, "URL", "found for you"))})
+    world.searcher.forwards = True
+    assert urls(world.search(PRODUCT)) == ["found for you"]
+    assert asks == [(TOP, PRODUCT, True)]
+    world.servers = {TOP: refers(value(1, "HS_SITE", ENTERPRISE_SITE)), ENTERPRISE: missing()}
+    with pytest.raises(HandleNotFound):
+        world.search("88.300.17/ANOTHER").get()
+    assert asks[1:] == [(TOP, "88.300.17/ANOTHER", True), (ENTERPRISE, "88.300.17/ANOTHER", False)]
+
+
 # Hostile worlds: each ends within the time and the messages that one question may cost, and asks nobody forbidden.
 
 CYCLES = {

@@ -1,6 +1,7 @@
 """Asking other nodes over real sockets: shared searches, persistent connections, servers that misbehave."""
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,6 +12,7 @@ from resolver.errors import HandleNotFound, Overloaded, UpstreamFailed
 from resolver.handle.value import HandleValue, Permission, Ttl
 from resolver.node.foreign import Question
 from resolver.node.record_octets import parse
+from resolver.node.site_info import site_of
 from resolver.v1 import registry_pb2
 from tests.resolver.transport.hdl_node import rsa_key
 from tests.support.builders import add_prefix
@@ -249,5 +251,45 @@ def test_waiting_holds_no_read_transaction(world):
                 assert noes == [HandleNotFound] * 700
             assert await ask("88.300.77/STILL") is bytes
             service.core.elsewhere = None
+
+    run(main())
+
+
+CONNECTED = []
+
+
+def _hear(event, arguments):
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        CONNECTED.append(arguments[1][:2])
+
+
+def test_no_connection_to_a_forbidden_place_is_ever_tried(world):
+    """Counted where the interpreter connects, below everything that could be wrong about it."""
+    sys.addaudithook(_hear)
+    forbidden = ["10.1.2.3", "169.254.169.254", "192.168.0.1", "::ffff:10.0.0.1", "fe80::1", "fc00::1", "0.0.0.0", "::"]
+    sites = [
+        HandleValue(place, "HS_SITE", site_of(address, 2641, 2641, b"", "").to_wire())
+        for place, address in enumerate(forbidden, start=1)
+    ]
+
+    async def main():
+        async with serving({"0.NA/88.300.77.1": found(*sites)}) as server, asking(world, server) as upstream:
+            del CONNECTED[:]
+            with pytest.raises(UpstreamFailed, match=r"not reachable from everywhere|is no address"):
+                await get(upstream, "88.300.77.1/X")
+            assert [("127.0.0.1", server.port)] == CONNECTED
+
+    run(main())
+
+
+def test_over_ipv6(world):
+    async def main():
+        async with serving({"": found()}, host="::1") as server:
+            route = registry_pb2.Route(address="::1", tcp_port=server.port)
+            with world.engine.write() as writer:
+                add_prefix(writer, "88.300.66", hosting=registry_pb2.HOSTING_ELSEWHERE, routes=[route])
+            async with asking(world, server) as upstream:
+                answer = await get(upstream, "88.300.66/X")
+                assert answer.origin.server == f"tcp [::1]:{server.port}"
 
     run(main())
