@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START_TIMEOUT_S = 30.0
+DOORS = ("grpc", "hdl", "http", "admin")
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
 def node(data_dir: Path, *options: str) -> Iterator[dict[str, str]]:
-    """The endpoints of a node that runs until the block ends."""
-    command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(data_dir), "--no-banner", *options]
+    """The endpoints of a node that runs until the block ends; doors that the options do not place choose ports."""
+    command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(data_dir), "--no-banner"]
+    command += [word for door in DOORS for word in (f"--{door}", "127.0.0.1:0")]
+    command += options
     log = data_dir.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)  # noqa: S603 - our own command

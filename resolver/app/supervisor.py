@@ -13,7 +13,6 @@ import os
 import secrets
 import signal
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,18 +20,17 @@ import msgspec
 import structlog
 
 from resolver import __version__
-from resolver.app import backends, descriptors
+from resolver.app import backends, descriptors, optional_doors
 from resolver.app.banner import banner
 from resolver.app.child import Child
 from resolver.app.crew import Crew
 from resolver.app.data_dir import DataDir, StartRefused
 from resolver.app.node_collector import NodeCollector
-from resolver.app.ports import PATIENCE_S, Reservation, listen, reserve, reserve_with_datagrams
+from resolver.app.ports import Reservation, reserve
 from resolver.app.systemd import notify, watchdog_interval_s
 from resolver.clock import SystemClock
 from resolver.config.changes import Applied, changes, take_over
 from resolver.config.endpoint import Endpoint
-from resolver.config.settings import Admin, Http
 from resolver.config.sources import ConfigInvalid
 from resolver.errors import ResolverError
 from resolver.node import search, site_role
@@ -56,9 +54,6 @@ log = structlog.get_logger()
 
 TICK_S = 1.0
 """Seconds between two rounds of housekeeping: dead readers pin pages of the store until they are cleared."""
-
-HTTP_LIBRARIES = ("starlette", "uvicorn", "httptools", "jinja2")
-"""What the HTTP door is built of: the extra ``http``."""
 
 PREFIX_DEFAULT = "88.300"
 """Node prefix of a new store when none is named: a test prefix of the national system."""
@@ -99,7 +94,7 @@ class Supervisor:
             for reservation in self._reserve():
                 held.callback(reservation.close)
             self._prepare_handle_service(engine)
-            admin = self._listen_admin()
+            admin = optional_doors.listen_admin(self._config)
             if admin is not None:
                 held.callback(admin.close)
             count = self._config.workers.count or len(os.sched_getaffinity(0))
@@ -201,9 +196,9 @@ class Supervisor:
             log.warning("UNSAFE: writes are acknowledged before they are on disk (lane.acknowledge_early)")
         held = {"grpc": reserve("grpc", wanted)}
         try:
-            if self._config.hdl.listen:
-                held["hdl"] = reserve_with_datagrams("hdl", Endpoint.from_text(self._config.hdl.listen))
-            if (http := self._reserve_http()) is not None:
+            if (hdl := optional_doors.reserve_hdl(self._config)) is not None:
+                held["hdl"] = hdl
+            if (http := optional_doors.reserve_http(self._config)) is not None:
                 held["http"] = http
         except StartRefused:
             for reservation in held.values():
@@ -211,26 +206,6 @@ class Supervisor:
             raise
         self._doors = {door: (place.endpoint.host, place.endpoint.port) for door, place in held.items()}
         return list(held.values())
-
-    def _reserve_http(self) -> Reservation | None:
-        """Hold the HTTP port. Raises StartRefused when a port that was asked for cannot be had."""
-        wanted = self._config.http.listen
-        if not wanted:
-            return None
-        is_asked_for = wanted != Http().listen
-        if missing := [name for name in HTTP_LIBRARIES if find_spec(name) is None]:
-            if is_asked_for:
-                raise StartRefused(f"the HTTP door needs the extra idis-node[http], which has {', '.join(missing)}")
-            log.warning("the HTTP door stays closed: install the extra idis-node[http]", missing=missing)
-            return None
-        try:
-            return reserve("http", Endpoint.from_text(wanted), patience_s=PATIENCE_S if is_asked_for else 0.0)
-        except StartRefused as error:
-            if is_asked_for:
-                raise
-            # Nobody asked for this port; a second node on the machine should not need to know of it.
-            log.warning("the HTTP door stays closed", why=str(error))
-            return None
 
     def _prepare_handle_service(self, engine: LmdbEngine) -> None:
         """Make the keys and prefix handles that the Handle doors need. Raises StartRefused."""
@@ -243,20 +218,6 @@ class Supervisor:
     async def _spawn(self, index: int) -> Child:
         """Start a worker with the configuration of now."""
         return await Child.spawn(index, self._config, self._doors, self._data.metrics, self._clock)
-
-    def _listen_admin(self) -> socket.socket | None:
-        """Take the port of the admin door. Raises StartRefused when a port that was asked for is taken."""
-        wanted = self._config.admin.listen
-        if not wanted:
-            return None
-        try:
-            return listen("admin", Endpoint.from_text(wanted))
-        except StartRefused as error:
-            if wanted != Admin().listen:
-                raise
-            # Nobody asked for this port; a second node on the machine should not need to know of it.
-            log.warning("the admin door stays closed", why=str(error))
-            return None
 
     async def _open_admin(self, listening: socket.socket) -> None:
         """Open the admin door when its libraries are there."""
