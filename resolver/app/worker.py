@@ -120,7 +120,7 @@ class Worker:
         await service.start()
         federation.start()
         mirroring.start()
-        beat = asyncio.create_task(self._beat())
+        beat = asyncio.create_task(self._beat(federation))
         try:
             door = backends.make_door(
                 choice.name,
@@ -191,13 +191,14 @@ class Worker:
             await http.start()
             self._more_doors.append(http)
 
-    async def _beat(self) -> None:
+    async def _beat(self, federation: Federation) -> None:
         """Every second: carry the metrics over, give memory back, look whether the store works, say that we live."""
         assert self._engine is not None  # noqa: S101 - opened before the doors
         idle_memory = IdleMemory()
         while True:
             await asyncio.sleep(BEAT_S)
             try:
+                self._metrics.take_upstream(*federation.upstream.take_counts())
                 self._metrics.flush()
                 idle_memory.look(self._clock.monotonic_s())
                 with self._engine.read():

@@ -10,12 +10,13 @@ has not answered within the time a caller would wait (RFC 8767), and says that i
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
 
 from resolver import limits
-from resolver.errors import Overloaded, ResolverError, ShuttingDown
+from resolver.errors import Overloaded, Refused, ResolverError, ShuttingDown
 from resolver.federation.contacts import GRPC
 from resolver.federation.handle_peer import HandlePeer
 from resolver.federation.steps import Moment, Reply, Said
@@ -71,6 +72,8 @@ class Upstream:
         self._is_closed = False
         self._closing: set[asyncio.Task[None]] = set()
         self.plain = self._cache.plain
+        self._answers: Counter[str] = Counter()
+        self._questions: Counter[tuple[str, str]] = Counter()
         self.messages = 0
         """Messages sent to other nodes since the start."""
 
@@ -116,6 +119,25 @@ class Upstream:
 
     async def find(self, question: Question) -> Outcome:
         """Search for an answer, or share a search under way. Raises Overloaded."""
+        try:
+            outcome = await self._find(question)
+        except Overloaded:
+            self._answers["overloaded"] += 1
+            raise
+        if outcome.found is not None:
+            is_stale = outcome.found.origin is not None and outcome.found.origin.stale
+            self._answers["stale" if is_stale else "found"] += 1
+        else:
+            self._answers["missed" if isinstance(outcome.error, Refused) else "failed"] += 1
+        return outcome
+
+    def take_counts(self) -> tuple[Counter[str], Counter[tuple[str, str]]]:
+        """What became of questions since the last time: callers by result, messages by protocol and result."""
+        taken = self._answers, self._questions
+        self._answers, self._questions = Counter(), Counter()
+        return taken
+
+    async def _find(self, question: Question) -> Outcome:
         if self._waiting >= limits.UPSTREAM_WAITING_MAX:
             raise Overloaded("too many callers wait for other nodes: try again", retry_after_s=1.0)
         task = self._search(question)
@@ -159,7 +181,9 @@ class Upstream:
         try:
             ask = next(search)
             while True:
-                ask = search.send(await self._shared_reply(ask))
+                reply = await self._shared_reply(ask)
+                self._questions[ask.contact.protocol, reply.said.name.lower()] += 1
+                ask = search.send(reply)
         except StopIteration as stop:
             outcome: Outcome = stop.value
             return outcome

@@ -119,6 +119,17 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         ),
     ),
     (
+        "Other nodes",
+        (
+            _panel(
+                "Answers for their names, not from the cache",
+                "ops",
+                (_rate("idis_foreign_answers_total", "result"), "{{result}}"),
+                wide=24,
+            ),
+        ),
+    ),
+    (
         "Store and workers",
         (
             _panel("Commit, 99 of 100", "s", (_quantile(0.99, "idis_lane_commit_seconds", ""), "commit")),

@@ -101,6 +101,10 @@ def _add_to(target: Histogram, counts: Iterable[int], total: float) -> None:
     parts._sum.inc(total)  # noqa: SLF001 - see the docstring
 
 
+FOREIGN_RESULTS = ("found", "stale", "missed", "failed", "overloaded")
+"""What becomes of a question for another node's name that is not answered from the fresh cache."""
+
+
 class WorkerMetrics:
     """What one worker counts, on its way to the metrics directory: give it what was seen once a second.
 
@@ -151,12 +155,32 @@ class WorkerMetrics:
             ("protocol", "operation"),
             registry=registry,
         )
+        self._foreign = Counter(
+            "idis_foreign_answers",
+            "Answers for names of other nodes that were not at hand: searched, kept too long, refused, or failed.",
+            ("result",),
+            registry=registry,
+        )
+        self._upstream = Counter(
+            "idis_upstream_questions", "Questions sent to other nodes.", ("protocol", "result"), registry=registry
+        )
+        for result in FOREIGN_RESULTS:
+            self._foreign.labels(result).inc(0)
         group = Histogram("idis_lane_group_jobs", "Write jobs in one commit.", buckets=GROUP_BUCKETS, registry=registry)
         commit = Histogram(
             "idis_lane_commit_seconds", "Time of one commit.", buckets=COMMIT_BUCKETS_S, registry=registry
         )
         self._group = _Distribution(group, GROUP_BUCKETS)
         self._commit = _Distribution(commit, COMMIT_BUCKETS_S)
+
+    def take_upstream(self, answers: Mapping[str, int], questions: Mapping[tuple[str, str], int]) -> None:
+        """Carry over what became of names of other nodes, and of the questions to those, by protocol."""
+        if not self.on:
+            return
+        for result, count in answers.items():
+            self._foreign.labels(result).inc(count)
+        for (protocol, result), count in questions.items():
+            self._upstream.labels(protocol, result).inc(count)
 
     def take_in(self, seen: Seen, names: Mapping[str, tuple[int, int]]) -> None:
         """Carry over what was seen: calls with their times, and names asked and found by door."""

@@ -183,6 +183,8 @@ def test_what_is_not_there_is_remembered(world):
             with pytest.raises(HandleNotFound):
                 upstream.recall(NAME)
             assert server.asked == [NAME]
+            assert upstream.take_counts() == ({"missed": 5}, {("tcp", "not_found"): 1})
+            assert upstream.take_counts() == ({}, {})
 
     run(main())
 
