@@ -1,5 +1,6 @@
 """What /metrics says is what clients have counted, to the last call, over several workers, doors and restarts."""
 
+import http.client
 import json
 import os
 import re
@@ -240,6 +241,77 @@ def statistics_of(counted):
     for door, ok, missed in (("http", "200", "404"), ("hdl_tcp", "1", "100"), ("hdl_udp", "1", "100")):
         sums[door] = (counted[f"{door} {ok}"], counted[f"{door} {ok}"] + counted[f"{door} {missed}"])
     return sums
+
+
+def ask_until(stop, ask, counted):
+    """Ask again and again; what was answered is counted."""
+    mine = Counter()
+    while not stop.is_set():
+        mine[ask()] += 1
+    counted.append(mine)
+
+
+def test_counters_stay_exact_while_workers_are_replaced_under_load(tmp_path):
+    with serving(tmp_path / "data", *DOORS) as node:
+        endpoints, stop, counted, kept = node.endpoints, threading.Event(), [], []
+
+        def resolver():
+            channel = grpc.insecure_channel(endpoints["grpc"], options=[("grpc.use_local_subchannel_pool", 1)])
+            kept.append(channel)
+            stub = resolution_pb2_grpc.ResolutionServiceStub(channel)
+            request = resolution_pb2.ResolveRequest(name="0.NA/88.300")
+
+            def ask():
+                try:
+                    stub.Resolve(request, timeout=10, wait_for_ready=True)
+                except grpc.RpcError as error:
+                    return error.code().name
+                return "OK"
+
+            return ask
+
+        def reader():
+            connection = http.client.HTTPConnection(endpoints["http"], timeout=10)
+            kept.append(connection)
+
+            def ask():
+                try:
+                    connection.request("GET", "/v1/handles/0.NA/88.300")
+                    answer = connection.getresponse()
+                    answer.read()
+                except (OSError, http.client.HTTPException):
+                    connection.close()  # it connects anew by itself
+                    return "lost"
+                return str(answer.status)
+
+            return ask
+
+        threads = [
+            threading.Thread(target=ask_until, args=(stop, make(), counted))
+            for make in (resolver, resolver, resolver, reader, reader)
+        ]
+        for thread in threads:
+            thread.start()
+        before = node.workers()
+        node.send(signal.SIGUSR2)
+        wait_for(lambda: not node.workers() & before and node.ready_workers(), 60)
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        for each in kept:
+            each.close()
+        client = sum(counted, Counter())
+        assert client["OK"] > 100
+        assert client["200"] > 100
+
+        def server(protocol, result):
+            return total(scrape(node), "idis_requests_total", protocol=protocol, operation="Resolve", result=result)
+
+        wait_for(lambda: server("grpc", "OK") >= client["OK"] and server("http", "200") >= client["200"])
+        time.sleep(2 * COUNTS_ON_THEIR_WAY_S)
+        assert server("grpc", "OK") == client["OK"]
+        # An answer can be on its way when its connection ends; whoever loses it asks again.
+        assert client["200"] <= server("http", "200") <= client["200"] + client["lost"]
 
 
 def asked_by_the_dashboard():
