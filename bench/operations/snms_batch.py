@@ -21,13 +21,17 @@ from bench.load import measure
 from bench.operations.lanes import bare_ledger
 from bench.operations.register import load_of, per_row
 from bench.post_load import PostGenerator, PostLoad
-from bench.report import Report, say
+from bench.report import Goal, Report, say
 from bench.workload import PREFIX, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.settings import Settings
+
+REPORTED = "CNRI 9.2, one resolution in JSON, as reported"
+REPORTED_CPU_US = 105.0
+"""CPU of CNRI's server for one JSON resolution, the lower end of 105 to 120 µs reported of a like machine."""
 
 BATCHES = (500, 2_000)
 """Identifiers of a batch; 2,000 is the most that the interface allows."""
@@ -77,7 +81,17 @@ def run(settings: Settings) -> Report:
             )
             report.add(f"BatchCreateHandles of {GRPC_ROWS}, no template", "ours", "handles", **found)
             bare_ledger(report, settings, directory / f"ledger-{number}")
+            report.add(REPORTED, "peer", "resolutions", cpu_us=REPORTED_CPU_US)
+    report.note("the row of CNRI's server is reported of another run on a like machine, not measured here")
     for size in BATCHES:
+        report.ratio(
+            f"CPU, {REPORTED} ÷ SNMS identifier in a batch of {size}",
+            f"SNMS batchCreate of {size}",
+            REPORTED,
+            figure="cpu_us",
+            inverse=True,
+            goal=Goal(1, 2),
+        )
         report.ratio(
             f"CPU per identifier, SNMS batch of {size} ÷ BatchCreateHandles",
             f"SNMS batchCreate of {size}",
