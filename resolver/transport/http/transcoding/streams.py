@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from resolver.errors import InternalError, InvalidField, MessageTooLarge, ResolverError
-from resolver.methods import IMPORT_HANDLES, Method
+from resolver.methods import IMPORT_HANDLES, Method, Shape
 from resolver.transport.http.transcoding import json_in, json_out
 from resolver.transport.http.transcoding.failures import encoded, status_of
 from resolver.transport.outcome import log_defect
@@ -189,55 +189,49 @@ class Lines(Response):
         del scope
         responses: Any = self._responses
         gone: asyncio.Task[Any] | None = None
-        coming = asyncio.ensure_future(anext(responses, None))
+        self._ask()
         try:
-            await asyncio.wait({coming}, timeout=FIRST_ANSWER_S)
-            if coming.done():
-                coming.result()  # what is refused at once is refused with its status
+            await asyncio.wait({self._coming}, timeout=FIRST_ANSWER_S)
+            if self._coming.done():
+                self._coming.result()  # what is refused at once is refused with its status
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            if not self._is_dialogue:
+            if self._method.shape is not Shape.BIDIRECTIONAL:  # a dialogue hears of it where it reads
                 gone = asyncio.create_task(_wait_until_gone(receive))
-            await self._send_all(coming, gone, send)
+            if await self._send_all(gone, send):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            for task in (coming, gone):
-                if task is not None and not task.done():
-                    task.cancel()
-                    with suppress(BaseException):
-                        await task
+            await _cancelled(self._coming, gone)
             await responses.aclose()
 
-    @property
-    def _is_dialogue(self) -> bool:
-        return self._method.shape.name == "BIDIRECTIONAL"
-
-    async def _send_all(self, coming: asyncio.Future[Any], gone: asyncio.Task[Any] | None, send: Send) -> None:
+    def _ask(self) -> None:
+        """Ask the handler for its next answer, None at its end."""
         responses: Any = self._responses
+        self._coming: asyncio.Future[Any] = asyncio.ensure_future(anext(responses, None))
+
+    async def _send_all(self, gone: asyncio.Task[Any] | None, send: Send) -> bool:
+        """Send every answer; False when the client has gone."""
         while True:
-            waiting = {coming} if gone is None else {coming, gone}
+            waiting = {self._coming} if gone is None else {self._coming, gone}
             await asyncio.wait(waiting, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
             if gone is not None and gone.done():
-                coming.cancel()
-                with suppress(BaseException):
-                    await coming
-                return
-            if not coming.done():
+                return False
+            if not self._coming.done():
                 if self._as_events:
                     await _piece(send, b": alive\n\n")
                 continue
             try:
-                response = coming.result()
+                response = self._coming.result()
             except ClientDisconnect:
-                return
+                return False
             except Exception as error:  # noqa: BLE001 - the status is sent: the stream itself has to tell
                 await _piece(send, self._failure(error))
-                break
+                return True
             if response is None:
-                break
+                return True
             if type(response) is bytes:
                 response = self._method.response.FromString(response)
             await _piece(send, self._encoded(response))
-            coming = asyncio.ensure_future(anext(responses, None))
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            self._ask()
 
     def _encoded(self, response: Any) -> bytes:
         if not self._as_events:
@@ -259,6 +253,15 @@ class Lines(Response):
 async def _piece(send: Send, body: bytes) -> None:
     if body:
         await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _cancelled(*tasks: asyncio.Future[Any] | None) -> None:
+    """End what still runs: a generator can only be closed when nobody waits for it."""
+    for task in tasks:
+        if task is not None and not task.done():
+            task.cancel()
+            with suppress(BaseException):
+                await task
 
 
 async def _wait_until_gone(receive: Receive) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64encode
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 
 import httpx
@@ -31,7 +31,7 @@ async def serving(world, who="user_a"):
         headers = {"authorization": f"Bearer {world.tokens[who]}"} if who else {}
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, headers=headers) as client:
-                yield SimpleNamespace(client=client, port=port, core=core, service=asker.service)
+                yield SimpleNamespace(client=client, port=port, core=core, door=door)
         finally:
             await door.drain(0.0)
 
@@ -371,6 +371,35 @@ def test_a_reader_who_leaves_ends_the_stream(world):
             before = asyncio.all_tasks()
             async with place.client.stream("GET", "/v1/changes:watch"):
                 pass
+            async with asyncio.timeout(5):
+                while asyncio.all_tasks() - before:  # noqa: ASYNC110 - tasks of the server, which tells nobody
+                    await asyncio.sleep(0.02)
+
+    run(main())
+
+
+def test_a_drain_ends_streams_with_a_word(world):
+    async def main():
+        stack = AsyncExitStack()
+        place = await stack.enter_async_context(serving(world, "administrator"))
+        async with stack, place.client.stream("GET", "/v1/changes:watch") as response:
+            place.core.begin_drain()
+            *_, last = await lines_of(response)
+            assert last["error"]["details"][0]["reason"] == "SHUTTING_DOWN"
+
+    run(main())
+
+
+def test_a_hurried_drain_leaves_nothing_running(world):
+    async def main():
+        async with serving(world, "administrator") as place:
+            before = asyncio.all_tasks()
+            reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
+            token = world.tokens["administrator"].encode()
+            writer.write(b"GET /v1/changes:watch HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\n\r\n" % token)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            await place.door.drain(0.0)
+            writer.close()
             async with asyncio.timeout(5):
                 while asyncio.all_tasks() - before:  # noqa: ASYNC110 - tasks of the server, which tells nobody
                     await asyncio.sleep(0.02)
