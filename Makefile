@@ -66,8 +66,14 @@ interop: $(VENV)/.dev ## gRPC clients of other makers and languages against both
 federation: $(VENV)/.dev $(HWDATA)/usb.ids ## a tree of eight nodes on loopback: every product asked everywhere, by every door
 	@$(BIN)/python -m conformance.federation
 
-bench: $(VENV)/.dev ## measure; see bench/README.md
+PEERS := /usr/bin/etcd /usr/bin/redis-server /usr/sbin/nginx /usr/bin/h2load /usr/bin/perf
+
+bench: $(VENV)/.dev | $(PEERS) ## measure beside etcd, redis and nginx; see bench/README.md
 	@$(BIN)/python -m bench all
+
+$(PEERS): # RUNLEVEL=1 keeps Debian from starting what it installs
+	@$(SUDO) apt-get update -q && $(SUDO) env RUNLEVEL=1 apt-get install -qy --no-install-recommends \
+	  etcd-server redis-server nginx-light nghttp2-client linux-perf
 
 soak: $(VENV)/.dev ## the long tests: minutes of crashes and load
 	@$(BIN)/python -m pytest -m slow -s

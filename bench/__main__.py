@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from bench import plot, table
+from bench import plot, readme, sampling, table
 from bench.report import say
-from bench.settings import QUICK, Settings
+from bench.settings import ALL, Settings
 
 OPERATIONS = {
     "storage": "storage",
@@ -32,18 +32,25 @@ OPERATIONS = {
     "lanes": "lanes",
     "client": "client",
     "cold": "cold",
+    "profile": "profile",
+    "soak": "soak",
 }
 """Operation and the module that measures it, in the order of ``all``."""
 
+ASKED_FOR = ("soak",)
+"""Operations that are not part of ``all``: they take too long."""
+
 EXTRAS = {
-    "all": "Every operation with the quick profile, the goals and the plots.",
+    "all": "Every operation but soak, for a second each; then readme.",
     "table": "The tables of the results, printed again.",
     "goals": "The ratios of the results that have a goal.",
     "plot": "The results as SVG, beside them.",
+    "readme": "The generated parts of README.md, from the results.",
 }
 """What can be asked for beside operations."""
 
 RESULTS = Path(__file__).resolve().parent / "results"
+README = RESULTS.parent / "README.md"
 
 
 def _listing() -> str:
@@ -57,10 +64,11 @@ def _listing() -> str:
 
 @click.command()
 @click.argument("operations", nargs=-1)
-@click.option("--records", type=click.IntRange(1_000), help="Records in the store; 1,000,000, with all 100,000.")
-@click.option("--seconds", type=click.FloatRange(0.05), help="Seconds of one measurement; 2, with all 0.5.")
+@click.option("--records", type=click.IntRange(1_000), help="Records in the store; 1,000,000.")
+@click.option("--seconds", type=click.FloatRange(0.05), help="Seconds of one measurement; 2, with all 1.")
 @click.option("--rounds", type=click.IntRange(1), help="Rounds; 3.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes of the contenders with N workers; 2.")
+@click.option("--minutes", type=click.FloatRange(0.05), help="Minutes of a soak; 30.")
 @click.option("--seed", type=int, help="Seed of names and orders; 1.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, help="Directory of the results.")
 def main(operations: tuple[str, ...], out: Path, **given: float | None) -> None:
@@ -72,10 +80,11 @@ def main(operations: tuple[str, ...], out: Path, **given: float | None) -> None:
     if unknown:
         raise click.UsageError(f"there is no operation {', '.join(unknown)}: python -m bench lists them")
     settings = replace(
-        QUICK if "all" in operations else Settings(),
+        ALL if "all" in operations else Settings(),
         **{name: value for name, value in given.items() if value is not None},
     )
-    chosen = list(OPERATIONS) if "all" in operations else [name for name in operations if name in OPERATIONS]
+    every = [name for name in OPERATIONS if name not in ASKED_FOR]
+    chosen = [name for name in (every if "all" in operations else OPERATIONS) if {name, "all"} & {*operations}]
     failed = [name for name in chosen if not _measure(name, settings, out)]
     results = [
         json.loads(path.read_text(encoding="utf-8"))
@@ -87,9 +96,11 @@ def main(operations: tuple[str, ...], out: Path, **given: float | None) -> None:
             click.echo(table.to_markdown(result))
     if {"goals", "all"} & {*operations}:
         click.echo(table.goals(results))
-    if {"plot", "all"} & {*operations}:
+    if "plot" in operations:
         for path in plot.draw_all(out):
             say(f"wrote {path.name}")
+    if {"readme", "all"} & {*operations}:
+        readme.write(README, out, results)
     if failed:
         say(f"failed: {', '.join(failed)}")
         sys.exit(1)
@@ -101,6 +112,9 @@ def _measure(name: str, settings: Settings, out: Path) -> bool:
     try:
         report = import_module(f"bench.operations.{OPERATIONS[name]}").run(settings)
         path = report.write(out)
+    except sampling.Unavailable as error:
+        say(f"{name} is left out: {error}")
+        return True
     except Exception as error:  # noqa: BLE001 - one failed operation must not cost the others
         say(f"{name} failed: {type(error).__name__}: {error}")
         return False

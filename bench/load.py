@@ -316,10 +316,17 @@ class LoadFailed(Exception):
     """The generator could not do its work."""
 
 
-def measure(load: Any, server: Process, *, make: Callable[[Any], Any] = Generator) -> dict[str, float]:
+def measure(
+    load: Any,
+    server: Process,
+    *,
+    make: Callable[[Any], Any] = Generator,
+    begin: Callable[[], object] = lambda: None,
+) -> dict[str, float]:
     """Send a load to a server from another process: the generator's figures and the server's ``cpu_us``.
 
-    CPU covers the load from its first request to its last answer, warm-up included. Raises LoadFailed.
+    CPU covers the load from its first request to its last answer, warm-up included; ``begin`` is called when it begins.
+    Raises LoadFailed.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -330,6 +337,7 @@ def measure(load: Any, server: Process, *, make: Callable[[Any], Any] = Generato
         _expect(ours, "ready")
         before = server.cpu_s()
         ours.send("go")
+        begin()
         figures = _expect(ours)
         figures["cpu_us"] = (server.cpu_s() - before) * 1e6 / max(1.0, figures.pop("operations"))
     finally:

@@ -77,6 +77,14 @@ class Process:
         """Memory of each process that is its own: resident anonymous pages, without the mapped store."""
         return {pid: _anonymous_mib(pid) for pid in self.pids()}
 
+    def descriptors(self) -> int:
+        """Open file descriptors of the tree."""
+        count = 0
+        for pid in self.pids():
+            with suppress(OSError):
+                count += len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        return count
+
     def stop(self) -> None:
         """End the group, by force if it does not leave."""
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
@@ -100,6 +108,11 @@ def _tree(pid: int) -> list[int]:
             for child in (task / "children").read_text(encoding="ascii").split():
                 found += _tree(int(child))
     return found
+
+
+def cpu_s_of(pid: int) -> float:
+    """CPU seconds of one process so far."""
+    return _cpu_ticks(pid) / TICKS_PER_S
 
 
 def _cpu_ticks(pid: int) -> int:

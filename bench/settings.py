@@ -25,7 +25,9 @@ class Settings:
     """Requests in flight on each connection."""
     workers: int = 2
     """Worker processes of the contenders with N workers."""
+    minutes: float = 30.0
+    """Length of a soak."""
 
 
-QUICK = Settings(records=100_000, seconds=0.5, warm_s=0.2)
-"""The profile of ``make bench``: all operations in a few minutes."""
+ALL = Settings(seconds=1.0, warm_s=0.3)
+"""The profile of ``make bench``: every operation in a quarter of an hour."""

@@ -15,6 +15,20 @@ COLUMNS = {
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
     "p999_ms": "p99.9 ms",
+    "python_us": "Python",
+    "lmdb_us": "LMDB",
+    "http2_us": "HTTP/2",
+    "grpc_us": "gRPC core",
+    "protobuf_us": "protobuf",
+    "checksums_us": "checksums",
+    "hashes_us": "hashes",
+    "loop_us": "event loop",
+    "libc_us": "libc",
+    "kernel_us": "kernel",
+    "other_us": "other",
+    "least_busy": "share of the least busy worker",
+    "rss_mib": "RSS MiB",
+    "descriptors": "descriptors",
     "rss_start_mib": "RSS start MiB",
     "rss_end_mib": "RSS end MiB",
     "load_average": "load",
@@ -29,6 +43,7 @@ VERDICTS = {"aim": "aim reached", "must": "must reached", "missed": "**missed**"
 def to_markdown(result: dict[str, Any]) -> str:
     """Rows, ratios and notes of a result."""
     names = [name for name in COLUMNS if any(name in row["figures"] for row in result["rows"])]
+    names = [name for name in names if name != "least_busy" or result["settings"]["workers"] > 1]
     settings, load = result["settings"], result["load_average"]
     measured = f"{settings['rounds']} rounds of {settings['seconds']:g} s, {settings['records']:,} records"
     lines = [

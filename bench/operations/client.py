@@ -16,19 +16,24 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import uvloop
+
 from bench import nodes, workload
 from bench.load import LoadFailed
+from bench.processes import cpu_s_of
 from bench.report import Goal, Report, say
 from resolver.client import AsyncClient, Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bench.nodes import Node
     from bench.settings import Settings
 
 TASKS = 1_000
 PLAIN = "naive: await resolve(), 1,000 tasks"
 COALESCED = "coalescing: await resolve(), 1,000 tasks"
+UVLOOP = "coalescing: the same on uvloop"
 
 
 def run(settings: Settings) -> Report:
@@ -37,26 +42,33 @@ def run(settings: Settings) -> Report:
     with tempfile.TemporaryDirectory(prefix="idis-bench-") as name, ExitStack() as stack:
         directory = Path(name)
         backend = nodes.fastest()
-        running, _ = stack.enter_context(
-            nodes.contenders(directory, settings.records, settings.workers, wanted=((backend, 1),))
-        )
-        node = running[0]
-        report.note(f"the node is {node.name}; server CPU is per answer")
+        wanted = ((backend, 1), (backend, settings.workers))
+        running, _ = stack.enter_context(nodes.contenders(directory, settings.records, settings.workers, wanted=wanted))
+        node, several = running[0], running[-1]
+        report.note(f"the node is {node.name} unless a row says otherwise; server CPU is per answer")
         for number in range(settings.rounds):
             say(f"  round {number + 1} of {settings.rounds}")
             for label, (kind, _) in WAYS.items():
-                before = node.process.cpu_s()
-                found = _in_child(label, node.port, settings)
-                answers = found.pop("operations")
-                spent_s = node.process.cpu_s() - before
-                report.add(label, kind, "answers", **found, cpu_us=spent_s * 1e6 / answers)
+                _add(report, settings, node, label, label, kind)
+            for label in (COALESCED, "resolve_many"):
+                _add(report, settings, several, label, f"{label}, node with {settings.workers} workers", "ours")
     report.ratio("coalescing client ÷ naive client", COALESCED, PLAIN, goal=Goal(10, 20))
     report.ratio(
         "CPU of the application per answer, naive ÷ coalescing", COALESCED, PLAIN, figure="client_cpu_us", inverse=True
     )
-    for label in ("resolve_soon and gather", "resolve_many", "resolve_stream"):
+    for label in (UVLOOP, "resolve_soon and gather", "resolve_many", "resolve_stream"):
         report.ratio(f"{label} ÷ naive client", label, PLAIN)
     return report
+
+
+def _add(report: Report, settings: Settings, node: Node, label: str, name: str, kind: str) -> None:
+    """Run one way; how the connections were spread shows in the CPU of the node's processes."""
+    before = {pid: cpu_s_of(pid) for pid in node.process.pids()}
+    found = _in_child(label, node.port, settings)
+    answers = found.pop("operations")
+    spent = sorted((cpu_s_of(pid) - begun for pid, begun in before.items()), reverse=True)
+    workers = spent[: 1 if node.name.endswith("1 worker") else settings.workers]
+    report.add(name, kind, "answers", **found, cpu_us=sum(spent) * 1e6 / answers, least_busy=workers[-1] / sum(spent))
 
 
 def _in_child(label: str, port: int, settings: Settings) -> dict[str, float]:
@@ -64,9 +76,13 @@ def _in_child(label: str, port: int, settings: Settings) -> dict[str, float]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     child = context.Process(
-        target=_child, args=(theirs, label, port, settings.records, settings.seed, settings.seconds), daemon=True
+        target=ask, args=(theirs, label, port, settings.records, settings.seed, settings.seconds), daemon=True
     )
     child.start()
+    theirs.close()
+    begun = ours.recv() if ours.poll(120) else "it did not begin"
+    if begun != "begun":
+        raise LoadFailed(f"{label} failed: {begun}")
     found = ours.recv() if ours.poll(120) else "it said nothing for two minutes"
     child.join(2)
     child.kill()
@@ -75,9 +91,11 @@ def _in_child(label: str, port: int, settings: Settings) -> dict[str, float]:
     return dict(found)
 
 
-def _child(pipe: Any, label: str, port: int, records: int, seed: int, seconds: float) -> None:
+def ask(pipe: Any, label: str, port: int, records: int, seed: int, seconds: float) -> None:
+    """Body of the application's process: says that it begins, then what it found."""
     names = (workload.name_of(number) for number in workload.numbers(records, seed))
     work = WAYS[label][1]
+    pipe.send("begun")
     try:
         cpu, wall = time.process_time(), time.perf_counter()
         answers = work(f"127.0.0.1:{port}", names, wall + seconds)
@@ -121,6 +139,11 @@ def _coalesced(target: str, names: Iterator[str], stop: float) -> int:
     return _tasks(target, names, stop, coalesce=True)
 
 
+def _coalesced_uvloop(target: str, names: Iterator[str], stop: float) -> int:
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    return _coalesced(target, names, stop)
+
+
 def _soon(target: str, names: Iterator[str], stop: float) -> int:
     async def run() -> int:
         answers = 0
@@ -157,6 +180,7 @@ WAYS: dict[str, tuple[str, Callable[[str, Iterator[str], float], int]]] = {
     "blocking client, one at a time": ("ours", _blocking),
     PLAIN: ("peer", _plain),
     COALESCED: ("ours", _coalesced),
+    UVLOOP: ("ours", _coalesced_uvloop),
     "resolve_soon and gather": ("ours", _soon),
     "resolve_many": ("ours", _many),
     "resolve_stream": ("ours", _stream),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ def run(settings: Settings) -> Report:
 
 
 def _measure(report: Report, settings: Settings, engine: LmdbEngine) -> None:
-    options = to_service_options(Config(), {"grpc": ("127.0.0.1", 0)})
+    options = replace(to_service_options(Config(), {"grpc": ("127.0.0.1", 0)}), mirror=None)
     service = Service(engine, SystemClock(), secrets.token_bytes, options, version="bench")
     handlers = service.handlers()
     resolve: Any = handlers[questions.RESOLVE]

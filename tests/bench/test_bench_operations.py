@@ -6,10 +6,11 @@ from importlib import import_module
 import pytest
 from click.testing import CliRunner
 
+from bench import sampling
 from bench.__main__ import OPERATIONS, main
 from bench.settings import Settings
 
-TINY = Settings(records=1_000, seconds=0.2, warm_s=0.05, rounds=1, connections=2, in_flight=4, workers=1)
+TINY = Settings(records=1_000, seconds=0.2, warm_s=0.05, rounds=1, connections=2, in_flight=4, workers=1, minutes=0.02)
 WITHOUT_NODES = ("storage", "codec", "resolve", "cold")
 FIGURES = {"rate", "cpu_us", "octets_per_record"}
 
@@ -39,9 +40,19 @@ def test_operation_in_process(operation, tmp_path):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("operation", [name for name in OPERATIONS if name not in WITHOUT_NODES])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "profile" else [])
+        for name in OPERATIONS
+        if name not in WITHOUT_NODES
+    ],
+)
 def test_operation_with_nodes(operation, tmp_path):
-    judge(run(operation, tmp_path), operation)
+    try:
+        judge(run(operation, tmp_path), operation)
+    except sampling.Unavailable as error:
+        pytest.skip(str(error))
 
 
 def test_without_an_operation_all_are_listed():
