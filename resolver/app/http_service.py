@@ -83,6 +83,7 @@ class HttpDoors:
 def snms_options(config: Snms) -> SnmsOptions:
     """What the SNMS door wants to know of the configuration."""
     return SnmsOptions(
+        enabled=config.enabled,
         reference_type=config.reference_type,
         utc_offset_s=config.utc_offset_h * 3_600.0,
         first_page=config.first_page,

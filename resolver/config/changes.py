@@ -59,6 +59,7 @@ WHEN_APPLIED: dict[str, Applied] = {
     "http.trusted_proxies": Applied.ROLLING,
     "http.idle_s": Applied.ROLLING,
     "http.search_types": Applied.RESTART,
+    "snms.enabled": Applied.ROLLING,
     "snms.reference_type": Applied.ROLLING,
     "snms.utc_offset_h": Applied.ROLLING,
     "snms.first_page": Applied.ROLLING,

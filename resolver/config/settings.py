@@ -140,8 +140,9 @@ class Http(Section, frozen=True):
 
 
 class Snms(Section, frozen=True):
-    """The national SNMS OpenAPI on the HTTP port, where its documents leave things open."""
+    """The national SNMS OpenAPI on the HTTP port, and what its documents leave open."""
 
+    enabled: Annotated[bool, Meta(description="Whether the HTTP port answers the SNMS OpenAPI.")] = True
     reference_type: Annotated[
         str, Meta(max_length=255, description="Type of the value at index 1001 that names the template; empty: none.")
     ] = "templateVersion"

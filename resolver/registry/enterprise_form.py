@@ -1,8 +1,8 @@
 """The national enterprise record (SNMS ``ent/apply``, close to table T6): which members it has and what they may be.
 
-Public documents give the names and lengths below. Where they only describe a member, as with the scans of the contact's
-and the legal person's certificates, its name is not known: members that are not here are kept as they come, if they are
-simple, few and short; one whose name ends in "Rid" is the id of an uploaded file.
+Public documents give the names and lengths below. Where they only describe a member, as with the district or the scans
+of the contact's and the legal person's certificates, its name is not known: members that are not here are kept as they
+come, if they are simple, few and short; one whose name ends in "Rid" is the id of an uploaded file.
 """
 
 from __future__ import annotations
@@ -49,9 +49,6 @@ _BASIC = {
     "orgName": Text(255, required=True),
     "orgNature": Text(1, required=True, one_of=("1", "2", "3", "4", "5")),
     "orgAddr": Text(255, required=True),
-    "orgAddrProvince": Text(8),
-    "orgAddrCity": Text(8),
-    "orgAddrCounty": Text(8),
     "orgCrtType": Text(1, required=True),
     "orgCrtCode": Text(32, required=True),
     "orgCrtImgRid": Text(64, required=True),

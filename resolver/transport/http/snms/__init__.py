@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 
 def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
-    """Every path of the interface."""
+    """Every path of the interface; none when the operator has turned it off."""
+    if not options.snms.enabled:
+        return ()
     desk = Desk(service, options)
     parts = (Tokens(desk), Identifiers(desk), Templates(desk), Prefixes(desk), Enterprises(desk))
     return [desk.route(entry) for part in parts for entry in part.entries()]

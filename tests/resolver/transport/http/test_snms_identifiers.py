@@ -359,6 +359,14 @@ def test_typed_items_are_checked_here_too(snms):
     snms(main)
 
 
+def test_an_operator_can_turn_it_off(world, monkeypatch):
+    async def main(node):
+        response = await node.nobody.send("POST", "/identity/token", {"username": "a", "password": PASSWORD})
+        assert (response.status_code, response.json()) == (404, failure("请求的接口不存在"))
+
+    run(world, main, monkeypatch, furnished=False, snms=SnmsOptions(enabled=False))
+
+
 def test_the_reference_value_and_http_statuses_can_be_set(snms):
     async def main(node):
         await node.a.ask("POST", DATA, identifier(A))
