@@ -26,6 +26,10 @@ class GrpcDoor(Protocol):
     async def start(self, host: str, port: int, tls: TlsFiles | None) -> int:
         """Answer on the port, shared with other workers; the port bound."""
 
+    @property
+    def connection_count(self) -> int:
+        """Connections open; 0 where the back end does not tell."""
+
     def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - the one state there is
         """What the health service says."""
 

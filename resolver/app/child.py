@@ -34,6 +34,8 @@ class Child:
         self.ready = asyncio.Event()
         self.state = "starting"
         self.detail = ""
+        self.connections: dict[str, int] = {}
+        self.queued_rows = 0
         self.leaving = False
         self.started_s = self.heard_s = clock.monotonic_s()
         self._process = process
@@ -130,6 +132,7 @@ class Child:
                 with suppress(msgspec.DecodeError):
                     status = msgspec.json.decode(line, type=Status)
                     self.state, self.detail = status.state, status.detail
+                    self.connections, self.queued_rows = status.connections, status.queued_rows
                 self.heard_s = self._clock.monotonic_s()
                 if self.state == "ready":
                     self.ready.set()

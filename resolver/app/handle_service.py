@@ -200,6 +200,11 @@ class HandleDoors:
         await self._tcp.start(host, port)
         await self._udp.start(host, port)
 
+    @property
+    def connection_count(self) -> int:
+        """TCP connections open."""
+        return self._tcp.connection_count
+
     async def drain(self, grace_s: float) -> None:
         """Take no new requests, let those under way finish for ``grace_s``."""
         await self._tcp.drain(grace_s)

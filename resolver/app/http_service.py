@@ -74,6 +74,11 @@ class HttpDoors:
         """Answer on the port of the assignment."""
         await self._door.start(*self._place, self._tls)
 
+    @property
+    def connection_count(self) -> int:
+        """Connections open."""
+        return self._door.connection_count
+
     async def drain(self, grace_s: float) -> None:
         """Take no new requests, let those under way finish for ``grace_s``."""
         await self._door.drain(grace_s)

@@ -46,7 +46,12 @@ class Reload(Struct, frozen=True, tag="reload"):
 
 
 class Status(Struct, frozen=True):
-    """A sign of life. ``state`` is starting, ready, draining or failed; ``detail`` says why it failed."""
+    """A sign of life. ``state`` is starting, ready, draining or failed; ``detail`` says why it failed.
+
+    ``connections`` counts those open by door, ``queued_rows`` what waits for the write lane.
+    """
 
     state: str
     detail: str = ""
+    connections: dict[str, int] = {}
+    queued_rows: int = 0

@@ -78,6 +78,7 @@ class NodeCollector(Collector):
         )
         yield from self._enterprises()
         yield from self._processes()
+        yield from self._workers()
 
     def _enterprises(self) -> Iterator[Metric]:
         """The enterprises with most, looked up once a minute."""
@@ -117,3 +118,16 @@ class NodeCollector(Collector):
             processor.add_metric([process], (int(fields[11]) + int(fields[12])) / _TICKS_PER_S)
         yield memory
         yield processor
+
+    def _workers(self) -> Iterator[Metric]:
+        """What the workers have told with their last sign of life."""
+        connections = GaugeMetricFamily("idis_connections", "Connections open.", labels=["process", "protocol"])
+        queued = GaugeMetricFamily("idis_lane_queued_rows", "Rows waiting to be written.", labels=["process"])
+        for slot in self._crew.slots:
+            if slot.child is None:
+                continue
+            for door, count in slot.child.connections.items():
+                connections.add_metric([f"worker {slot.index}", door], count)
+            queued.add_metric([f"worker {slot.index}"], slot.child.queued_rows)
+        yield connections
+        yield queued

@@ -16,7 +16,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import structlog
@@ -54,6 +54,14 @@ _COLLECT_EVERY = 20_000
 """New objects between two looks at the newest; a burst of calls leaves hundreds that live for a moment."""
 
 
+class Counted(Protocol):
+    """A door that knows how many connections it has."""
+
+    @property
+    def connection_count(self) -> int:
+        """Connections open."""
+
+
 class Worker:
     """The life of one worker."""
 
@@ -65,6 +73,7 @@ class Worker:
         self._hurry = asyncio.Event()
         self._exit = WorkerExit.DRAINED
         self._state = "starting"
+        self._counted_doors: dict[str, Counted] = {}
         self._metrics = WorkerMetrics(DataDir(Path(assignment.config.node.data_dir)).metrics)
         self._tls: TlsFiles | None = None
         self._engine: LmdbEngine | None = None
@@ -131,6 +140,7 @@ class Worker:
                 write_timeout_s=self._config.watch.write_timeout_s,
             )
             await door.start(host, port, self._tls)
+            self._counted_doors["grpc"] = door
             await self._open_more_doors(service)
             door.set_serving(True)
             _spare_the_collector()
@@ -184,12 +194,14 @@ class Worker:
             handle = HandleDoors(service.core, protocol, relay, self._assignment, self._clock)
             await handle.start()
             self._more_doors.append(handle)
+            self._counted_doors["hdl_tcp"] = handle
         if "http" in wanted:
             from resolver.app.http_service import HttpDoors  # noqa: PLC0415 - an extra, and slow to load
 
             http = HttpDoors(service, protocol, relay, self._assignment, self._tls)
             await http.start()
             self._more_doors.append(http)
+            self._counted_doors["http"] = http
 
     async def _beat(self, federation: Federation) -> None:
         """Every second: carry the metrics over, give memory back, look whether the store works, say that we live."""
@@ -247,8 +259,11 @@ class Worker:
     def _say(self, state: str, detail: str = "") -> None:
         """Write a status line; a full pipe or a gone supervisor loses it."""
         self._state = state
+        connections = {door: each.connection_count for door, each in self._counted_doors.items()}
+        queued_rows = 0 if self._service is None else self._service.core.lane.queued_rows
         with suppress(OSError):
-            os.write(self._assignment.status_fd, msgspec.json.encode(Status(state, detail)) + b"\n")
+            line = msgspec.json.encode(Status(state, detail, connections, queued_rows))
+            os.write(self._assignment.status_fd, line + b"\n")
 
 
 async def _drain_all(doors: list[Draining], grace_s: float) -> None:

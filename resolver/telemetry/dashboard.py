@@ -148,6 +148,12 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 (f"idis_store_free_bytes{{{_NODE}}}", "room"),
                 (f"idis_store_reserve_bytes{{{_NODE}}}", "reserve"),
             ),
+            _panel(
+                "Connections",
+                "none",
+                (f"sum by (protocol) (idis_connections{{{_NODE}}})", "{{protocol}}"),
+            ),
+            _panel("Rows waiting to be written", "none", (f"idis_lane_queued_rows{{{_NODE}}}", "{{process}}")),
             _panel("Oldest reader", "none", (f"idis_store_oldest_reader_txns{{{_NODE}}}", "transactions")),
             _panel("Processor", "percentunit", (_rate("idis_process_cpu_seconds_total", "process"), "{{process}}")),
             _panel("Memory", "bytes", (f"idis_process_resident_bytes{{{_NODE}}}", "{{process}}")),

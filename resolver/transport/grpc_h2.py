@@ -82,6 +82,11 @@ class H2Door:
         self._ticking = loop.create_task(self._tick(shared))
         return int(listener.getsockname()[1])
 
+    @property
+    def connection_count(self) -> int:
+        """Connections open."""
+        return 0 if self._shared is None else len(self._shared.connections)
+
     def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - the state itself
         """What health says."""
         self._health.set_serving(serving)

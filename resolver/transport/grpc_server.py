@@ -90,6 +90,11 @@ class GrpcioDoor:
         await self._server.start()
         return int(bound)
 
+    @property
+    def connection_count(self) -> int:
+        """Always 0: grpcio keeps its connections to itself."""
+        return 0
+
     def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - the state itself
         """What health says."""
         self._health.set_serving(serving)
