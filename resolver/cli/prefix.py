@@ -8,7 +8,7 @@ import click
 
 from resolver import methods
 from resolver.cli import pages, routing, safely
-from resolver.cli.output import INVALID, Failed, Family, words_of
+from resolver.cli.output import INVALID, Failed, Family, emit, note, to_json, words_of
 from resolver.v1 import registry_pb2 as pb
 
 if TYPE_CHECKING:
@@ -167,6 +167,7 @@ def route(
 @click.option("--switch", "step", flag_value=pb.MOVE_STEP_SWITCH, type=int, help="Let the prefix handle name it.")
 @click.option("--finish", "step", flag_value=pb.MOVE_STEP_FINISH, type=int, help="Let only the new home answer.")
 @click.option("--cancel", "step", flag_value=pb.MOVE_STEP_CANCEL, type=int, help="Go back to the old home.")
+@click.option("--force", is_flag=True, help="Switch although the new home lacks handles.")
 @click.option("--if-version", type=click.IntRange(min=1), metavar="N", help="Only if the row has version N.")
 @safely.options
 @click.pass_context
@@ -180,15 +181,15 @@ def move(
     request_id: str,
     *,
     here: bool,
+    force: bool,
     validate_only: bool,
 ) -> None:
     """Move a prefix to the enterprise's own node, or to this one, without a gap.
 
     Without a step the plan is shown, or where the move stands. Begin with --here, --site or --to; the other steps know
-    where it goes. What the switch changes stands in the journal, as a change of the prefix handle.
+    where it goes. The switch first asks the new home for some of the handles; what it changes stands in the journal,
+    as a change of the prefix handle.
     """
-    from resolver.cli.output import emit, to_json  # noqa: PLC0415 - as the other commands do
-
     found = routing.routes_from(routes, site)
     begins = step in {None, pb.MOVE_STEP_BEGIN}
     if (here or found) and not begins:
@@ -207,5 +208,11 @@ def move(
     )
     target: Target = ctx.obj
     with target.client() as client:
+        if step == pb.MOVE_STEP_SWITCH and not force:
+            row = client.call(methods.GET_PREFIX, pb.GetPrefixRequest(prefix=name)).prefix
+            if row.move.to == pb.HOSTING_ELSEWHERE:
+                from resolver.cli.move_check import check_new_home  # noqa: PLC0415 - needed for this step only
+
+                note(check_new_home(client, row))
         response = client.call(methods.MOVE_PREFIX, request)
     emit(ctx, to_json(response), "\n".join(response.plan))
