@@ -7,6 +7,7 @@ of the run that reached something new to ``corpus/``, the smallest set that reac
 
 import argparse
 import ast
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -64,7 +65,12 @@ def outside(name, options):
 def _fuzz(name, options, flags, log):
     """Start this file as the fuzzer of one target; whether it ended well."""
     command = [sys.executable, "-m", "tests.fuzz", name, "--inputs", str(options.inputs), "--inside", *flags]
-    command += [f"-max_len={room.INPUT_OCTETS_MAX}", f"-artifact_prefix={OUT / name}/", "-timeout=60"]
+    octets_max = getattr(room.load(name), "OCTETS_MAX", room.INPUT_OCTETS_MAX)
+    command += [f"-max_len={octets_max}", f"-artifact_prefix={OUT / name}/", "-timeout=60"]
+    # libFuzzer starts itself again when it merges, by the first word of its command line.
+    again = OUT / name / "again"
+    again.write_text(f'#!/bin/sh\nexec {shlex.join(command[: command.index("--inside") + 1])} "$@"\n')
+    again.chmod(0o755)
     with log.open("w") as stream:
         done = subprocess.run(command, stdout=stream, stderr=stream, check=False)
     lines = log.read_text(errors="replace").splitlines()
@@ -82,7 +88,7 @@ def inside(options):
     with atheris.instrument_imports(include=_instrumented(name), enable_loader_override=False):
         target = room.load(name)
     inputs = 0 if "-merge=1" in options.inside else options.inputs
-    atheris.Setup([sys.argv[0], *options.inside], room.Watch(target.feed, inputs))
+    atheris.Setup([str(OUT / name / "again"), *options.inside], room.Watch(target.feed, inputs))
     atheris.Fuzz()
     return 0
 

@@ -4,6 +4,7 @@ A target is a module in ``targets/`` with three names: ``INSTRUMENT``, the modul
 ``SEEDS``, good inputs to begin with; and ``feed(octets)``, which hands one input to the code and raises only when it
 has found something. ``feed`` swallows exactly the errors that the code documents for bad input, asserts what must hold
 for good input (a decoded message encodes to the same octets, a bound is kept), and keeps nothing between two inputs.
+A fourth name, ``OCTETS_MAX``, may bound its inputs to fewer octets than usual.
 
 Inputs found earlier stand in ``corpus/<target>.hex``, one a line; ``make test`` feeds them all again.
 """
@@ -18,6 +19,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 INPUT_OCTETS_MAX = 4_096
+KEPT_OCTETS_MAX = 24_576
+"""Octets of the inputs that are kept for one target."""
+
 INPUT_S_MAX = 0.050
 """CPU seconds of one input: more is an invitation to those who would keep a worker busy."""
 
@@ -49,9 +53,13 @@ def kept(name):
 
 
 def keep(name, inputs):
-    """Write the inputs to be fed from now on, short ones first."""
+    """Write the inputs to be fed from now on, short ones first, as long as they are few."""
     CORPUS.mkdir(exist_ok=True)
-    lines = sorted({octets.hex() for octets in inputs if octets}, key=lambda line: (len(line), line))
+    lines, octets_left = [], KEPT_OCTETS_MAX
+    for octets in sorted(set(inputs), key=lambda each: (len(each), each)):
+        octets_left -= len(octets)
+        if octets and octets_left >= 0:
+            lines.append(octets.hex())
     (CORPUS / f"{name}.hex").write_text("\n".join(lines) + "\n")
 
 

@@ -23,6 +23,9 @@ INSTRUMENT = (
     "resolver.transport.reflection",
     "resolver.transport.requests",
 )
+OCTETS_MAX = 1_024
+"""Each step of a script is a read of its own; hundreds of them take time that no one input took."""
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 _RAW, _TURN, _CALL, _MESSAGE, _FRAME, _TICK = range(6)
