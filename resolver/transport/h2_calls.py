@@ -353,6 +353,8 @@ class Calls(Endings):
             send_response(stream_id, response_headers)
             send_data(stream_id, pack(0, octets) + response)
             send_trailers(stream_id, trailers)
+            if octets > bounds.EARLY_OCTETS:
+                self.flush()  # the peer reads while the next is answered
             room -= octets
             if type(stream) is Exchange:
                 self._observe(stream, 0)
