@@ -4,9 +4,29 @@ import pytest
 
 from resolver import limits, methods
 from resolver.methods import METHODS, Shape
-from resolver.v1 import changes_pb2, login_pb2, node_pb2, registration_pb2, registry_pb2, resolution_pb2, template_pb2
+from resolver.v1 import (
+    changes_pb2,
+    login_pb2,
+    mirror_pb2,
+    node_pb2,
+    registration_pb2,
+    registry_pb2,
+    resolution_pb2,
+    template_pb2,
+)
 
-FILES = [changes_pb2, login_pb2, node_pb2, registration_pb2, registry_pb2, resolution_pb2, template_pb2]
+FILES = [
+    changes_pb2,
+    login_pb2,
+    mirror_pb2,
+    node_pb2,
+    registration_pb2,
+    registry_pb2,
+    resolution_pb2,
+    template_pb2,
+]
+TURNS = {methods.PROMOTE_MIRROR, methods.FENCE_PRIMARY}
+"""Turns of who is primary: each begins an epoch, so that none is done twice, and none can be tried."""
 CONTRACT = {
     f"/{service.full_name}/{method.name}": method
     for file in FILES
@@ -34,6 +54,9 @@ def test_a_row_says_what_the_contract_says(path):
 def test_writes_can_be_tried_and_retried(path):
     row = METHODS[path]
     fields = set(row.request.DESCRIPTOR.fields_by_name)
+    if row in TURNS:
+        assert row.writes
+        return
     assert row.writes == ("validate_only" in fields)
     if row.writes and row is not methods.IMPORT_HANDLES:
         assert "request_id" in fields
