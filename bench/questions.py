@@ -75,16 +75,19 @@ def nothing() -> Iterator[bytes]:
         yield b""
 
 
-def new_name(seed: int, run: str) -> Iterator[str]:
-    """Names that were never used, in random order; ``run`` keeps rounds apart."""
+def new_name(records: int, seed: int, run: str) -> Iterator[str]:
+    """Names that were never used, each behind a random one of the records; ``run`` keeps rounds apart.
+
+    So every new row goes to a page of its own among those that are there, as random names in a full store do.
+    """
     source = random.Random(f"{seed} {run}")
     while True:
-        yield f"{PREFIX}/{source.getrandbits(64):016X}{run}"
+        yield f"{name_of(source.randrange(records))}{source.getrandbits(32):08X}{run}"
 
 
-def create_random(seed: int, run: str) -> Iterator[bytes]:
+def create_random(records: int, seed: int, run: str) -> Iterator[bytes]:
     """CreateHandleRequest of random names."""
-    for number, name in enumerate(new_name(seed, run)):
+    for number, name in enumerate(new_name(records, seed, run)):
         yield registration_pb2.CreateHandleRequest(name=name, values=values_of(number)).SerializeToString()
 
 
@@ -95,9 +98,9 @@ def create_minted(seed: int) -> Iterator[bytes]:
         yield request.SerializeToString()
 
 
-def batch_create(seed: int, run: str, size: int, *, ordered: bool) -> Iterator[bytes]:
+def batch_create(records: int, seed: int, run: str, size: int, *, ordered: bool) -> Iterator[bytes]:
     """BatchCreateHandlesRequest of ``size`` new names, random or ascending."""
-    names = (f"{PREFIX}/{run}{number:016d}" for number in count()) if ordered else new_name(seed, run)
+    names = (f"{PREFIX}/{run}{number:016d}" for number in count()) if ordered else new_name(records, seed, run)
     for number in count(0, size):
         rows = [registration_pb2.NewHandle(name=next(names), values=values_of(number + row)) for row in range(size)]
         yield registration_pb2.BatchCreateHandlesRequest(handles=rows).SerializeToString()
@@ -120,9 +123,9 @@ def etcd_range(records: int, seed: int, *, serializable: bool) -> Iterator[bytes
         yield message + end
 
 
-def etcd_put_random(seed: int, run: str) -> Iterator[bytes]:
+def etcd_put_random(records: int, seed: int, run: str) -> Iterator[bytes]:
     """PutRequest of new random keys."""
-    for number, name in enumerate(new_name(seed, run)):
+    for number, name in enumerate(new_name(records, seed, run)):
         yield field(1, name.encode()) + field(2, value_of(number))
 
 
@@ -132,9 +135,9 @@ def etcd_put_ordered(seed: int, run: str) -> Iterator[bytes]:
         yield field(1, f"{PREFIX}/{run}{number:016d}".encode()) + field(2, value_of(number))
 
 
-def etcd_txn(seed: int, run: str, size: int, *, ordered: bool) -> Iterator[bytes]:
+def etcd_txn(records: int, seed: int, run: str, size: int, *, ordered: bool) -> Iterator[bytes]:
     """TxnRequest messages with ``size`` puts of new keys, random or ascending."""
-    puts = etcd_put_ordered(seed, run) if ordered else etcd_put_random(seed, run)
+    puts = etcd_put_ordered(seed, run) if ordered else etcd_put_random(records, seed, run)
     while True:
         yield b"".join([field(2, field(2, next(puts))) for _ in range(size)])
 

@@ -43,12 +43,19 @@ def run(settings: Settings) -> Report:
             say(f"  round {number + 1} of {settings.rounds}")
             for label, ordered in (("ascending", True), ("random", False)):
                 run_name = f"B{number}"
-                ask = partial(questions.batch_create, settings.seed, run_name, ROWS, ordered=ordered)
+                ask = partial(questions.batch_create, settings.records, settings.seed, run_name, ROWS, ordered=ordered)
                 load = load_of(settings, node.port, questions.BATCH_CREATE, ask, fields, each=ROWS)
                 found = per_row(measure(load, node.process), ROWS)
                 report.add(f"{node.name}, {label} names", "ours", "handles", **found)
                 if etcd is not None:
-                    put = partial(questions.etcd_txn, settings.seed, run_name, peers.ETCD_TXN_PUTS, ordered=ordered)
+                    put = partial(
+                        questions.etcd_txn,
+                        settings.records,
+                        settings.seed,
+                        run_name,
+                        peers.ETCD_TXN_PUTS,
+                        ordered=ordered,
+                    )
                     load = load_of(settings, etcd.port, questions.ETCD_TXN, put, each=peers.ETCD_TXN_PUTS)
                     found = per_row(measure(load, etcd.process), peers.ETCD_TXN_PUTS)
                     report.add(f"etcd Txn of {peers.ETCD_TXN_PUTS} puts, {label} keys", "peer", "keys", **found)

@@ -40,11 +40,13 @@ def run(settings: Settings) -> Report:
                 fields = (("authorization", f"Bearer {node.token}"),)
                 for label, ask in (
                     ("minted names", partial(questions.create_minted, number)),
-                    ("random names", partial(questions.create_random, settings.seed, f"L{number}")),
+                    ("random names", partial(questions.create_random, settings.records, settings.seed, f"L{number}")),
                 ):
                     load = load_of(settings, node.port, questions.CREATE, ask, fields)
                     report.add(f"{node.name}, {label}", "ours", "handles", **measure(load, node.process))
-                rows = partial(questions.batch_create, settings.seed, f"M{number}", ROWS, ordered=False)
+                rows = partial(
+                    questions.batch_create, settings.records, settings.seed, f"M{number}", ROWS, ordered=False
+                )
                 load = load_of(settings, node.port, questions.BATCH_CREATE, rows, fields, each=ROWS)
                 found = per_row(measure(load, node.process), ROWS)
                 report.add(f"{node.name}, batches of {ROWS}, random names", "ours", "handles", **found)
@@ -64,7 +66,8 @@ def bare_ledger(report: Report, settings: Settings, path: Path) -> None:
         with engine.write() as writer:
             ledger = Ledger(writer, time.time_ns() // 1000)
             for draft in drafts[start : start + ROWS]:
-                ledger.create(draft, "administrator")
+                if ledger.find(draft.key) is None:
+                    ledger.create(draft, "administrator")
             ledger.close()
     figures = {
         "rate": len(drafts) / (time.perf_counter() - wall),

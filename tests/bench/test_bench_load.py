@@ -140,7 +140,7 @@ def test_a_server_that_refuses_the_first_call_is_not_measured():
 
 
 def test_messages_of_etcd_are_valid_protobuf():
-    message = next(questions.etcd_put_random(1, "t"))
+    message = next(questions.etcd_put_random(1_000, 1, "t"))
     assert message[0] == 0x0A  # field 1, key
     key_octets = message[1]
     assert message[2 + key_octets] == 0x12  # field 2, value
