@@ -30,6 +30,7 @@ OPERATIONS = {
     "snms-batch": "snms_batch",
     "import": "importing",
     "lanes": "lanes",
+    "write-ahead": "write_ahead",
     "client": "client",
     "cold": "cold",
     "profile": "profile",

@@ -74,7 +74,9 @@ def run(settings: Settings) -> Report:
                 )
                 found = per_row(measure(load, node.process, make=PostGenerator), size)
                 report.add(f"SNMS batchCreate of {size}", "ours", "identifiers", **found)
-            ask = partial(questions.batch_create, settings.seed, f"G{number}", GRPC_ROWS, ordered=True)
+            ask = partial(
+                questions.batch_create, settings.records, settings.seed, f"G{number}", GRPC_ROWS, ordered=True
+            )
             found = per_row(
                 measure(load_of(settings, node.port, questions.BATCH_CREATE, ask, token, each=GRPC_ROWS), node.process),
                 GRPC_ROWS,

@@ -11,7 +11,7 @@ from bench.__main__ import OPERATIONS, main
 from bench.settings import Settings
 
 TINY = Settings(records=1_000, seconds=0.2, warm_s=0.05, rounds=1, connections=2, in_flight=4, workers=1, minutes=0.02)
-WITHOUT_NODES = ("storage", "codec", "resolve", "cold")
+WITHOUT_NODES = ("storage", "codec", "resolve", "cold", "write-ahead")
 FIGURES = {"rate", "cpu_us", "octets_per_record"}
 
 
