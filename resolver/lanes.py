@@ -2,7 +2,8 @@
 
 A commit costs one ``fdatasync`` however many jobs it holds, so grouping is worth a factor of some hundreds. A lane
 belongs to one worker; the lanes of several workers take turns by the store's own writer lock. Jobs prepare
-themselves before the lock is taken, so that one worker checks while another one writes.
+themselves before the lock is taken, so that one worker checks while another one writes; those that come meanwhile
+checked already join the group that waits for the lock.
 
 A job decides first and changes last: when it raises a ``ResolverError`` it has changed nothing, and the group
 goes on without it. A defect or a damaged row undoes the group, whose jobs are then tried one by one, so that one
@@ -55,6 +56,8 @@ class Job(Protocol[T_co]):
     """Rows of the job: what queue and group sizes count."""
     frees_space: bool
     """Whether the job is accepted into the reserve of a full disk: deletions are."""
+
+    # A job may have ``checked``: with True there is nothing to prepare, and it can join a group late.
 
     def prepare(self) -> None:
         """Check what needs no transaction. Raises ResolverError."""
@@ -240,8 +243,21 @@ class WriteLane:
                     return
                 group = self._take()
             self._prepare(group)
-            self._commit_group([queued for queued in group if queued.error is None])
-            self._deliver(group)
+            late = self._commit_group([queued for queued in group if queued.error is None], self._join)
+            self._deliver(group + late)
+
+    def _join(self, rows: int) -> list[Handed[Any]]:
+        """Jobs that came while the lane waited for the writer lock of another one, as far as they are checked."""
+        late: list[Handed[Any]] = []
+        queue, left = self._queue, self._options.group_rows_max - rows
+        with self._wake:
+            while queue and getattr(queue[0].job, "checked", False) and queue[0].job.cost <= left:
+                queued = queue.popleft()
+                left -= queued.job.cost
+                self._queued_rows -= queued.job.cost
+                if not queued.left:
+                    late.append(queued)
+        return late
 
     def _take(self) -> list[Handed[Any]]:
         """The next group: as many jobs as are queued, up to the limit of rows."""
@@ -265,36 +281,50 @@ class WriteLane:
             except Exception as error:  # noqa: BLE001 - a defect in one job must not stop the lane
                 queued.error = _defect(error)
 
-    def _commit_group(self, group: list[Handed[Any]]) -> None:
-        """Write a group; after an unexpected failure, its jobs one by one."""
+    def _commit_group(
+        self, group: list[Handed[Any]], join: Callable[[int], list[Handed[Any]]] = lambda _: []
+    ) -> list[Handed[Any]]:
+        """Write a group; after an unexpected failure, its jobs one by one. Returns the jobs that have joined it."""
+        late: list[Handed[Any]] = []
         if not group:
-            return
+            return late
         try:
-            self._refuse_without_room(group)
-            self._commit([queued for queued in group if queued.error is None])
+            if self._refuse_without_room(group):
+                self._commit(group, late, join)
+            else:
+                self._commit([queued for queued in group if queued.error is None], late, lambda _: [])
         except Exception as error:  # noqa: BLE001 - a defect in one job must not stop the lane
-            if len(group) > 1 and (isinstance(error, RowCorrupt) or not isinstance(error, StorageError)):
-                for queued in group:
+            whole = group + late
+            if len(whole) > 1 and (isinstance(error, RowCorrupt) or not isinstance(error, StorageError)):
+                for queued in whole:
                     queued.error = None
                     self._commit_group([queued])
-                return
+                return late
             failure = self._storage_failure(error) if isinstance(error, StorageError) else _defect(error)
-            for queued in group:
+            for queued in whole:
                 queued.error = queued.error or failure
+        return late
 
-    def _refuse_without_room(self, group: list[Handed[Any]]) -> None:
+    def _refuse_without_room(self, group: list[Handed[Any]]) -> bool:
+        """Whether there is room; without it, only jobs that free some may go on."""
         space = self._engine.space()
         if space.free_octets >= space.reserve_octets:
-            return
+            return True
         for queued in group:
             if not queued.job.frees_space:
                 queued.error = NoRoom(FULL_MESSAGE, retry_after_s=_RETRY_FULL_S)
+        return False
 
-    def _commit(self, group: list[Handed[Any]]) -> None:
-        if not group:
+    def _commit(
+        self, first: list[Handed[Any]], late: list[Handed[Any]], join: Callable[[int], list[Handed[Any]]]
+    ) -> None:
+        """Commit jobs, and with them those that ``join`` gives once the lock is held; they are put into ``late``."""
+        if not first:
             return
         with self._engine.write() as writer:
             started = time.perf_counter()
+            late += join(sum([queued.job.cost for queued in first]))
+            group = first + late
             site = site_role.site_of(writer)
             refusal = site_role.refusal(site)
             watched = RecordingWriter(writer, row_log.TABLES) if site.logging and refusal is None else None

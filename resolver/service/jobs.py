@@ -92,6 +92,7 @@ class CreateJob:
 
     cost = 1
     frees_space = False
+    checked = True
 
     def __init__(self, call: Call, draft: Draft, on_existing: registration.OnExisting) -> None:
         self.caller = call.caller

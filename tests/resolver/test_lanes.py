@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from resolver.errors import HandleNotFound, InternalError, Overloaded, RecordCorrupt, ShuttingDown, StorageFull
-from resolver.lanes import LaneOptions, WriteLane
+from resolver.lanes import Handed, LaneOptions, WriteLane
 from storage.errors import RowCorrupt
 from storage.memory_engine import MemoryEngine
 from storage.tables import Table
@@ -36,6 +36,12 @@ class Put:
         self.order.append(self.name.decode())
         ledger.writer.put(Table.META, self.name, b"")
         return self.name.decode()
+
+
+class Checked(Put):
+    """A job with nothing to prepare."""
+
+    checked = True
 
 
 class Delete(Put):
@@ -248,3 +254,103 @@ def test_full_store_takes_deletions_only():
         assert await lane.submit(Delete("y")) == "y"
 
     run(main, octets_max=1_000_000)
+
+
+def test_checked_jobs_join_the_group_that_waits_for_the_lock():
+    """What came while another lane had the lock is written in the same commit; what is to be prepared is not."""
+    commits, order = [], []
+
+    async def main(lane, engine):
+        engine.begin_write()  # as another lane does
+        first = asyncio.create_task(lane.submit(Put("first", order=order)))
+        await asyncio.sleep(0.05)
+        jobs = [Checked("a", cost=2), Checked("b"), Put("c"), Checked("d")]
+        for job in jobs:
+            job.order = order
+        tasks = [asyncio.create_task(lane.submit(job)) for job in jobs]
+        await asyncio.sleep(0.05)
+        assert lane.queued_rows == 5
+        engine.end_write()
+        assert await asyncio.gather(first, *tasks) == ["first", "a", "b", "c", "d"]
+        assert lane.queued_rows == 0
+
+    run(main, on_commit=commits.append)
+    assert order == ["first", "a", "b", "c", "d"]
+    assert [(commit.jobs, commit.rows) for commit in commits] == [(3, 4), (2, 2)]
+
+
+def test_jobs_that_join_count_against_the_size_of_the_group():
+    commits = []
+
+    async def main(lane, engine):
+        engine.begin_write()
+        tasks = [asyncio.create_task(lane.submit(Checked("first", cost=3)))]
+        await asyncio.sleep(0.05)
+        tasks += [asyncio.create_task(lane.submit(Checked(f"{number}", cost=2))) for number in range(3)]
+        await asyncio.sleep(0.05)
+        engine.end_write()
+        await asyncio.gather(*tasks)
+
+    run(main, group_rows_max=5, on_commit=commits.append)
+    assert [commit.rows for commit in commits] == [5, 4]
+
+
+@pytest.mark.parametrize("failure", [ZeroDivisionError("a defect"), RowCorrupt("RECORDS", b"x"), HandleNotFound("x")])
+def test_jobs_that_join_are_neighbours_like_all_others(failure):
+    async def main(lane, engine):
+        engine.begin_write()
+        tasks = [asyncio.create_task(lane.submit(Put("first")))]
+        await asyncio.sleep(0.05)
+        jobs = [Checked("a"), Checked("bad", fails=failure), Checked("c")]
+        tasks += [asyncio.create_task(lane.submit(job)) for job in jobs]
+        await asyncio.sleep(0.05)
+        engine.end_write()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [results[0], results[1], results[3]] == ["first", "a", "c"]
+        assert isinstance(results[2], Exception)
+        assert engine.stored() == {"first", "a", "c"}
+
+    run(main)
+
+
+def test_a_burst_is_taken_refused_and_settled_job_by_job():
+    class Told(Handed):
+        def settle(self):
+            told.append((self.job.name.decode(), self.error or self.result))
+
+    told = []
+
+    async def main(lane, engine):
+        first, gate = await held(lane)
+        burst = [Told(Put(f"{number}", cost=4)) for number in range(4)]
+        burst[1].left = True
+        lane.hand_over(burst)
+        assert [name for name, _ in told] == ["2", "3"], "a queue of ten rows has no room for these"
+        assert all(isinstance(error, Overloaded) for _, error in told)
+        gate.set()
+        await first
+        await lane.submit(Put("last"))
+        assert told[2:] == [("0", "0")], "the one that has left is not written and not told"
+        assert engine.stored() == {"held", "0", "last"}
+        await lane.close()
+        lane.hand_over([Told(Put("late"))])
+        assert isinstance(told[-1][1], ShuttingDown)
+
+    run(main)
+
+
+def test_one_that_cannot_take_its_answer_keeps_no_other_from_theirs():
+    class Broken(Handed):
+        def settle(self):
+            raise OSError("its connection is gone")
+
+    async def main(lane, engine):
+        first, gate = await held(lane)
+        lane.hand_over([Broken(Put("broken"))])
+        second = asyncio.create_task(lane.submit(Put("second")))
+        await asyncio.sleep(0)
+        gate.set()
+        assert await asyncio.gather(first, second) == ["held", "second"]
+        assert engine.stored() == {"held", "broken", "second"}
+
+    run(main)
