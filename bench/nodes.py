@@ -22,7 +22,7 @@ import grpc
 from bench.machine import ROOT
 from bench.processes import NotStarted, Process
 from bench.report import say
-from bench.workload import name_of, values_of
+from bench.workload import name_of, shuffled, values_of
 from resolver import limits
 from resolver.app.backends import choose
 from resolver.app.data_dir import DataDir
@@ -35,7 +35,7 @@ from resolver.v1 import resolution_pb2, resolution_pb2_grpc
 from storage.lmdb_engine import LmdbEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 GROUP = 20_000
 """Records of one commit while filling."""
@@ -62,41 +62,46 @@ class Node:
         return "peer" if "grpcio" in self.name else "ours"
 
 
-_filled: dict[tuple[int, bool], tempfile.TemporaryDirectory[str]] = {}
+_filled: dict[tuple[int, bool, int | None], tempfile.TemporaryDirectory[str]] = {}
 """Data directories filled in this run, which goes on to need the same ones; removed when it ends."""
 
 
-def fill(data_dir: Path, records: int, *, as_registered: bool = False) -> float:
-    """Make a data directory with so many records; seconds it took. A second one of a run is a copy of the first."""
+def fill(data_dir: Path, records: int, *, as_registered: bool = False, seed: int | None = None) -> float:
+    """Make a data directory with so many records; seconds it took. A second one of a run is a copy of the first.
+
+    With a seed they are registered in random order: pages are then two thirds full, as they are in a store whose names
+    came at random, while those of a store filled in order are full and split at the first row that is put between.
+    """
     started = time.perf_counter()
     if records < _KEPT_RECORDS_MIN:
-        _fill(data_dir, records, as_registered=as_registered)
+        _fill(data_dir, records, as_registered=as_registered, seed=seed)
         return time.perf_counter() - started
-    key = (records, as_registered)
+    key = (records, as_registered, seed)
     if key not in _filled:
         _filled[key] = tempfile.TemporaryDirectory(prefix="idis-bench-origin-")
-        _fill(Path(_filled[key].name) / "data", records, as_registered=as_registered)
+        _fill(Path(_filled[key].name) / "data", records, as_registered=as_registered, seed=seed)
     shutil.copytree(Path(_filled[key].name) / "data", data_dir)
     return time.perf_counter() - started
 
 
-def _fill(data_dir: Path, records: int, *, as_registered: bool) -> None:
+def _fill(data_dir: Path, records: int, *, as_registered: bool, seed: int | None) -> None:
     data = DataDir(data_dir)
     data.create()
     engine = LmdbEngine(data.store)
     token = first_start(engine, "88.300", time.time_ns() // 1000, secrets.token_bytes)
     assert token is not None  # noqa: S101 - the store is new
     data.write_admin_token(token)
-    fill_store(engine, records, as_registered=as_registered)
+    order = range(records) if seed is None else shuffled(records, seed)
+    fill_store(engine, order, as_registered=as_registered)
     engine.close()
 
 
-def fill_store(engine: LmdbEngine, records: int, *, as_registered: bool = False) -> None:
-    """Register records 0, 1, 2, … as a node would, a large group at a time."""
-    for start in range(0, records, GROUP):
+def fill_store(engine: LmdbEngine, order: Sequence[int], *, as_registered: bool = False) -> None:
+    """Register records as a node would, a large group at a time."""
+    for start in range(0, len(order), GROUP):
         with engine.write() as writer:
             ledger = Ledger(writer, time.time_ns() // 1000)
-            for number in range(start, min(start + GROUP, records)):
+            for number in order[start : start + GROUP]:
                 ledger.create(draft_of(number, as_registered=as_registered), "administrator")
             ledger.close()
 
@@ -166,11 +171,19 @@ def check(node: Node, number: int) -> None:
 
 @contextmanager
 def contenders(
-    directory: Path, records: int, workers: int, *, wanted: tuple[tuple[str, int], ...] | None = None
+    directory: Path,
+    records: int,
+    workers: int,
+    *,
+    wanted: tuple[tuple[str, int], ...] | None = None,
+    seed: int | None = None,
 ) -> Iterator[tuple[list[Node], list[str]]]:
-    """Nodes of every back end with one worker and with N, each on its copy of one store; and why some are missing."""
+    """Nodes of every back end with one worker and with N, each on its copy of one store; and why some are missing.
+
+    ``seed`` is that of ``fill``.
+    """
     origin = directory / "origin"
-    took_s = fill(origin, records)
+    took_s = fill(origin, records, seed=seed)
     say(f"  filled a store with {records:,} records in {took_s:.1f} s")
     running: list[Node] = []
     missing: list[str] = []

@@ -5,6 +5,7 @@ The limit is the bare ledger: the same rows decided, written and synced by one t
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import ExitStack
 from functools import partial
@@ -30,7 +31,7 @@ def run(settings: Settings) -> Report:
         directory = Path(name)
         backend = nodes.fastest()
         running, _ = stack.enter_context(
-            nodes.contenders(directory, settings.records, settings.workers, wanted=((backend, 1),))
+            nodes.contenders(directory, settings.records, settings.workers, wanted=((backend, 1),), seed=settings.seed)
         )
         node = running[0]
         etcd = None
@@ -39,6 +40,7 @@ def run(settings: Settings) -> Report:
         else:
             etcd = stack.enter_context(peers.etcd(directory, settings.records))
         fields = (("authorization", f"Bearer {node.token}"),)
+        os.sync()  # what filling has left in memory is not written while somebody is measured
         for number in range(settings.rounds):
             say(f"  round {number + 1} of {settings.rounds}")
             for label, ordered in (("ascending", True), ("random", False)):

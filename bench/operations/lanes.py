@@ -6,6 +6,7 @@ of workers. The limit is what the store takes from one thread without a network:
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from contextlib import ExitStack
@@ -33,7 +34,10 @@ def run(settings: Settings) -> Report:
         directory = Path(name)
         backend = nodes.fastest()
         wanted = tuple((backend, count) for count in (1, settings.workers))
-        running, _ = stack.enter_context(nodes.contenders(directory, settings.records, settings.workers, wanted=wanted))
+        running, _ = stack.enter_context(
+            nodes.contenders(directory, settings.records, settings.workers, wanted=wanted, seed=settings.seed)
+        )
+        os.sync()  # what filling has left in memory is not written while somebody is measured
         for number in range(settings.rounds):
             say(f"  round {number + 1} of {settings.rounds}")
             for node in running:

@@ -8,6 +8,7 @@ quotas, journal, tallies and set hashes are on.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import ExitStack
 from functools import partial
@@ -31,7 +32,7 @@ def run(settings: Settings) -> Report:
         directory = Path(name)
         wanted = (("h2", 1), ("h2", settings.workers), ("grpcio", 1))
         running, missing = stack.enter_context(
-            nodes.contenders(directory, settings.records, settings.workers, wanted=wanted)
+            nodes.contenders(directory, settings.records, settings.workers, wanted=wanted, seed=settings.seed)
         )
         for why in missing:
             report.note(why)
@@ -40,6 +41,7 @@ def run(settings: Settings) -> Report:
             report.note(why)
         else:
             etcd = stack.enter_context(peers.etcd(directory, settings.records))
+        os.sync()  # what filling has left in memory is not written while somebody is measured
         for number in range(settings.rounds):
             say(f"  round {number + 1} of {settings.rounds}")
             run_name = f"R{number}"

@@ -48,9 +48,10 @@ def run(settings: Settings) -> Report:
     report = Report("write-ahead", settings)
     with tempfile.TemporaryDirectory(prefix="idis-bench-") as name:
         directory = Path(name)
-        nodes.fill(directory / "node", settings.records)
+        nodes.fill(directory / "node", settings.records, seed=settings.seed)
         engine = LmdbEngine(directory / "node" / "store")
         rows = min(ROWS, settings.records)
+        os.sync()
         for number in range(settings.rounds):
             say(f"  round {number + 1} of {settings.rounds}")
             for size in GROUPS:
