@@ -42,7 +42,7 @@ ASKED_FOR = ("soak",)
 """Operations that are not part of ``all``: they take too long."""
 
 EXTRAS = {
-    "all": "Every operation but soak, for a second each; then readme.",
+    "all": "Every operation but soak, briefly; then readme.",
     "table": "The tables of the results, printed again.",
     "goals": "The ratios of the results that have a goal.",
     "plot": "The results as SVG, beside them.",
@@ -66,7 +66,7 @@ def _listing() -> str:
 @click.command()
 @click.argument("operations", nargs=-1)
 @click.option("--records", type=click.IntRange(1_000), help="Records in the store; 1,000,000.")
-@click.option("--seconds", type=click.FloatRange(0.05), help="Seconds of one measurement; 2, with all 1.")
+@click.option("--seconds", type=click.FloatRange(0.05), help="Seconds of one measurement; 2, with all 0.8.")
 @click.option("--rounds", type=click.IntRange(1), help="Rounds; 3.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes of the contenders with N workers; 2.")
 @click.option("--minutes", type=click.FloatRange(0.05), help="Minutes of a soak; 30.")

@@ -29,5 +29,5 @@ class Settings:
     """Length of a soak."""
 
 
-ALL = Settings(seconds=1.0, warm_s=0.3)
+ALL = Settings(seconds=0.8, warm_s=0.2)
 """The profile of ``make bench``: every operation in a quarter of an hour."""

@@ -130,7 +130,9 @@ class HandleProtocol:
         self._plain = PlainQuestions(core, options.site.serial)
 
     def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:
-        """The answer to the octets of one plain question, None when they are anything else."""
+        """The answer to the octets of one plain question, None when they are anything else, or the store is on disk."""
+        if self._core.residency.cold:
+            return None
         return self._plain.answer(octets, source, door) or self.resolution.at_once(octets, source, door)
 
     def worker_of(self, frame: Frame) -> int | None:

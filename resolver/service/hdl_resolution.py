@@ -25,6 +25,7 @@ from resolver.node import handle_admin, hdl_resolve, record_octets, values
 from resolver.node.authority import NOT_OURS
 from resolver.node.authorize import Action, permits
 from resolver.node.hdl_declined import Declined
+from resolver.node.resolve_plain import keys_of
 from resolver.service.hdl_foreign import HandleForeign, wants_search
 from resolver.telemetry.calls import HDL_TCP
 from resolver.wire.cursor import counted, sized, text_to_wire
@@ -167,6 +168,8 @@ class HandleResolution:
         core = self._core
         if not core.options.public_resolution:
             core.require_resolution(turn.require_identity().caller)
+        if absent := core.residency.absent(keys_of([body.handle])):
+            await core.residency.touch(absent)
         here = self._here(turn, body)
         if isinstance(here, Refused):
             self.count(text_to_wire(body.handle), turn.peer.source, 0, turn.peer.door)

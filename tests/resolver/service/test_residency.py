@@ -8,10 +8,13 @@ import pytest
 from resolver import limits, methods
 from resolver.service.residency import COLD_FAULTS_MIN, LOOK_S, WARM_LOOK_S, Residency
 from resolver.v1 import resolution_pb2 as pb
+from resolver.wire import requests
 from storage.errors import StoreFailed
 from storage.memory_engine import MemoryEngine
 from storage.tables import Table
 from tests.resolver.transport.h2_doors import door_of
+from tests.resolver.transport.hdl_node import handle_node
+from tests.resolver.transport.hdl_node import value as hdl_value
 from tests.support.builders import PREFIX_A, register, value
 from tests.support.node import Client
 
@@ -171,3 +174,26 @@ def test_a_cold_store_gives_the_answers_of_a_warm_one(world, kind, timeout):
             assert len(warm[-2]) == len(names)
 
     asyncio.run(main())
+
+
+def test_the_handle_doors_of_a_cold_store_give_the_answers_of_a_warm_one(tmp_path):
+    with handle_node(tmp_path) as node:
+        node.store("88.300.1/A", hdl_value(1, "URL", "https://example.com/"))
+        (service,) = node.services
+
+        def answers():
+            found = []
+            for name in ("88.300.1/A", "88.300.1/a", "88.300.1/NONE"):
+                client = node.client()
+                header = client.send(client.request(1, requests.Resolution(name))).header
+                found.append((header.response_code, header.op_code))
+            return found
+
+        warm = answers()
+        touched = []
+        usual = service.core.residency.touch
+        service.core.residency.touch = lambda keys: touched.extend(keys) or usual(keys)
+        service.core.residency.look = lambda _: None
+        service.core.residency.cold = True
+        assert answers() == warm
+        assert set(touched) == {b"88.300.1/A", b"88.300.1/NONE"}
