@@ -29,7 +29,13 @@ HELD_OCTETS_MAX = 256 << 20
 """Octets of unfinished requests in one worker; calls that would add to more are refused as overloaded."""
 
 HELD_OCTETS_FREE = 64 << 10
-"""Octets of one unfinished request that are never refused: all that a small request may have."""
+"""Octets of one unfinished request that are refused last: all that a small request may have."""
+
+HELD_OCTETS_END = 2 * HELD_OCTETS_MAX
+"""Octets of unfinished requests beyond which small ones are refused too. Whole requests in one read never are."""
+
+CALL_OCTETS = 1_536
+"""What an open call costs without a single octet of its request: headers alone must not fill the memory."""
 
 QUEUE_OCTETS_MAX = 64 << 10
 """Octets of answers of one stream waiting for its window; beyond it the handler waits."""

@@ -165,7 +165,17 @@ class Calls(Endings):
         for stream_id in fresh:
             ticket = self.streams.get(stream_id)
             if type(ticket) is Ticket and stream_id not in answered:
-                self.outlive(stream_id, ticket, now_s)
+                self._fits(self.outlive(stream_id, ticket, now_s))
+
+    def _fits(self, exchange: Exchange) -> bool:
+        """Count what a call holds; one too many is refused."""
+        if self.shared.hold(exchange):
+            return True
+        error = Overloaded(
+            "the worker holds too many unfinished requests: try again, or send less at a time", retry_after_s=1.0
+        )
+        self.fail(exchange, error)
+        return False
 
     def _open(
         self,
@@ -178,6 +188,8 @@ class Calls(Endings):
     ) -> None:
         """Begin a call that a task will run, or a resolution stream."""
         exchange = self.outlive(stream_id, ticket, now_s)
+        if not self._fits(exchange):
+            return
         if ticket.mount.lane in {Lane.DIALOGUE, Lane.QUESTIONS}:
             ready.append((stream_id, ticket, None))
         if ended:
@@ -205,12 +217,7 @@ class Calls(Endings):
             exchange.receive(data, now_s)
             if exchange.is_upload or exchange.inbox_octets <= bounds.INBOX_OCTETS_MAX:
                 self.acknowledge(exchange)
-            if not self.shared.hold(exchange):
-                error = Overloaded(
-                    "the worker holds too many unfinished requests: try again, or send less at a time",
-                    retry_after_s=1.0,
-                )
-                self.fail(exchange, error)
+            if not self._fits(exchange):
                 return
         if ended:
             exchange.end()

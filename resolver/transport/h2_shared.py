@@ -69,11 +69,13 @@ class Shared:
         return True
 
     def hold(self, exchange: Exchange) -> bool:
-        """Count what an exchange holds now; False when it is long and the worker holds too much."""
-        held = exchange.deframer.held_octets + exchange.inbox_octets
+        """Count what an exchange holds now; False when the worker holds too much: long ones go first, then all."""
+        held = bounds.CALL_OCTETS + exchange.deframer.held_octets + exchange.inbox_octets
         self.held_octets += held - exchange.held_octets
         exchange.held_octets = held
-        return held <= bounds.HELD_OCTETS_FREE or self.held_octets <= bounds.HELD_OCTETS_MAX
+        if self.held_octets <= bounds.HELD_OCTETS_MAX:
+            return True
+        return held <= bounds.HELD_OCTETS_FREE and self.held_octets <= bounds.HELD_OCTETS_END
 
     def release(self, exchange: Exchange) -> None:
         """An exchange holds nothing any more."""

@@ -166,6 +166,30 @@ def test_unfinished_requests_are_bounded(world, monkeypatch):
     run(main())
 
 
+def test_headers_alone_are_bounded_and_whole_requests_go_on(world, monkeypatch):
+    """Calls that are begun and not continued cost memory too; once nothing bounded how many a worker had."""
+    monkeypatch.setattr(h2_bounds, "HELD_OCTETS_MAX", 100 * h2_bounds.CALL_OCTETS)
+    monkeypatch.setattr(h2_bounds, "HELD_OCTETS_END", 150 * h2_bounds.CALL_OCTETS)
+    register(world.engine, world.clock, NAME)
+
+    async def main():
+        async with h2_client(world) as client:
+            shared = client.place.door._shared
+            peers = [await Peer.connect(client.place.port) for _ in range(4)]
+            for number in range(60):
+                for peer, method in zip(peers, (methods.RESOLVE, methods.PUT_VALUES) * 2, strict=True):
+                    peer.send(HEADERS, END_HEADERS, 2 * number + 1, peer.headers(path=method.path))
+            await until(lambda: len(client.place.observed) >= 4 * 60 - 150)
+            assert {code for _, code, *_ in client.place.observed} == {14}
+            assert 100 * h2_bounds.CALL_OCTETS < shared.held_octets <= 150 * h2_bounds.CALL_OCTETS
+            assert (await client.ask("", methods.RESOLVE, QUESTION))[0].record.name == NAME
+            for peer in peers:
+                peer.writer.close()
+            await until(lambda: not shared.held_octets)
+
+    run(main())
+
+
 def test_silent_and_slow_greetings_are_ended(world, clock):
     async def main():
         async with h2_client(world, clock=clock, write_timeout_s=0.2) as client:
