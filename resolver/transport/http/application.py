@@ -20,6 +20,7 @@ from starlette.routing import Router
 from resolver.errors import (
     InvalidField,
     MessageTooLarge,
+    Overloaded,
 )
 from resolver.telemetry.calls import Operation
 from resolver.transport.http import bounds, handle_proxy, handle_rest, handle_search, snms
@@ -45,13 +46,21 @@ UNKNOWN = Operation("http", "other")
 """What is counted for requests whose handler does not say what was asked for."""
 
 
+class _Held:
+    """Octets of bodies that handlers of this worker may be holding."""
+
+    octets = 0
+
+
 class _Body:
     """The receiving side of a request: its body may have so many octets."""
 
-    def __init__(self, request: Request, receive: Receive, octets_max: int) -> None:
+    def __init__(self, request: Request, receive: Receive, octets_max: int, held: _Held) -> None:
         self._receive = receive
         self._octets_max = octets_max
         self._octets = 0
+        self._held = held
+        self._mine = 0
         headers = request.headers
         # A client that waits for "100 Continue" sends nothing unless it is asked for.
         self._is_coming = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
@@ -62,7 +71,17 @@ class _Body:
         message = await self._take()
         if self._octets > self._octets_max:
             raise too_large(self._octets_max)
+        if self._octets_max <= bounds.WHOLE_BODY_OCTETS_MAX:
+            self._mine += len(message.get("body", b""))
+            self._held.octets += len(message.get("body", b""))
+            if self._held.octets > bounds.BODIES_OCTETS_MAX:
+                raise Overloaded("the bodies of other requests fill the memory for them: try again", retry_after_s=1.0)
         return message
+
+    def release(self) -> None:
+        """The request is answered, its body is held no more."""
+        self._held.octets -= self._mine
+        self._mine = 0
 
     async def _take(self) -> Message:
         message = await self._receive()
@@ -93,6 +112,7 @@ class Application:
         self, service: Service, options: HttpOptions, observe: Observe, doors: Sequence[Door] | None = None
     ) -> None:
         self._observe = observe
+        self._held = _Held()
         self._doors: list[tuple[str, Door, ASGIApp]] = []
         self.at_once: list[AtOnce] = []
         """What answers plain questions before they become requests."""
@@ -130,7 +150,7 @@ class Application:
         door, app = self._find(scope["path"])
         scope["door"] = door.name
         request = Request(scope)
-        body = _Body(request, receive, door.octets_max)
+        body = _Body(request, receive, door.octets_max, self._held)
         try:
             _check_length(request, door.octets_max)
             await app(scope, body.receive, note)
@@ -142,6 +162,7 @@ class Application:
                 raise  # the answer has begun: the connection is closed, which is all that can still be said
             await _told(door, request, failure)(scope, receive, note)
         finally:
+            body.release()
             operation = scope.get("operation", UNKNOWN)
             self._observe(operation, str(status), time.monotonic() - started_s, 1, door.name)
 

@@ -17,6 +17,12 @@ BODY_TIMEOUT_S = 30.0
 BODY_PROGRESS_OCTETS = 16 << 10
 """Octets that win a body another ``BODY_TIMEOUT_S``; what trickles more slowly is closed."""
 
+WHOLE_BODY_OCTETS_MAX = 16 << 20
+"""Octets up to which a body counts as one that its handler holds whole; longer ones are read as streams."""
+
+BODIES_OCTETS_MAX = 256 << 20
+"""Octets of bodies that one worker holds at a time; requests beyond are told to come again."""
+
 DISCARD_OCTETS_MAX = 16 << 20
 """Octets of a refused body that are taken and forgotten, so that its sender can hear why."""
 

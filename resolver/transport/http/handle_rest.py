@@ -316,7 +316,7 @@ def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
     }
     every = [*_METHODS, "PATCH"]
     made = [Route(path, _guarded(rest, handler, methods), methods=every) for path, (handler, methods) in paths.items()]
-    return [*made, Route("/api/{rest:path}", _unknown, methods=every), Route("/api", _unknown, methods=every)]
+    return [*made, Route("/api/{rest:path}", _unknown, methods=every)]
 
 
 def _plain_reads(service: Service, options: HttpOptions) -> AtOnce | None:
@@ -326,5 +326,5 @@ def _plain_reads(service: Service, options: HttpOptions) -> AtOnce | None:
     return PlainReads(service.core, options.handle.protocol.resolution.count).at_once
 
 
-DOOR = Door(REST, ("/api/", "/api"), routes, failed, at_once=_plain_reads)
+DOOR = Door(REST, ("/api/",), routes, failed, at_once=_plain_reads)
 """The Handle REST interface."""

@@ -40,6 +40,11 @@ def routes(service, options):
         await asyncio.sleep(0.3)
         return PlainTextResponse("late")
 
+    async def hold(request):
+        body = await request.body()
+        await asyncio.sleep(0.3)
+        return PlainTextResponse(str(len(body)))
+
     async def early(request):
         return PlainTextResponse("not read")
 
@@ -50,6 +55,7 @@ def routes(service, options):
         Route("/api/defect", defect),
         Route("/api/late", late),
         Route("/api/early", early, methods=["POST"]),
+        Route("/api/hold", hold, methods=["POST"]),
     ]
 
 
@@ -170,6 +176,20 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(told):
             answer = await place.client.post("/api/echo/x", content=b"y" * 100_001 if told else pieces())
             assert (answer.status_code, answer.json()["reason"]) == (413, "MESSAGE_TOO_LARGE")
             assert (await place.client.post("/api/echo/x", content=b"z")).text == "z"
+
+    run(main())
+
+
+def test_bodies_together_have_a_bound_too(monkeypatch):
+    monkeypatch.setattr(bounds, "BODIES_OCTETS_MAX", 150_000)
+
+    async def main():
+        async with serving() as place:
+            body = b"y" * 90_000
+            asked = [asyncio.create_task(place.client.post("/api/hold", content=body)) for _ in range(4)]
+            codes = sorted([(await each).status_code for each in asked])
+            assert codes == [200, 503, 503, 503]
+            assert (await place.client.post("/api/hold", content=body)).status_code == 200
 
     run(main())
 

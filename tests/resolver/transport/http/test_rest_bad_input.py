@@ -139,7 +139,6 @@ def test_a_body_that_is_too_large_is_refused_in_the_words_of_this_interface(clie
         ("DELETE", "/api/site", 405, 5),
         ("PATCH", "/api/handles/88.300.2/there", 501, 5),
         ("TRACE", "/api/handles/88.300.2/there", 400, 4),
-        ("GET", "/api", 404, 4),
         ("GET", "/api/", 404, 4),
         ("GET", "/api/handlesx", 404, 4),
         ("POST", "/api/prefixes/", 400, 102),
