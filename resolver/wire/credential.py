@@ -110,7 +110,8 @@ def mac_octets(envelope: Envelope, header_and_body: bytes, session_key: bytes, c
     """The MAC of a message by a session's key in the version of the envelope."""
     version = envelope.version
     if version >= versions.SHA256:
-        return hmac.digest(session_key, _covered(envelope, counter) + header_and_body, hashlib.sha256)
+        # Not hmac.digest: that gives up the interpreter even for a few octets, and a busy writer thread then keeps it.
+        return hmac.new(session_key, _covered(envelope, counter) + header_and_body, hashlib.sha256).digest()
     if version >= versions.PREFIX_REFERRAL:
         padding = bytes(len(session_key) + _DEFECT_PADDING_OCTETS)
         return sha1(session_key[:4] + header_and_body + session_key + padding)
