@@ -10,7 +10,7 @@ INPUTS ?= 20000
 PROTOS := $(wildcard proto/resolver/v1/*.proto)
 HWDATA := /usr/share/hwdata
 
-.PHONY: help run demo test lint types style unit conformance federation interop bench fuzz soak proto clean
+.PHONY: help run demo test lint types style unit conformance federation interop bench fuzz sim soak proto clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -74,6 +74,10 @@ bench: $(VENV)/.dev | $(PEERS) ## measure beside etcd, redis and nginx; see benc
 $(PEERS): # RUNLEVEL=1 keeps Debian from starting what it installs
 	@$(SUDO) apt-get update -q && $(SUDO) env RUNLEVEL=1 apt-get install -qy --no-install-recommends \
 	  etcd-server redis-server nginx-light nghttp2-client linux-perf
+
+SEEDS ?= 10000
+sim: $(VENV)/.dev ## a tree of nodes in one thread, SEEDS times, each time with other faults
+	@$(BIN)/python -m tests.sim --seeds $(SEEDS)
 
 soak: $(VENV)/.dev ## the long tests: minutes of crashes and load
 	@$(BIN)/python -m pytest -m slow -s
