@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from google.protobuf.message import DecodeError
 
 from resolver.handle.name import key_of_octets
-from resolver.node import record_octets, search
+from resolver.node import audit_rows, record_octets, search
 from resolver.node.ledger import serial_key
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import registry_pb2 as registry
@@ -390,5 +390,6 @@ JUDGES: dict[Table, Callable[[Reader, bytes, bytes], Iterator[str]]] = {
     Table.MEMBERS: _judge_member,
     Table.HELD: _judge_held,
     Table.SEARCH: _judge_search,
+    **audit_rows.JUDGES,
 }
 """For each table what must hold for a row, as sentences about the row that does not."""
