@@ -76,7 +76,7 @@ class HttpNode(HandleNode):
         service = self.service = Service(self.engine, self.clock, os.urandom, options, version="test")
         await service.start()
         key = rsa_key("node")
-        protocol = HandleProtocol(service.core, HandleOptions(0, "88.300", self.site, key))
+        protocol = self.protocol = HandleProtocol(service.core, HandleOptions(0, "88.300", self.site, key))
         identity = HttpIdentity(service.core, protocol.authentication, protocol.signer, b"secret")
         parts = HandleParts(protocol, HandleRequests(protocol), identity)
         door_options = HttpOptions(**({"node_prefix": "88.300", "handle": parts} | self.http_options))
