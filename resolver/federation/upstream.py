@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from resolver import limits
-from resolver.errors import Overloaded, Refused, ResolverError, ShuttingDown
+from resolver.errors import Overloaded, Refused, ResolverError, ShuttingDown, UpstreamFailed
 from resolver.federation.contacts import GRPC
 from resolver.federation.handle_peer import HandlePeer
 from resolver.federation.steps import Moment, Reply, Said
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     Peer = HandlePeer | GrpcPeer
 
 _log = structlog.get_logger("federation")
+
+_SHARE_OF_DEADLINE = 0.9
+"""Part of a caller's deadline after which it hears why there is no answer, or gets an old one: it still listens."""
 
 _PEERS_MAX = 512
 """Connections to other nodes kept open by one worker."""
@@ -146,13 +149,20 @@ class Upstream:
             old = self._old(question.name)
         if old is not None and not task.done() and old[1] <= limits.REVALIDATE_S:
             return Outcome(old[0], None)
+        waits_s = None if old is None else limits.STALE_ANSWER_S
+        if question.timeout_s is not None:
+            before_s = question.timeout_s * _SHARE_OF_DEADLINE
+            waits_s = before_s if waits_s is None else min(waits_s, before_s)
         self._waiting += 1
         try:
-            done, _ = await asyncio.wait({task}, timeout=None if old is None else limits.STALE_ANSWER_S)
+            done, _ = await asyncio.wait({task}, timeout=waits_s)
         finally:
             self._waiting -= 1
         if not done and old is not None:
             return Outcome(old[0], None)
+        if not done:
+            words = f"no node has answered about {question.name[:200]!r} within the caller's deadline: try again"
+            return Outcome(None, UpstreamFailed(words, retry_after_s=limits.FAILURE_TTL_S))
         if task.cancelled():
             raise ShuttingDown("this worker is shutting down: try again, another one answers", retry_after_s=0.05)
         return task.result()
@@ -166,7 +176,8 @@ class Upstream:
         return Found(entry.body, entry.stale_origin()), now_s - entry.fresh_until_s
 
     def _search(self, question: Question) -> asyncio.Task[Outcome]:
-        key = (*question, object()) if question.traced else (*question._replace(name=fold_prefix(question.name)),)
+        shared = question._replace(name=fold_prefix(question.name), timeout_s=None)
+        key = (*shared, object()) if question.traced else tuple(shared)
         task = self._searches.get(key)
         if task is None:
             if len(self._searches) >= limits.UPSTREAM_SEARCHES_MAX or self._is_closed:

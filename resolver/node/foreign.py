@@ -18,6 +18,7 @@ class Question(NamedTuple):
     """What is searched. ``name`` is a handle with its prefix written out.
 
     ``authoritative`` asks primary sites and no cache; ``recursions`` counts the nodes that passed the question on.
+    ``timeout_s`` are the seconds that who asks will wait, None when it does not say.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Question(NamedTuple):
     authoritative: bool = False
     traced: bool = False
     recursions: int = 0
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,15 @@ class Call:
     """Who calls, and from where.
 
     ``source`` is the peer's address without port; ``credential`` lets a long stream be judged again while it runs;
-    ``door`` is one of ``telemetry.calls.DOORS``.
+    ``door`` is one of ``telemetry.calls.DOORS``; ``timeout_s`` are the seconds the caller waits, None when it does not
+    say.
     """
 
     caller: Caller = ANONYMOUS
     source: str = ""
     credential: Credential | None = None
     door: str = GRPC
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class Foreign:
         return handle.text
 
     def instead(
-        self, request: pb.ResolveRequest, wanted: Filter | None, error: ResolverError
+        self, call: Call, request: pb.ResolveRequest, wanted: Filter | None, error: ResolverError
     ) -> bytes | Awaitable[bytes] | None:
         """What is said instead of a refusal, now or after asking; None when it stands."""
         if request.local_only:
@@ -90,7 +90,7 @@ class Foreign:
             return None
         known = elsewhere.recall(name)
         if known is None:
-            return self._found(name, wanted)
+            return self._found(call, name, wanted)
         if wanted is None:
             elsewhere.remember_plain(request.SerializeToString(), name)
         return _response(known, wanted, name)
@@ -107,8 +107,8 @@ class Foreign:
             values = delegation(reader, authority, of_prefix=of_prefix)
         return pb.ResolveResponse(referral=pb.Referral(values=values, of_prefix=of_prefix)).SerializeToString()
 
-    async def _found(self, name: str, wanted: Filter | None) -> bytes:
-        return _response((await self.find(Question(name))).get(), wanted, name)
+    async def _found(self, call: Call, name: str, wanted: Filter | None) -> bytes:
+        return _response((await self.find(Question(name, timeout_s=call.timeout_s))).get(), wanted, name)
 
     async def find(self, question: Question) -> Outcome:
         """Search; a worker that asks nobody gives what the node itself says."""
@@ -127,7 +127,10 @@ class Foreign:
         core = self._core
         handle = Handle.from_text(request.name)
         name = handle.text
-        outcome = await self.find(Question(name, follows_aliases=request.follow_aliases, traced=request.trace))
+        question = Question(
+            name, follows_aliases=request.follow_aliases, traced=request.trace, timeout_s=call.timeout_s
+        )
+        outcome = await self.find(question)
         response = pb.ResolveResponse(hops=outcome.hops)
         try:
             found = outcome.get()
@@ -169,6 +172,7 @@ class Foreign:
 
     def join(
         self,
+        call: Call,
         bodies: Sequence[bytes | None],
         misses: Sequence[pb.ResolveMiss],
         open_: dict[int, str],
@@ -180,10 +184,10 @@ class Foreign:
         for position, answer in known.items():
             joined.add(position, open_[position], answer, wanted)
         rest = {position: name for position, name in open_.items() if position not in known}
-        return self._join_later(joined, rest, wanted) if rest else joined.batch()
+        return self._join_later(call, joined, rest, wanted) if rest else joined.batch()
 
-    async def _join_later(self, joined: Joined, rest: dict[int, str], wanted: Filter | None) -> bytes:
-        for position, answer in (await self.find_all(rest)).items():
+    async def _join_later(self, call: Call, joined: Joined, rest: dict[int, str], wanted: Filter | None) -> bytes:
+        for position, answer in (await self.find_all(rest, call.timeout_s)).items():
             joined.add(position, rest[position], answer, wanted)
         return joined.batch()
 
@@ -219,21 +223,22 @@ class Foreign:
                     found[position] = known
         return found
 
-    async def find_all(self, open_: dict[int, str]) -> dict[int, Found | ResolverError]:
+    async def find_all(self, open_: dict[int, str], timeout_s: float | None) -> dict[int, Found | ResolverError]:
         """All of them, asked for side by side."""
         gate = asyncio.Semaphore(_AT_ONE_TIME)
 
         async def one(name: str) -> Found | ResolverError:
             async with gate:
-                return await self.found_or_error(name)
+                return await self.found_or_error(name, timeout_s)
 
         answers = await asyncio.gather(*(one(name) for name in open_.values()))
         return dict(zip(open_, answers, strict=True))
 
-    async def found_or_error(self, name: str) -> Found | ResolverError:
+    async def found_or_error(self, name: str, timeout_s: float | None = None) -> Found | ResolverError:
         """The record of a name, or the reason why there is none."""
         try:
-            return (await self.find(Question(Handle.from_text(name).text))).get()
+            question = Question(Handle.from_text(name).text, timeout_s=timeout_s)
+            return (await self.find(question)).get()
         except ResolverError as error:
             return error
 

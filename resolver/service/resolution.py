@@ -56,7 +56,7 @@ class Resolution:
                 body = resolve(reader, core.served, call.caller, name, wanted)
             except ResolverError as error:
                 self._count(name, call, 0, error)
-                instead = self.foreign.instead(request, wanted, error)
+                instead = self.foreign.instead(call, request, wanted, error)
                 if instead is None:
                     raise
                 return instead
@@ -90,7 +90,7 @@ class Resolution:
             return b"".join(bodies)  # type: ignore[arg-type]  # what has no body is a miss
         open_ = self.foreign.open_among(names, misses)
         if open_:
-            return self.foreign.join(bodies, misses, open_, wanted)
+            return self.foreign.join(call, bodies, misses, open_, wanted)
         return b"".join(filter(None, bodies)) + pb.BatchResolveResponse(misses=misses).SerializeToString()
 
     def _answer_all(

@@ -183,7 +183,9 @@ class GrpcioDoor:
         if entry.open:
             return Call(source=source)
         credential = credential_of(context.invocation_metadata() or ())
-        return self._service.call_from(source, credential or _certificate(context))
+        call = self._service.call_from(source, credential or _certificate(context))
+        call.timeout_s = context.time_remaining()
+        return call
 
     async def _abort(
         self,

@@ -338,7 +338,10 @@ class Calls(Endings):
                     self._postpone(stream_id, ticket, message, started_s)
                     continue
             try:
-                call = anonymous if anonymous is not None and ticket.anonymous else self.call_of(ticket)
+                if anonymous is not None and ticket.anonymous and ticket.timeout_s is None:
+                    call = anonymous
+                else:
+                    call = self.call_of(ticket)
                 response = mount.handler(call, parse(mount.method, message))  # type: ignore[arg-type]
                 if type(response) is not bytes:
                     if isawaitable(response):  # another node has to be asked
@@ -381,7 +384,9 @@ class Calls(Endings):
             raise ticket.fault.with_traceback(None)
         if ticket.mount.open:
             return Call(source=self.source)
-        return self.shared.service.call_from(self.source, ticket.credential or self.certificate)
+        call = self.shared.service.call_from(self.source, ticket.credential or self.certificate)
+        call.timeout_s = ticket.timeout_s
+        return call
 
     def _room(self) -> int:
         """Octets of answers that may still be queued, after writing what can be written."""

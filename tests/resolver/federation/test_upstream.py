@@ -165,8 +165,10 @@ def test_stale_answers_are_marked_and_renewed_behind(world, clock):
             server.says[""] = None
             clock.advance(60)
             started_s = asyncio.get_running_loop().time()
-            third = await get(upstream)
+            third = await get(upstream, timeout_s=0.2)
             assert third.origin.stale
+            assert asyncio.get_running_loop().time() - started_s < 0.5, "while its caller still listens"
+            assert (await get(upstream)).origin.stale
             assert asyncio.get_running_loop().time() - started_s < limits.UPSTREAM_SECONDS_MAX
             with pytest.raises(UpstreamFailed):
                 await get(upstream, "88.300.77/NEVER-SEEN")

@@ -201,9 +201,13 @@ def test_a_caller_that_leaves_and_a_deadline(world, kind):
     async def main():
         async with doors(world, delay_s=0.4) as (clients, server, upstream):
             request = pb.ResolveRequest(name=FOREIGN)
+            call = clients[kind].start("", methods.RESOLVE, [request])
+            await asyncio.sleep(0.1)
+            call.cancel()
             with pytest.raises(Failed) as failed:
-                await clients[kind].ask("", methods.RESOLVE, request, timeout=0.1)
-            assert failed.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+                await clients[kind].ask("", methods.RESOLVE, request, timeout=0.2)
+            assert failed.value.code is grpc.StatusCode.UNAVAILABLE
+            assert failed.value.reason == "UPSTREAM_FAILED", "the caller hears why, inside its deadline"
             await asyncio.sleep(0.6)
             assert upstream.recall(FOREIGN) is not None, "the answer is kept for the next one"
             assert server.asked == [FOREIGN]
