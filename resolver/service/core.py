@@ -14,8 +14,8 @@ from resolver.clock import day_of
 from resolver.errors import ResolverError, ShuttingDown
 from resolver.lanes import Commit, LaneOptions, WriteLane
 from resolver.node.authorize import ANONYMOUS, Action, Caller, require
-from resolver.node.hdl_lockout import Lockout
 from resolver.node.ledger import last_serial
+from resolver.node.lockout import Lockout
 from resolver.node.mint import Mint
 from resolver.node.prefixes import ServedPrefixes
 from resolver.node.quotas import NO_QUOTA, Quota

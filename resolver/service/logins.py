@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from resolver import methods
 from resolver.errors import CredentialInvalid, CredentialMissing, Overloaded
 from resolver.node.authorize import Action, require
-from resolver.node.hdl_lockout import Lockout
+from resolver.node.lockout import Lockout
 from resolver.registry import logins, passwords
 from resolver.service.hdl_peer import network_of
 from resolver.service.registry_jobs import write_row

@@ -5,8 +5,8 @@ import pytest
 from resolver.node.authorize import Caller, Role
 from resolver.node.challenges import Challenges, worker_of
 from resolver.node.handle_admin import LOOKUPS_MAX, Identity, may
-from resolver.node.hdl_lockout import FREE_FAILURES, Lockout
 from resolver.node.hdl_sessions import Sessions
+from resolver.node.lockout import FREE_FAILURES, Lockout
 from resolver.node.values import to_pb
 from resolver.wire import requests
 from resolver.wire.ciphers import CipherCode

@@ -26,8 +26,6 @@ PREFIX_CHARACTERS_MAX = 64
 
 T = TypeVar("T")
 
-__all__ = ("Raw",)
-
 
 class Parameters(Struct, frozen=True, rename="camel", gc=False):
     """A JSON object of the interface; unknown members are ignored, as the original does.

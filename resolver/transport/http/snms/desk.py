@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.routing import Route
 
@@ -123,8 +123,3 @@ def request_id_of(request: Request) -> str:
     if len(keys) > 1 or not 1 <= len(key) <= KEY_CHARACTERS_MAX or not key.isascii() or not key.isprintable():
         raise Said(f"请求头 Idempotency-Key 须为 1 到 {KEY_CHARACTERS_MAX} 个可见 ASCII 字符，且只能出现一次")
     return "key-" + hashlib.sha256(key.encode()).hexdigest()[:56]
-
-
-def rows_of(response: Any) -> list[Any]:
-    """The results of a batch, in order."""
-    return list(response.results)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from msgspec import Raw
+
 from resolver import limits, methods
 from resolver.errors import ResolverError, TemplateNotFollowed, TooManyItems, WireError
 from resolver.handle.name import Handle
@@ -18,7 +20,6 @@ from resolver.transport.http.snms import bodies
 from resolver.transport.http.snms.desk import Desk, Entry, request_id_of
 from resolver.transport.http.snms.envelope import (
     BUSINESS_FAILURE,
-    SUCCESS,
     Missing,
     Said,
     message_of,
@@ -134,7 +135,7 @@ class Identifiers:
         """Delete many identifiers: an array of names, or an object with such an array as ``handles``."""
         body = await self._desk.json(request)
         if body.lstrip()[:1] == b"{":
-            body = bytes(bodies.decode(body, dict[str, bodies.Raw]).get("handles", b"[]"))
+            body = bytes(bodies.decode(body, dict[str, Raw]).get("handles", b"[]"))
         names = _bounded(bodies.decode_each(body, str))
         batch = _Rows(names, lambda name: _checked(bodies.text(name, "handle", bodies.HANDLE_CHARACTERS_MAX)))
         asked = pb.BatchDeleteHandlesRequest(request_id=request_id_of(request), names=batch.good)
@@ -302,6 +303,3 @@ def _refuse(given: bodies.Value) -> NoReturn:
     bodies.text(given.type, "type", bodies.TYPE_CHARACTERS_MAX)
     bodies.optional_text(content.value, "data.value", bodies.VALUE_CHARACTERS_MAX)
     raise Said("参数 value 不正确")
-
-
-__all__ = ("SUCCESS", "Identifiers")
