@@ -149,6 +149,10 @@ def web_address(text: str, appended: str = "") -> str | None:
         return None
     if before.scheme.lower() not in {"http", "https"} or not known[0] or (appended and not same):
         return None
+    # Parsing passes over control characters that a browser may not pass over: the text itself must begin so.
+    head = f"{before.scheme}://{before.netloc}"
+    if plain[: len(head)].lower() != head.lower():
+        return None
     encoded = quote((plain + appended).encode("utf-8", "surrogateescape"), safe=_SAFE)
     if any(letter <= " " for letter in before.netloc) or len(encoded) > URL_OCTETS_MAX:
         return None

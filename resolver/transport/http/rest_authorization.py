@@ -200,19 +200,26 @@ def parse_answer(given: Mapping[str, str]) -> KeyPairAnswer | SecretAnswer:
         if code is None:
             raise InvalidField(f"alg {given.get('alg', '')[:40]!r} is unknown: {', '.join(_SECRET_CODES)} are known")
         if code is not HashCode.PBKDF2_HMAC_SHA1:
-            return SecretAnswer(code, signature)
+            return _checked(SecretAnswer(code, signature))
         numbers = [given.get(name, "") for name in ("iterations", "length")]
         if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
             raise InvalidField("PBKDF2 needs the numbers iterations and length")
-        made = SecretAnswer(code, signature, octets_of(given, "salt"), *map(int, numbers))
-        try:
-            return SecretAnswer.from_wire(made.to_wire())  # holds the numbers to their bounds
-        except ResolverError as error:
-            raise InvalidField(error.message) from None
+        return _checked(SecretAnswer(code, signature, octets_of(given, "salt"), *map(int, numbers)))
     hash_ = _SIGNATURE_HASHES.get(alg)
     if hash_ is None:
         raise InvalidField(f"alg {given.get('alg', '')[:40]!r} is unknown: {', '.join(_SIGNATURE_HASHES)} are known")
     return KeyPairAnswer(hash_, signature)
+
+
+def _checked(answer: SecretAnswer) -> SecretAnswer:
+    """The answer, if the protocol has such ones: MACs of their length, numbers in their bounds. Raises InvalidField."""
+    try:
+        read = SecretAnswer.from_wire(answer.to_wire())
+    except ResolverError as error:
+        raise InvalidField(error.message) from None
+    if read != answer:
+        raise InvalidField("the signature has not as many octets as alg makes")
+    return answer
 
 
 def parse_certificate(der: bytes) -> tuple[str, int, bytes]:

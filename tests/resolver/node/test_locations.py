@@ -95,6 +95,9 @@ def test_templates_and_statuses():
         "http://",
         "https://[::1",
         "https://a.example:port/",
+        "\0https://a.example/",
+        "ht\ntps://a.example/",
+        "https://a\t.example/",
         "",
     ],
 )
