@@ -286,7 +286,7 @@ def create(
     if admin:
         new.append(_admin_value(admin))
     made = _run(server, lambda system: system.create(name, new, overwrites=overwrite, mints=mint))
-    emit(ctx, {"handle": made, "values": len(new)}, f"{one_line(made)}  created with {len(new)} values")
+    emit(ctx, {"handle": made, "values": len(new)}, f"{one_line(made)}  created, values: {len(new)}")
 
 
 def _admin_value(admin: str) -> HandleValue:

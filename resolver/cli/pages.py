@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from resolver.cli.output import one_line, table, to_json, to_octets, wants_json
+from resolver.cli.shown import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,12 +40,18 @@ def emit_rows(ctx: click.Context, found: Iterator[Any], columns: Callable[[Any],
 
 
 def emit_row(ctx: click.Context, row: Any) -> None:
-    """Print one row: a JSON object, or its fields below each other, empty ones left out."""
+    """Print one row: a JSON object, or its fields below each other, empty ones left out, times as people read them."""
     shown = to_json(row)
     if wants_json(ctx):
         click.echo(to_octets(shown))
     else:
-        click.echo(table((key, _cell(content)) for key, content in shown.items() if content or content is False))
+        click.echo(table(_line(key, content) for key, content in shown.items() if content or content is False))
+
+
+def _line(key: str, content: Any) -> tuple[str, str]:
+    if key.endswith("_time_us"):
+        return key.removesuffix("_us"), moment(int(content))
+    return key, _cell(content)
 
 
 def _cell(content: Any) -> str:

@@ -1,5 +1,6 @@
 """The commands of README and of the command contract against a real node."""
 
+import re
 import stat
 
 import openpyxl
@@ -189,3 +190,11 @@ def test_a_form_of_a_template_goes_in_once_it_is_filled(node, tmp_path, kind):
         book.save(form)
     ran = node("import", form, "--template", f"f-{kind}", "--result", tmp_path / "o.jsonl", "--json")
     assert (ran.json()["created"], ran.json()["failed"]) == (2, 1)
+
+
+def test_times_are_shown_as_people_read_them_and_as_numbers_in_json(node):
+    name = "times-of-day"
+    shown = node("enterprise", "create", "--id", name, "--name", "T")
+    assert shown.code == 0, shown.err
+    assert re.search(r"create_time +20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", shown.out)
+    assert node("enterprise", "get", name, "--json").json()["create_time_us"] > 1_700_000_000_000_000
