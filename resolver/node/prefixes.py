@@ -115,11 +115,16 @@ class ServedPrefixes:
         self._moving = {}
 
     def refusal(self, reader: Reader, folded: str) -> Refused | None:
-        """Why the prefix is not served; None when it is."""
+        """Why the prefix is not served; None when it is.
+
+        A refusal is looked up anew, so that a prefix acts at once when it is enabled or homed; but for those that live
+        elsewhere, whose handles are asked for all the time.
+        """
         try:
-            return self._reasons[folded]
+            reason = self._reasons[folded]
         except KeyError:
             return self._load(reader, folded)
+        return reason if reason is None or isinstance(reason, PrefixElsewhere) else self._load(reader, folded)
 
     def owner(self, reader: Reader, folded: str) -> str | None:
         """The enterprise that owns the prefix, "" for the node, None for an unknown prefix."""

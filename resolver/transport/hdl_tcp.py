@@ -9,6 +9,7 @@ connections. A message that is too large is refused at its envelope.
 from __future__ import annotations
 
 import asyncio
+import socket
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +20,7 @@ from resolver.handle.codes import ResponseCode
 from resolver.service.hdl_counted import count_one, count_plain
 from resolver.service.hdl_peer import Peer
 from resolver.telemetry.calls import HDL_TCP
+from resolver.transport.hdl_sockets import bound_socket
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.stream import FrameStream
 
@@ -236,10 +238,9 @@ class HandleTcpDoor:
 
     async def start(self, host: str, port: int) -> int:
         """Answer on the port, shared with other workers; the port bound."""
+        listener = await bound_socket(host, port, socket.SOCK_STREAM)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Connection(self), host, port, reuse_port=True, backlog=_BACKLOG
-        )
+        self._server = await loop.create_server(lambda: _Connection(self), sock=listener, backlog=_BACKLOG)
         self._sweeper = asyncio.create_task(self._sweep())
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound

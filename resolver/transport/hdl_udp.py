@@ -20,6 +20,7 @@ from resolver.service.hdl_counted import count_plain
 from resolver.service.hdl_peer import Peer, network_of
 from resolver.telemetry.calls import HDL_UDP
 from resolver.transport.hdl_rate import Pace
+from resolver.transport.hdl_sockets import bound_socket
 from resolver.wire import bounds
 from resolver.wire.datagrams import Reassembler, split
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
@@ -67,20 +68,10 @@ class HandleUdpDoor:
 
     async def start(self, host: str, port: int) -> int:
         """Answer on the port, shared with other workers; the port bound."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        bound = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            bound.setblocking(False)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_OCTETS)
-            bound.bind(address)
-        except OSError:
-            bound.close()
-            raise
+        bound = await bound_socket(host, port, socket.SOCK_DGRAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_OCTETS)
         self._socket = bound
-        loop.add_reader(bound.fileno(), self._receive)
+        asyncio.get_running_loop().add_reader(bound.fileno(), self._receive)
         number: int = bound.getsockname()[1]
         return number
 

@@ -88,7 +88,16 @@ class HandleNode:
     """The node; ``stop`` it. ``on_loop`` runs a coroutine function in its loop."""
 
     def __init__(
-        self, directory, *, workers=1, clock=None, answers_per_s=0, idle_s=600.0, takes_legacy=True, **service
+        self,
+        directory,
+        *,
+        workers=1,
+        clock=None,
+        answers_per_s=0,
+        idle_s=600.0,
+        takes_legacy=True,
+        host="127.0.0.1",
+        **service,
     ):
         self.directory = directory
         self.clock = clock or SystemClock()
@@ -100,7 +109,7 @@ class HandleNode:
         self.site = site
         self._prepare(now_us)
         self._arguments = SimpleNamespace(
-            workers=workers, answers_per_s=answers_per_s, idle_s=idle_s, takes_legacy=takes_legacy
+            workers=workers, answers_per_s=answers_per_s, idle_s=idle_s, takes_legacy=takes_legacy, host=host
         )
         self._service_changes = service
         self._loop = asyncio.new_event_loop()
@@ -184,8 +193,8 @@ class HandleNode:
             tcp = HandleTcpDoor(service.core, protocol, relay, self.clock, idle_s=arguments.idle_s)
             rate = AnswerRate(arguments.answers_per_s, os.urandom, buckets=1_024)
             udp = HandleUdpDoor(service.core, protocol, relay, self.clock, rate)
-            port = await tcp.start("127.0.0.1", 0)
-            await udp.start("127.0.0.1", port)
+            port = await tcp.start(arguments.host, 0)
+            await udp.start(arguments.host, port)
             self.ports.append(port)
             self.protocols.append(protocol)
             self.tcp.append(tcp)

@@ -291,3 +291,18 @@ def _digest():
     from resolver.wire.digests import HashCode, RequestDigest
 
     return RequestDigest(HashCode.SHA1, b"d" * 20)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_an_ipv6_wildcard_takes_ipv4_too_over_tcp_as_over_udp(tmp_path, address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with handle_node(tmp_path, host="::", answers_per_s=50) as node:
+        asked = question(node, "88.300.1/NONE").to_wire()
+        with socket.create_connection((address, node.port), timeout=5) as tcp:
+            tcp.sendall(asked)
+            assert Message.from_frame(read_frame(tcp)).header.response_code == 100
+        with socket.socket(family, socket.SOCK_DGRAM) as udp:
+            udp.settimeout(5)
+            udp.connect((address, node.port))
+            udp.send(asked)
+            assert Message.from_wire(udp.recv(2_048)).header.response_code == 100

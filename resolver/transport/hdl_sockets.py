@@ -1,0 +1,26 @@
+"""Sockets of the Handle doors: shared with other workers; an IPv6 wildcard takes IPv4 too, over TCP as over UDP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+
+async def bound_socket(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    """A socket that is bound and does not block. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    bound = socket.socket(family, kind)
+    try:
+        bound.setblocking(False)
+        if kind is socket.SOCK_STREAM:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family is socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
