@@ -150,7 +150,8 @@ def require_confidential(request: HTTPConnection, options: HttpOptions) -> None:
     if not is_local and not believes(request, options):
         raise CredentialMissing(
             "credentials over plain HTTP are not accepted: use https, or let the operator set "
-            "http.accept_clear_credentials or http.trusted_proxies"
+            "http.accept_clear_credentials or http.trusted_proxies",
+            details={"rule": "CLEAR"},
         )
 
 

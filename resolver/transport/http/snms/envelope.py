@@ -90,10 +90,11 @@ _PARAMETERS: dict[str, str] = {
     "ADDRESS": "参数 {parameter} 的格式是 [ip]:port，多个以分号分隔",
     "SHAPE": "参数 {parameter} 的格式不正确",
     "TAKEN": "{parameter} 已被使用",
+    "CLEAR": "不接受明文 HTTP 传输的密码和 token，请使用 HTTPS，或由管理员设置 http.accept_clear_credentials",
     "FILE_SIZE": "文件大小不能超过{megabytes}MB",
     "FILE_KIND": "文件只能是 JPEG、PNG 图片或 PDF",
 }
-"""What the rules of enterprise records and files are called."""
+"""What the rules of enterprise records, files and connections are called."""
 
 
 class Missing(InvalidField):
