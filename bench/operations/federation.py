@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bench.nodes import Node
     from bench.settings import Settings
 
-NAMES_MAX = 10_000
+NAMES_MAX = 2_000
 """Names asked of home and cache: as many as fit the cache many times."""
 
 ROOM = {
