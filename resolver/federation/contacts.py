@@ -6,6 +6,7 @@ order of their latency. A server of this kind of node says with the attribute ``
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver import limits
@@ -74,12 +75,18 @@ def sites_in(values: Iterable[pb.HandleValue], *, of_prefix: bool) -> Sites:
         type_ = fold(value.type)
         try:
             if type_ in site_types and len(sites) < limits.SITES_MAX:
-                sites.append(HsSite.from_wire(value.data))
+                sites.append(_site_of(value.data))
             elif type_ in service_types and len(services) < limits.SITES_MAX:
                 services.append(HsServ.from_wire(value.data).service_handle)
         except WireError:
             continue
     return Sites(tuple(sites), tuple(services))
+
+
+@lru_cache(maxsize=1_024)
+def _site_of(data: bytes) -> HsSite:
+    """The site in a value; most names lead to few sites. Raises MalformedMessage."""
+    return HsSite.from_wire(data)
 
 
 class Choice(NamedTuple):

@@ -61,6 +61,11 @@ class Foreign:
     def __init__(self, core: Core) -> None:
         self._core = core
 
+    @property
+    def _elsewhere(self) -> Elsewhere | None:
+        """Who asks other nodes for callers; None when nobody does, or the operator does not want it."""
+        return self._core.elsewhere if self._core.options.recursion else None
+
     def look(self, name: str) -> Look:
         """What this node itself says of a name."""
         with self._core.reading() as reader:
@@ -68,7 +73,7 @@ class Foreign:
 
     def whole_name(self, name: str, error: ResolverError) -> str:
         """The name with its prefix written out when other nodes may have it; empty when this node's refusal stands."""
-        elsewhere = self._core.elsewhere
+        elsewhere = self._elsewhere
         if elsewhere is None or not isinstance(error, NOT_OURS):
             return ""
         handle = Handle.from_text(name)
@@ -85,7 +90,7 @@ class Foreign:
         if request.local_only:
             return self._referral(request.name, error)
         name = self.whole_name(request.name, error)
-        elsewhere = self._core.elsewhere
+        elsewhere = self._elsewhere
         if not name or elsewhere is None:
             return None
         known = elsewhere.recall(name)
@@ -112,8 +117,8 @@ class Foreign:
 
     async def find(self, question: Question) -> Outcome:
         """Search; a worker that asks nobody gives what the node itself says."""
-        if self._core.elsewhere is not None:
-            return await self._core.elsewhere.find(question)
+        if self._elsewhere is not None:
+            return await self._elsewhere.find(question)
         seen = self.look(question.name)
         refusal = seen.refusal
         code = ResponseCode.SUCCESS if refusal is None else refusal.response_code
@@ -153,7 +158,7 @@ class Foreign:
 
     def open_among(self, names: Sequence[str], misses: Sequence[pb.ResolveMiss]) -> dict[int, str]:
         """The missed positions that other nodes may have, with their whole names."""
-        elsewhere = self._core.elsewhere
+        elsewhere = self._elsewhere
         found: dict[int, str] = {}
         if elsewhere is None:
             return found
@@ -211,7 +216,7 @@ class Foreign:
 
     def recall_all(self, open_: dict[int, str]) -> dict[int, Found | ResolverError]:
         """Those of them that are kept."""
-        elsewhere = self._core.elsewhere
+        elsewhere = self._elsewhere
         found: dict[int, Found | ResolverError] = {}
         for position, name in open_.items():
             try:

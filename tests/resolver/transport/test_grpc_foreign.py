@@ -31,14 +31,14 @@ SAYS = {
 
 
 @asynccontextmanager
-async def doors(world, **options):
+async def doors(world, *, recursion=True, **options):
     """Clients of both doors of a node that routes 88.300.77 to a server, the server, and what asks it."""
     register(world.engine, world.clock, LOCAL, [value(1, "near")])
     async with serving(SAYS, **options) as server:
         route = registry_pb2.Route(address="127.0.0.1", tcp_port=server.port)
         with world.engine.write() as writer:
             add_prefix(writer, "88.300.77", hosting=registry_pb2.HOSTING_ELSEWHERE, routes=[route])
-        async with both_clients(world) as clients:
+        async with both_clients(world, recursion=recursion) as clients:
             core = clients["h2"].core
             upstream = core.elsewhere = upstream_for(clients["h2"].service, SystemClock())
             try:
@@ -211,5 +211,21 @@ def test_a_caller_that_leaves_and_a_deadline(world, kind):
             await asyncio.sleep(0.6)
             assert upstream.recall(FOREIGN) is not None, "the answer is kept for the next one"
             assert server.asked == [FOREIGN]
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", DOORS)
+def test_an_operator_who_does_not_want_it(world, kind):
+    async def main():
+        async with doors(world, recursion=False) as (clients, server, _):
+            with pytest.raises(Failed) as failed:
+                await clients[kind].ask("", methods.RESOLVE, pb.ResolveRequest(name=FOREIGN))
+            assert failed.value.reason == "PREFIX_ELSEWHERE"
+            (response,) = await clients[kind].ask("", methods.BATCH_RESOLVE, pb.BatchResolveRequest(names=[FOREIGN]))
+            assert [miss.reason for miss in response.misses] == ["PREFIX_ELSEWHERE"]
+            (traced,) = await clients[kind].ask("", methods.RESOLVE, pb.ResolveRequest(name=FOREIGN, trace=True))
+            assert traced.miss.reason == "PREFIX_ELSEWHERE"
+            assert server.asked == []
 
     run(main())
