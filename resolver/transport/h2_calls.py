@@ -275,7 +275,7 @@ class Calls(Endings):
             if ticket.mount.plain and type(streams.get(stream_id)) is Ticket:
                 may = allowed.get(id(ticket))
                 if may is None:
-                    may = allowed[id(ticket)] = self._may_resolve(ticket)
+                    may = allowed[id(ticket)] = self.may_resolve(ticket)
                 (asked if may else rest).append(call)
             else:
                 rest.append(call)
@@ -303,7 +303,7 @@ class Calls(Endings):
             self.shared.observe(method, 0, took_s, answered)
         return rest
 
-    def _may_resolve(self, ticket: Ticket) -> bool:
+    def may_resolve(self, ticket: Ticket) -> bool:
         """Whether the caller of a call may resolve; who may not hears of it on the usual way."""
         try:
             self.shared.core.require_resolution(self.call_of(ticket).caller)

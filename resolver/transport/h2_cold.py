@@ -23,10 +23,12 @@ def touch_first(calls: Calls, ready: Iterable[Ready], now_s: float) -> list[Read
     """Let plain questions wait whose records have to be read from disk; the calls that need not wait."""
     residency = calls.shared.core.residency
     ready = list(ready)
+    tickets = {id(ticket): ticket for _, ticket, _ in ready if ticket.mount.plain}
+    allowed = {number for number, ticket in tickets.items() if calls.may_resolve(ticket)}
     keys = {
         stream_id: calls.shared.plain.key_of(message)
         for stream_id, ticket, message in ready
-        if ticket.mount.plain and message is not None
+        if id(ticket) in allowed and message is not None
     }
     absent = {*residency.absent([key for key in keys.values() if key is not None])}
     waiting = [call for call in ready if keys.get(call[0]) in absent]

@@ -1,9 +1,16 @@
 """The short way of a door answers with the octets, and the counts, of the usual way; what it leaves out it says."""
 
 import asyncio
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from resolver.handle.name import is_utf8
+from resolver.node.resolve_plain import keys_of
 from resolver.node.statistics import NODE
 from resolver.service.plain import Plain
 from resolver.v1 import resolution_pb2 as pb
@@ -146,3 +153,61 @@ def test_a_burst_with_a_question_that_is_more_than_tag_and_name_is_left_whole(se
         assert counts(asker) == {}
 
     serve(main)
+
+
+def varied(draw_from):
+    """Messages, some of them with an octet changed, left out or put in."""
+
+    @st.composite
+    def messages(draw):
+        octets = bytearray(draw(draw_from))
+        for _ in range(draw(st.integers(0, 2))):
+            at = draw(st.integers(0, max(0, len(octets) - 1)))
+            match draw(st.integers(0, 2)):
+                case 0:
+                    octets[at : at + 1] = bytes([draw(st.integers(0, 255))])
+                case 1:
+                    del octets[at : at + 1]
+                case _:
+                    octets.insert(at, draw(st.sampled_from([0x08, 0x0A, 0x12, 0x20, 0x80, 0x00, 0xFF])))
+        return bytes(octets)
+
+    return messages()
+
+
+NAME = st.sampled_from([*NAMES, f"{PREFIX_A}/none", "x", "阀门/é"])
+QUESTIONS = st.builds(lambda name: pb.ResolveRequest(name=name).SerializeToString(), NAME)
+STREAMED = st.builds(
+    lambda name, tag: pb.StreamResolveRequest(name=name, tag=tag).SerializeToString(), NAME, st.integers(0, 2**64 - 1)
+)
+
+
+@given(varied(QUESTIONS))
+@settings(max_examples=500)
+def test_octets_taken_for_a_plain_question_are_one(octets):
+    key = Plain.key_of(octets)
+    if key is not None:
+        try:
+            parsed = pb.ResolveRequest.FromString(octets)
+        except DecodeError:
+            assert not is_utf8(octets[2:])  # no handle has such a key
+            return
+        assert parsed == pb.ResolveRequest(name=parsed.name)
+        assert keys_of([parsed.name]) == [key]
+
+
+@given(varied(STREAMED))
+@settings(max_examples=500)
+def test_octets_taken_for_a_plain_question_of_a_stream_are_one(octets):
+    plain = Plain(SimpleNamespace(reading=lambda: nullcontext(Nothing()), served=None, elsewhere=None))
+    if plain.answer_stream(SOURCE, [octets]) is not None:
+        parsed = pb.StreamResolveRequest.FromString(octets)
+        assert parsed == pb.StreamResolveRequest(name=parsed.name, tag=parsed.tag)
+        assert plain.keys_of_stream([octets]) == keys_of([parsed.name])
+
+
+class Nothing:
+    """A store without rows."""
+
+    def get_rows(self, _, keys):
+        return [None] * len(keys)

@@ -16,7 +16,7 @@ from tests.resolver.transport.h2_doors import door_of
 from tests.resolver.transport.hdl_node import handle_node
 from tests.resolver.transport.hdl_node import value as hdl_value
 from tests.support.builders import PREFIX_A, register, value
-from tests.support.node import Client
+from tests.support.node import Client, Failed
 
 
 class Faults:
@@ -172,6 +172,32 @@ def test_a_cold_store_gives_the_answers_of_a_warm_one(world, kind, timeout):
             assert await answers(client) == warm
             assert {key.decode() for key in touched} >= {*names}
             assert len(warm[-2]) == len(names)
+
+    asyncio.run(main())
+
+
+def test_who_may_not_resolve_has_nothing_read_from_disk(world):
+    register(world.engine, world.clock, f"{PREFIX_A}/1", [value(1, "x")])
+
+    async def main():
+        async with (
+            world.serving(public_resolution=False) as asker,
+            door_of("h2", asker.service) as place,
+            grpc.aio.insecure_channel(place.target) as channel,
+        ):
+            client = Client(channel, world)
+            residency = asker.service.core.residency
+            touched = []
+            usual = residency.touch
+            residency.touch = lambda keys: touched.extend(keys) or usual(keys)
+            residency.cold = True
+            residency.look = lambda _: None
+            question = pb.ResolveRequest(name=f"{PREFIX_A}/1")
+            with pytest.raises(Failed):
+                await client.ask("", methods.RESOLVE, question)
+            assert touched == []
+            assert (await client.ask("app_a", methods.RESOLVE, question))[0].record.name == f"{PREFIX_A}/1"
+            assert touched == [f"{PREFIX_A}/1".encode()]
 
     asyncio.run(main())
 
