@@ -52,9 +52,6 @@ WRITE_OCTETS_LOW = 64 << 10
 WRITE_OCTETS = 1 << 20
 """Most octets of one write."""
 
-EARLY_OCTETS = 64 << 10
-"""Answers above this are written at once and not with the others of their burst: a write costs little beside them."""
-
 LONG_ANSWER_OCTETS = 16 << 10
 """Answers above this are watched until the peer has taken them."""
 

@@ -361,10 +361,12 @@ class Calls(Endings):
                 continue
             del streams[stream_id]
             send_response(stream_id, response_headers)
-            send_data(stream_id, pack(0, octets) + response)
+            if octets > bounds.LONG_ANSWER_OCTETS:
+                send_data(stream_id, pack(0, octets))  # spares a copy of what is long
+                send_data(stream_id, response)
+            else:
+                send_data(stream_id, pack(0, octets) + response)
             send_trailers(stream_id, trailers)
-            if octets > bounds.EARLY_OCTETS:
-                self.flush()  # the peer reads while the next is answered
             room -= octets
             if type(stream) is Exchange:
                 self._observe(stream, 0)
