@@ -20,12 +20,11 @@ from resolver.errors import (
     ValuesNotFound,
 )
 from resolver.handle.codes import OpCode, ResponseCode
-from resolver.handle.name import fold
+from resolver.handle.name import fold, key_of_octets
 from resolver.node import handle_admin, hdl_resolve, record_octets, values
 from resolver.node.authority import NOT_OURS
 from resolver.node.authorize import Action, permits
 from resolver.node.hdl_declined import Declined
-from resolver.node.resolve_plain import keys_of
 from resolver.service.hdl_foreign import HandleForeign, wants_search
 from resolver.telemetry.calls import HDL_TCP
 from resolver.wire.cursor import counted, sized, text_to_wire
@@ -168,7 +167,8 @@ class HandleResolution:
         core = self._core
         if not core.options.public_resolution:
             core.require_resolution(turn.require_identity().caller)
-        if absent := core.residency.absent(keys_of([body.handle])):
+        # A name of this protocol need not be UTF-8, so its key is made of its octets.
+        if core.residency.cold and (absent := core.residency.absent([key_of_octets(text_to_wire(body.handle))])):
             await core.residency.touch(absent)
         here = self._here(turn, body)
         if isinstance(here, Refused):

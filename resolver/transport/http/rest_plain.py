@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from resolver.errors import HandleNotFound, ResolverError
+from resolver.handle.name import key_of_octets
 from resolver.node import hdl_resolve, record_json
 from resolver.service.hdl_resolution import may_be_referred
 from resolver.telemetry.calls import RESOLUTION, REST, Operation
@@ -66,6 +67,10 @@ class PlainReads:
             return None
         if b"%" in name:
             name = unquote_to_bytes(name)
+        residency = core.residency
+        residency.look(began_s)
+        if residency.cold and residency.absent([key_of_octets(name)]):
+            return None  # the long way reads it off the loop first
         status, line, code, values = "200", _OK, b"1", b""
         try:
             with core.reading() as reader:
