@@ -156,18 +156,23 @@ def get(reader: Reader, caller: Caller, request: pb.GetTemplateRequest) -> pb.Te
 
 
 def page(reader: Reader, caller: Caller, request: pb.ListTemplatesRequest) -> tuple[list[pb.Template], str]:
-    """All templates, or those of one prefix."""
+    """All templates by id, or those of one prefix, found by their labels; a page may hold fewer than were asked."""
     _require_reader(caller)
-    wanted = fold(Prefix.from_text(request.prefix).text) if request.prefix else ""
-    return rows.page(
-        reader,
-        Table.TEMPLATES,
-        f"templates {wanted}",
-        request.page_size,
-        request.page_token,
-        pb.Template.FromString,
-        lambda row: (not wanted or fold(row.prefix) == wanted) and (request.include_deleted or not row.deleted),
-    )
+    if request.prefix:
+        wanted = Prefix.from_text(request.prefix).folded
+        found, token = rows.indexed_page(
+            reader,
+            Table.TEMPLATE_LABELS,
+            wanted,
+            f"templates {wanted}",
+            request.page_size,
+            request.page_token,
+            lambda _, template_id: templates.template_row(reader, template_id.decode()),
+        )
+    else:
+        parse = pb.Template.FromString
+        found, token = rows.page(reader, Table.TEMPLATES, "templates", request.page_size, request.page_token, parse)
+    return [row for row in found if request.include_deleted or not row.deleted], token
 
 
 def history(reader: Reader, caller: Caller, request: pb.ListTemplateVersionsRequest) -> tuple[list[pb.Template], str]:

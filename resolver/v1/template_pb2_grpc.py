@@ -86,7 +86,7 @@ class TemplateServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTemplates(self, request, context):
-        """Lists metadata templates in the order of their ids.
+        """Lists metadata templates in the order of their ids, those of one prefix in no particular order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
