@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 import httptools
+import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from resolver.transport.http import bounds
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from resolver.transport.http.server import HttpDoor
 
+_log = structlog.get_logger("http")
+
 _NEVER = float("inf")
 _ASCII = "".join(map(chr, range(0x80)))
 
@@ -32,6 +35,15 @@ def _encoded_target(data: bytes) -> bytes:
     """The start of a request with its first line percent-encoded: clients that send names as they are mean them so."""
     line, end, rest = data.partition(b"\r\n")
     return quote(line, safe=_ASCII).encode() + end + rest
+
+
+def _why(error: httptools.HttpParserError) -> tuple[int, str]:
+    """Status and words for what the parser raised; what our own code raised inside of it is a defect."""
+    cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
+    if cause is None or isinstance(cause, httptools.HttpParserError):
+        return 400, "this is no HTTP/1.1 request"
+    _log.error("defect in a connection", exc_info=cause)
+    return 500, "the node has a defect: the operator finds the trace in the log"
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -73,9 +85,8 @@ class HttpConnection(HttpToolsProtocol):
             # Nothing here upgrades (RFC 9110 section 7.8 lets a server go on): a new parser, or the old one would
             # take the rest of the connection for another protocol.
             self.parser = httptools.HttpRequestParser(self)
-        except httptools.HttpParserError:
-            status, words = self._refusal or (400, "this is no HTTP/1.1 request")
-            self._refuse(status, words)
+        except httptools.HttpParserError as error:
+            self._refuse(*(self._refusal or _why(error)))
             return
         if self._is_in_header:
             self._header_octets += len(data)

@@ -163,6 +163,23 @@ def test_a_path_reaches_the_door_as_it_came(sent, seen):
     run(main())
 
 
+def test_a_defect_in_what_answers_at_once_is_told_as_one():
+    def broken(service, options):
+        def at_once(target, headers, source, date):
+            raise RuntimeError("a secret of ours")
+
+        return at_once
+
+    async def main():
+        async with serving(DOOR._replace(at_once=broken)) as place:
+            answer = await place.client.get("/api/echo/x")
+            assert answer.status_code == 500
+            assert "secret" not in answer.text
+            assert (await place.client.post("/api/echo/x", content=b"z")).text == "z"
+
+    run(main())
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_a_body_that_is_too_large_is_refused_however_it_comes(told):
     async def pieces():
@@ -201,6 +218,7 @@ def test_bodies_together_have_a_bound_too(monkeypatch):
         (b"GET /api/echo/x HTTP/1.1\r\n" + b"x-a: " + b"y" * 40_000 + b"\r\n\r\n", b"431"),
         (b"GET /api/echo/x HTTP/1.1\r\n" + b"x-a: y\r\n" * 101 + b"\r\n", b"431"),
         (b"GET /api/echo/" + b"x" * 40_000, b"431"),
+        (b"GET http://[::1 HTTP/1.1\r\nhost: x\r\n\r\n", b"400"),
         (b"\x16\x03\x01\x02\x00\x01\x00", b"400"),
         (b"GET /api/echo/x HTTP/1.1\r\nhost: x\r\nx-a: 1\r\n folded\r\n\x00\r\n\r\n", b"400"),
         (b"POST /api/echo/x HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", b"400"),
