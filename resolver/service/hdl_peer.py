@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from resolver.node.handle_admin import Identity
 
 
+_MAPPED = "::ffff:"
+
+
+def unmapped(address: str) -> str:
+    """An address without the prefix that an IPv6 socket puts before those of IPv4."""
+    return address.removeprefix(_MAPPED) if "." in address else address
+
+
 def network_of(address: str) -> str:
     """The /24 of an IPv4 address or the /64 of an IPv6 address: what counts as one stranger."""
     if ":" not in address:

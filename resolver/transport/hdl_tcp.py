@@ -18,7 +18,7 @@ import structlog
 from resolver.errors import MessageTooLarge, WireError
 from resolver.handle.codes import ResponseCode
 from resolver.service.hdl_counted import count_one, count_plain
-from resolver.service.hdl_peer import Peer
+from resolver.service.hdl_peer import Peer, unmapped
 from resolver.telemetry.calls import HDL_TCP
 from resolver.transport.hdl_sockets import bound_socket
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
@@ -89,7 +89,7 @@ class _Connection(asyncio.Protocol):
         """Take the connection, or close it when there are too many."""
         self._transport = cast("asyncio.Transport", transport)  # TCP gives nothing else
         name = transport.get_extra_info("peername")
-        self._peer = Peer.of(str(name[0]) if name else "", is_stream=True)
+        self._peer = Peer.of(unmapped(str(name[0])) if name else "", is_stream=True)
         if not self._door.admit(self):
             self._transport.abort()
 

@@ -17,7 +17,7 @@ import structlog
 from resolver.errors import MalformedMessage, WireError
 from resolver.handle.codes import ResponseCode
 from resolver.service.hdl_counted import count_plain
-from resolver.service.hdl_peer import Peer, network_of
+from resolver.service.hdl_peer import Peer, network_of, unmapped
 from resolver.telemetry.calls import HDL_UDP
 from resolver.transport.hdl_rate import Pace
 from resolver.transport.hdl_sockets import bound_socket
@@ -98,7 +98,7 @@ class HandleUdpDoor:
         self, bound: socket.socket, datagram: bytes, address: Address, now_s: float, answers: list[bytes]
     ) -> None:
         """Answer one datagram, or keep it as a part of a message; answers given at once are put into ``answers``."""
-        source = address[0]
+        source = unmapped(address[0])
         size = len(datagram)
         pace = self._rate.take(source, now_s)
         if pace is Pace.NOTHING:
@@ -152,7 +152,7 @@ class HandleUdpDoor:
 
     async def _respond(self, bound: socket.socket, frame: Frame, address: Address) -> None:
         """Answer a message the long way."""
-        peer = Peer.of(address[0], is_stream=False)
+        peer = Peer.of(unmapped(address[0]), is_stream=False)
         parts = max(1, -(-len(frame.payload) // bounds.FRAGMENT_OCTETS))
         room = AMPLIFICATION_MAX * (len(frame.payload) + ENVELOPE_OCTETS * parts)
 

@@ -304,5 +304,6 @@ def test_an_ipv6_wildcard_takes_ipv4_too_over_tcp_as_over_udp(tmp_path, address)
         with socket.socket(family, socket.SOCK_DGRAM) as udp:
             udp.settimeout(5)
             udp.connect((address, node.port))
-            udp.send(asked)
-            assert Message.from_wire(udp.recv(2_048)).header.response_code == 100
+            for _ in range(100):  # twice the rate of a network: loopback has none, however it is written
+                udp.send(asked)
+                assert Message.from_wire(udp.recv(2_048)).header.response_code == 100
