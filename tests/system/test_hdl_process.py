@@ -5,8 +5,12 @@ import socket
 
 import pytest
 
+from resolver import methods
+from resolver.client import Client
+from resolver.v1 import registry_pb2
 from resolver.wire import key_files, requests
 from resolver.wire.keys import der_of_pem
+from resolver.wire.message import Message
 from resolver.wire.private_keys import private_key_from_der
 from tests.resolver.transport.hdl_node import HSJ_PUBLIC, ClientSession, HandleClient, value
 from tests.system.test_process_model import serving
@@ -47,3 +51,46 @@ def test_first_start_gives_a_key_that_administers_over_both_workers(tmp_path):
         assert found.body.values[0].data == site.to_wire()
         assert site.servers[0].interfaces[0].port == port
         assert client.do(101, requests.OfHandle("88.300.1/H-7"), key=key).header.response_code == 1
+
+
+def told(values):
+    return sorted((item.index, item.type, bytes(item.data)) for item in values)
+
+
+def over_udp(port, message):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.settimeout(5)
+        udp.connect(("127.0.0.1", port))
+        udp.send(message.to_wire())
+        return Message.from_wire(udp.recv(600))
+
+
+def test_what_one_door_makes_the_others_show_at_once(tmp_path):
+    """Over two workers, whichever of them the kernel gives a question to; prefixes and keys too."""
+    directory = tmp_path / "data"
+    with serving(directory, "--hdl", "127.0.0.1:0") as node:
+        port = int(node.endpoints["hdl_tcp"].rpartition(":")[2])
+        key = private_key_from_der(der_of_pem((directory / "credentials" / "admin_rsa.pem").read_bytes()))
+        token = directory / "credentials" / "admin.token"
+        tcp = HandleClient(port)
+        with Client(node.endpoints["grpc"], token_file=token) as grpc:
+            for number in range(12):
+                name = f"88.300.1/ALL-{number}"
+                if number % 2:
+                    grpc.create(name, (value(1, "URL", "x"), value(2, "名称", "轴承")))
+                else:
+                    body = requests.WithValues(name, (value(1, "URL", "x"), value(2, "名称", "轴承")))
+                    assert tcp.do(100, body, key=key).header.response_code == 1
+                for _ in range(3):
+                    asked = tcp.request(1, requests.Resolution(name), flags=HSJ_PUBLIC)
+                    by_tcp, by_udp, by_grpc = tcp.send(asked), over_udp(port, asked), grpc.resolve(name)
+                    assert told(by_tcp.body.values) == told(by_udp.body.values) == told(by_grpc.values)
+            for number in range(6):
+                prefix = f"88.300.{50 + number}"
+                made = registry_pb2.CreatePrefixRequest(prefix=registry_pb2.Prefix(prefix=prefix))
+                grpc.call(methods.CREATE_PREFIX, made)
+                body = requests.WithValues(f"{prefix}/A", (value(1, "URL", "x"),))
+                assert tcp.do(100, body, key=key).header.response_code == 1, "a new prefix is served at every worker"
+                for homed in (301, 300):
+                    assert tcp.do(homed, requests.OfHandle(f"0.NA/{prefix}"), key=key).header.response_code == 1
+                assert told(grpc.resolve(f"{prefix}/A").values) == [(1, "URL", b"x")]
