@@ -199,16 +199,17 @@ def test_a_node_asked_by_a_node(world):
 @pytest.mark.parametrize("kind", DOORS)
 def test_a_caller_that_leaves_and_a_deadline(world, kind):
     async def main():
-        async with doors(world, delay_s=0.4) as (clients, server, upstream):
+        async with doors(world, delay_s=1.2) as (clients, server, upstream):
             request = pb.ResolveRequest(name=FOREIGN)
-            call = clients[kind].start("", methods.RESOLVE, [request])
-            await asyncio.sleep(0.1)
-            call.cancel()
+            async with grpc.aio.insecure_channel(clients[kind].target) as leaving:
+                resolve = leaving.unary_unary(methods.RESOLVE.path, pb.ResolveRequest.SerializeToString)
+                resolve(request)  # nobody waits for it: the channel is closed while it is under way
+                await asyncio.sleep(0.1)
             with pytest.raises(Failed) as failed:
-                await clients[kind].ask("", methods.RESOLVE, request, timeout=0.2)
+                await clients[kind].ask("", methods.RESOLVE, request, timeout=0.8)
             assert failed.value.code is grpc.StatusCode.UNAVAILABLE
             assert failed.value.reason == "UPSTREAM_FAILED", "the caller hears why, inside its deadline"
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(1.2)
             assert upstream.recall(FOREIGN) is not None, "the answer is kept for the next one"
             assert server.asked == [FOREIGN]
 
