@@ -50,7 +50,7 @@ log = structlog.get_logger()
 LEFTOVER_S = 10
 """Seconds for what is left of a leaving process; then the alarm's default action ends whatever hangs."""
 
-_COLLECT_EVERY = 20_000
+_COLLECT_EVERY = 5_000
 """New objects between two looks at the newest; a burst of calls leaves hundreds that live for a moment."""
 
 
@@ -349,7 +349,7 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY, 10, 20)
+    gc.set_threshold(_COLLECT_EVERY, 10, 10)
 
 
 if __name__ == "__main__":
