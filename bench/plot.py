@@ -14,6 +14,7 @@ COLOURS = {"ours": "#2563a8", "peer": "#a0a4ab", "limit": "#d9a441"}
 VERDICTS = {"aim": "#2e7d4f", "must": "#2563a8", "missed": "#b3423a"}
 GOALS = "goals.svg"
 """File of the plot of the goals, in the directory of the results."""
+LABEL_LETTERS = 66
 _DECADES = 1.3
 """Decades that the plot of the goals shows on each side of the least that is accepted."""
 WIDTH, LABEL, BAR, GAP, TOP = 900, 330, 18, 8, 44
@@ -50,12 +51,17 @@ def to_svg(result: dict[str, Any]) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
+def _short(text: str) -> str:
+    """A label that fits its column."""
+    return text if len(text) <= LABEL_LETTERS else text[: LABEL_LETTERS - 1] + "…"
+
+
 def goals_to_svg(results: list[dict[str, Any]]) -> str:
     """Every ratio that has a goal, as a multiple of the least accepted, on a logarithmic scale; "" without any."""
     ratios = [ratio for result in results for ratio in result["ratios"] if "must" in ratio]
     if not ratios:
         return ""
-    label, bar_space = 400, WIDTH - 400 - 150
+    label, bar_space = 420, WIDTH - 420 - 160
     height = TOP + len(ratios) * (BAR + GAP) + 24
 
     def place(multiple: float) -> float:
@@ -79,7 +85,7 @@ def goals_to_svg(results: list[dict[str, Any]]) -> str:
         end, aim = place(ratio["median"] / must), place(ratio["aim"] / must)
         low, high = place(ratio["min"] / must), place(ratio["max"] / must)
         parts += [
-            f'<text x="{label - 8}" y="{middle + 4}" text-anchor="end">{escape(ratio["what"])}</text>',
+            f'<text x="{label - 8}" y="{middle + 4}" text-anchor="end">{escape(_short(ratio["what"]))}</text>',
             f'<rect x="{label}" y="{y}" width="{end - label:.1f}" height="{BAR}" fill="{VERDICTS[ratio["verdict"]]}"/>',
             f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}" stroke="#111111"/>',
             (
