@@ -72,8 +72,9 @@ class ShownValue(NamedTuple):
 
 
 def path_of(name: str) -> str:
-    """The path of a handle on this port."""
-    return "/" + quote(name.encode("utf-8", "surrogateescape"), safe="/:;,=@!*()'~")
+    """The path of a handle on this port; slashes at its start are encoded, or browsers would take a host for it."""
+    start = len(name) - len(name.lstrip("/"))
+    return "/" + "%2F" * start + quote(name[start:].encode("utf-8", "surrogateescape"), safe="/:;,=@!*()'~")
 
 
 def _time(seconds: float) -> tuple[str, str]:
