@@ -62,6 +62,7 @@ interop: $(VENV)/.dev ## gRPC clients of other makers and languages against both
 	@needs=$$($(BIN)/python -m conformance.clients --needs); [ -z "$$needs" ] || { \
 	  $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends $$needs; }
 	@$(BIN)/python -m conformance.clients --all
+	@$(BIN)/python -m conformance.pyhandle
 
 federation: $(VENV)/.dev $(HWDATA)/usb.ids ## a tree of eight nodes on loopback: every product asked everywhere, by every door
 	@$(BIN)/python -m conformance.federation
