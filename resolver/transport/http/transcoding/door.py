@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
-from resolver.errors import CredentialMissing, InvalidField, MalformedMessage, MessageTooLarge, Overloaded
+from resolver.errors import CredentialMissing, InvalidField, MalformedMessage, MessageTooLarge
 from resolver.methods import LIST_HANDLES, LOG_IN, Shape
 from resolver.node.authorize import ANONYMOUS
 from resolver.telemetry.calls import HTTP, Operation
@@ -42,12 +42,6 @@ JSON_OVERHEAD = 2
 BODY_OCTETS_MAX = 8 << 20
 """Octets of a body that is no stream: the largest gRPC message as JSON."""
 
-HELD_OCTETS_MAX = 256 << 20
-"""Octets of unfinished bodies of one worker, above which long ones are refused."""
-
-HELD_OCTETS_FREE = 64 << 10
-"""Octets of a body that is not long."""
-
 STREAM_OCTETS_MAX = 1 << 50
 """Octets of a body that is a stream of lines: each line has its own bound, together they have none."""
 
@@ -62,8 +56,6 @@ class Transcoder:
         self._service = service
         self._options = options
         self._handlers: dict[str, Handler] = service.handlers()
-        self._held_octets = 0
-        """Octets of bodies that are still coming."""
         self._paths = Paths((each.http_method, each.template, each) for each in bindings())
 
     async def answer(self, request: Request) -> Response:
@@ -106,7 +98,7 @@ class Transcoder:
             raise CredentialMissing("this needs a credential: send the header 'Authorization: Bearer TOKEN'")
         message = method.request()
         if binding.has_body:
-            json_in.read(message, await self._body_of(request, method.octets_max * JSON_OVERHEAD))
+            json_in.read(message, await body_of(request, method.octets_max * JSON_OVERHEAD))
         elif request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
             raise MalformedMessage(f"{request.method} takes no body here: name the fields in the query")
         json_in.read_parameters(message, parameters_of(request), fields)
@@ -127,24 +119,19 @@ class Transcoder:
         pages = exporting.pages(self._service.core, call, handler, prefix, parameters_of(request))
         return streams.Lines(LIST_HANDLES, pages, answers=exporting.records)
 
-    async def _body_of(self, request: Request, octets_max: int) -> bytes:
-        """The body. Raises HTTPException for another media type, MessageTooLarge, Overloaded, MalformedMessage."""
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type not in _JSON_TYPES and not media_type.endswith("+json"):
-            raise HTTPException(415, f"the body is {media_type[:80]}: send application/json")
-        pieces, octets = [], 0
-        try:
-            async for piece in request.stream():
-                octets += len(piece)
-                self._held_octets += len(piece)
-                if octets > octets_max:
-                    raise MessageTooLarge(f"the body has more than the {octets_max} octets that this path takes")
-                if octets > HELD_OCTETS_FREE and self._held_octets > HELD_OCTETS_MAX:
-                    raise Overloaded("the worker holds too many unfinished requests: try again", retry_after_s=1.0)
-                pieces.append(piece)
-            return b"".join(pieces)
-        finally:
-            self._held_octets -= octets
+
+async def body_of(request: Request, octets_max: int) -> bytes:
+    """The body. Raises HTTPException for another media type, MessageTooLarge."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in _JSON_TYPES and not media_type.endswith("+json"):
+        raise HTTPException(415, f"the body is {media_type[:80]}: send application/json")
+    pieces, octets = [], 0
+    async for piece in request.stream():
+        octets += len(piece)
+        if octets > octets_max:
+            raise MessageTooLarge(f"the body has more than the {octets_max} octets that this path takes")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def parameters_of(request: Request) -> list[tuple[str, str]]:
