@@ -31,8 +31,8 @@ class Judged(Peer):
 
     @property
     def replays(self) -> bool:
-        """Whether the recorded exchanges can be sent: their prefixes are homed under 88.300."""
-        return self.logs_in and self.prefix.startswith("88.300.")
+        """Whether the recorded exchanges can be sent: the administrator of 88.300 homes their prefixes."""
+        return self.logs_in and self.who is not None and self.who.handle.upper() == replay.NODE
 
 
 def who_of(auth: str, key_file: Path | None, secret: str) -> Who | None:
