@@ -43,6 +43,8 @@ class Answered(NamedTuple):
     code: int
     body: ResponseBody
     flags: int
+    retry_after_s: float | None = None
+    """When asking again makes sense, for failures that pass."""
 
     @property
     def message(self) -> str:
@@ -119,5 +121,5 @@ class HandleRequests:
         except Declined as declined:
             return [Answered(declined.code, Failure(declined.message, declined.indexes), 0)]
         except ResolverError as error:
-            return [Answered(code_of(error), Failure(words_of(error)), 0)]
+            return [Answered(code_of(error), Failure(words_of(error)), 0, error.retry_after_s)]
         return turn.answered

@@ -79,11 +79,20 @@ class HandleRest:
     async def _ask(self, op_code: OpCode, body: RequestBody, asker: Asker, flags: int = 0) -> list[Answered]:
         return await self._parts.requests.ask(op_code, body, asker.peer, asker.identity, flags=flags)
 
-    def _told(self, request: Request, asker: Asker, document: dict[str, Any], *, reads: bool = False) -> Response:
-        """An answer by its code; who has to say who it is hears how."""
+    def _told(
+        self,
+        request: Request,
+        asker: Asker,
+        document: dict[str, Any],
+        *,
+        reads: bool = False,
+        retry_after_s: float | None = None,
+    ) -> Response:
+        """An answer by its code; who has to say who it is hears how, who may come again when."""
         code = document["responseCode"]
         if code != ResponseCode.AUTHENTICATION_NEEDED:
-            return reply(request, document, status_of(code, reads=reads))
+            headers = {} if retry_after_s is None else {"retry-after": str(max(1, round(retry_after_s)))}
+            return reply(request, document, status_of(code, reads=reads), headers)
         if not asker.is_believed:
             return reply(request, document, 403)  # nothing that came over this connection would be believed
         response = reply(request, document, 401)
@@ -111,7 +120,7 @@ class HandleRest:
                 document["values"] = []
             case ResponseCode.SERVICE_REFERRAL | ResponseCode.PREFIX_REFERRAL:
                 document |= _referral(found)
-        return self._told(request, asker, document, reads=True)
+        return self._told(request, asker, document, reads=True, retry_after_s=found.retry_after_s)
 
     async def _write(self, request: Request, name: str) -> Response:
         request.scope["operation"] = _CREATE
@@ -127,7 +136,8 @@ class HandleRest:
             flags |= OpFlag.MINT_SUFFIX.value
         (made,) = await self._ask(op_code, requests.WithValues(name, tuple(given)), asker, flags)
         if made.code != ResponseCode.SUCCESS:
-            return self._told(request, asker, document_of(made.code, made.message, name))
+            document = document_of(made.code, made.message, name)
+            return self._told(request, asker, document, retry_after_s=made.retry_after_s)
         if flags & OpFlag.MINT_SUFFIX.value and isinstance(made.body, Created) and made.body.handle:
             name = made.body.handle
         return reply(request, document_of(made.code, "", name), 200 if made.has(OpFlag.OVERWRITE) else 201)
@@ -145,7 +155,8 @@ class HandleRest:
             op_code, body = OpCode.REMOVE_VALUE, requests.RemoveValues(name, tuple(indexes))
         asker = await self.authorization.asker(request)
         (done,) = await self._ask(op_code, body, asker)
-        return self._told(request, asker, document_of(done.code, done.message, name))
+        document = document_of(done.code, done.message, name)
+        return self._told(request, asker, document, retry_after_s=done.retry_after_s)
 
     async def listed(self, request: Request) -> Response:
         """The handles of a prefix, all of them or a page."""

@@ -54,7 +54,9 @@ _STATUSES: dict[int, int] = {
     ResponseCode.AUTHENTICATION_NEEDED: 401,
     ResponseCode.AUTHENTICATION_FAILED: 403,
     ResponseCode.INVALID_CREDENTIAL: 403,
+    ResponseCode.DAILY_REQUEST_LIMIT: 429,
     ResponseCode.REGISTRATION_LIMIT: 429,
+    ResponseCode.PREFIX_LIMIT: 429,
 }
 """HTTP status by response code; those that are not here are 500, as in the reference server."""
 

@@ -280,3 +280,15 @@ def test_random_requests_never_show_a_defect(client, node):
         content = source.randbytes(source.randrange(40))
         found = client.request(source.choice(methods), url, content=content, headers=basic())
         assert found.status_code < 500 or found.status_code == 501, (path, found.text)
+
+
+def test_a_failure_that_passes_says_when_to_come_again(client, node, monkeypatch):
+    from resolver.errors import Overloaded
+
+    async def full(*_args, **_options):
+        raise Overloaded("too many writes wait: try again", retry_after_s=3.0)
+
+    monkeypatch.setattr(node.service.core.lane, "submit", full)
+    found = put(client, json.dumps([URL, ADMIN]), "/api/handles/88.300.2/full")
+    assert judge(found, 503, 3)["message"]
+    assert found.headers["retry-after"] == "3"
