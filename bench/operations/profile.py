@@ -68,7 +68,7 @@ def run(settings: Settings) -> Report:
     number = count()
     creates: list[tuple[str, Callable[[], Callable[[], Iterator[bytes]]]]] = [
         ("CreateHandle, minted names", lambda: partial(questions.create_minted, next(number))),
-        ("CreateHandle, random names", lambda: partial(questions.create_random, seed, f"P{next(number)}")),
+        ("CreateHandle, random names", lambda: partial(questions.create_random, records, seed, f"P{next(number)}")),
     ]
     with tempfile.TemporaryDirectory(prefix="idis-bench-") as name, ExitStack() as stack:
         directory = Path(name)
