@@ -43,13 +43,15 @@ WAITING_MAX = 32
 NETWORK_FAILURES = 100
 """Wrong passwords for any names after which a network waits: an office behind one address mistypes too."""
 
-_NOBODY = stored.StoredLogin(
-    salt=bytes(passwords.SALT_OCTETS),
-    log2_n=passwords.LOG2_N,
-    r=passwords.BLOCK_R,
-    p=passwords.PARALLEL_P,
-)
-"""What the password of an unknown name is compared with; no hash is empty."""
+
+def _nobody() -> stored.StoredLogin:
+    """What the password of an unknown name is compared with, at the same cost; no hash is empty."""
+    return stored.StoredLogin(
+        salt=bytes(passwords.SALT_OCTETS),
+        log2_n=passwords.LOG2_N,
+        r=passwords.BLOCK_R,
+        p=passwords.PARALLEL_P,
+    )
 
 
 def _stand_back() -> None:
@@ -140,7 +142,7 @@ class Logins:
         if digest:
             now_us = self._core.clock.now_us()
             return row, row is not None and passwords.proves_by_digest(row, secret, now_us, utc_offset_s)
-        known = _NOBODY if row is None else row
+        known = _nobody() if row is None else row
         if len(secret) > passwords.CHARACTERS_MAX:
             return row, False
         return row, await self._hash(lambda: passwords.proves(known, secret))

@@ -121,7 +121,7 @@ def judge(scene, method, path, **options):
 
 
 @pytest.mark.parametrize(("method", "path", "body"), BODIES)
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_bodies(scene, method, path, body, data):
     octets = json.dumps(data.draw(mutated(body))).encode()
@@ -129,7 +129,7 @@ def test_bodies(scene, method, path, body, data):
 
 
 @pytest.mark.parametrize(("path", "query"), QUERIES)
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_queries(scene, path, query, data):
     drawn = {
@@ -140,7 +140,7 @@ def test_queries(scene, path, query, data):
     judge(scene, "GET", path, params=drawn)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     pieces=st.lists(
         st.sampled_from(

@@ -157,7 +157,7 @@ def test_every_path_is_tried(scene):
 
 @pytest.mark.parametrize("who", CALLERS)
 @pytest.mark.parametrize("place", ATTEMPTS, ids=" ".join)
-@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=7, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_is_of_b_is_out_of_reach(scene, place, who, data):
     method, path = place
