@@ -7,6 +7,7 @@ import file. For people a record is its name and one line for each value; data t
 from __future__ import annotations
 
 import base64
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +38,25 @@ def _changed_us(record: HandleRecord) -> int:
 def value_text(value: HandleValue) -> str:
     """A value in one line: index, type, TTL, permissions, data, references."""
     ttl = f"until {moment(value.ttl_until_s * 1_000_000)}" if value.HasField("ttl_until_s") else f"{value.ttl_s} s"
-    try:
-        data = one_line(value.data.decode())
-    except UnicodeDecodeError:
-        data = f"base64 {base64.b64encode(value.data).decode('ascii')}"
+    data = _data_text(value)
     references = "".join(f"  -> {each.index}:{one_line(each.name)}" for each in value.references)
     permissions = permissions_to_text(value.permissions)
     return f"{value.index:>10}  {one_line(value.type):14}  {ttl:>8}  {permissions}  {data}{references}"
+
+
+def _data_text(value: HandleValue) -> str:
+    """The data of a value: what it means for the types the Handle System defines, text, or base64."""
+    if value.type.upper().startswith("HS_"):
+        from resolver.node.values import from_pb  # noqa: PLC0415 - loads the codec, for these types only
+        from resolver.wire.value_json import data_to_json  # noqa: PLC0415 - as above
+
+        document = data_to_json(from_pb(value))
+        if document["format"] not in {"string", "base64"}:
+            return json.dumps(document["value"], ensure_ascii=False, separators=(",", ":"))
+    try:
+        return one_line(value.data.decode())
+    except UnicodeDecodeError:
+        return f"base64 {base64.b64encode(value.data).decode('ascii')}"
 
 
 def moment(time_us: int) -> str:

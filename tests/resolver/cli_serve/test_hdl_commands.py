@@ -173,3 +173,10 @@ def test_key_files_of_cnri_are_read(tmp_path, vector):
     file.write_bytes(octets(vector["file_hex"]))
     secret.write_text(vector.get("passphrase", ""), encoding="utf-8")
     assert private_key_in(file, secret) == private_key_from_wire(octets(vector["clear_hex"]))
+
+
+def test_predefined_values_say_what_they_mean(node):
+    done = run("hdl", "resolve", "0.NA/88.300.1", "--server", f"127.0.0.1:{node.port}")
+    assert '{"handle":"0.NA/88.300","index":200,"permissions":"111111111111"}' in done.stdout
+    assert '"protocol":"TCP"' in done.stdout
+    assert "base64" not in done.stdout
