@@ -1,5 +1,7 @@
 """Searches: the way through the tree, what is kept of it, and that every search ends within its budget."""
 
+import random
+
 import pytest
 
 from resolver import limits
@@ -8,10 +10,13 @@ from resolver.errors import (
     PrefixNotEnabled,
     PrefixNotServed,
     RecursionLimit,
+    Refused,
+    Unavailable,
     UpstreamFailed,
     ValuesNotFound,
 )
 from resolver.federation.steps import Said
+from resolver.handle.name import fold_prefix
 from resolver.node.authority import Below, Here, Look
 from resolver.node.record_octets import frame, parse
 from resolver.v1 import handle_pb2 as pb
@@ -352,6 +357,72 @@ def test_every_search_ends(case):
     assert outcome.messages == len(world.asked) <= limits.UPSTREAM_MESSAGES_MAX
     assert world.now_s - started_s <= limits.UPSTREAM_SECONDS_MAX
     assert outcome.hops
+
+
+HOSTS = [f"185.1.1.{number}" for number in range(1, 9)] + ["10.0.0.1", "127.0.0.1", "169.254.169.254"]
+
+
+def wild(seed):
+    """A world of servers that say anything, always the same of the same name."""
+
+    def says(place):
+        def answer(name):
+            chance = random.Random(f"{seed} {place} {name}")
+            sites = [
+                site(
+                    *chance.sample(HOSTS, chance.randint(1, 3)),
+                    roles=chance.choice([0, 0x80]),
+                    serial=chance.randint(0, 9),
+                )
+                for _ in range(chance.randint(0, 4))
+            ]
+            names = [f"88.{chance.randint(1, 3)}.{chance.randint(1, 3)}/S", "0.NA/0.NA", "0.NA/88.1", "x", name]
+            values = [
+                value(
+                    place,
+                    chance.choice(["HS_SITE", "HS_SITE.PREFIX", "HS_SITE.6"]),
+                    each,
+                    chance.choice([0, 60, 86_400]),
+                )
+                for place, each in enumerate(sites, start=1)
+            ]
+            for kind in ("HS_SERV", "HS_SERV.PREFIX", "HS_ALIAS"):
+                if chance.random() < 0.3:
+                    values.append(value(len(values) + 1, kind, chance.choice(names)))
+            return chance.choice(
+                [
+                    found(name, *values),
+                    found(name, *values),
+                    found(chance.choice(names), *values),
+                    refers(*values, of_prefix=True),
+                    refers(*values),
+                    refers(handle=chance.choice(names)),
+                    missing(),
+                    refuses(chance.choice([2, 3, 301])),
+                    None,
+                ]
+            )
+
+        return answer
+
+    return {f"{host}:2641": says(host) for host in [ROOT, *HOSTS]}
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_wild_worlds(seed):
+    world = World(wild(seed))
+    for name in ("88.1.1/A", "88.1.1/B", "0.NA/88.1.2.3", "88.2.1/C", "88.1.1/A"):
+        before, started_s = len(world.asked), world.now_s
+        outcome = world.search(name, follows_aliases=True, traced=True)
+        assert (outcome.found is None) != (outcome.error is None)
+        assert outcome.error is None or isinstance(outcome.error, (Refused, Unavailable))
+        assert outcome.messages == len(world.asked) - before <= limits.UPSTREAM_MESSAGES_MAX
+        assert world.now_s - started_s <= limits.UPSTREAM_SECONDS_MAX
+        world.now_s += 3
+    assert {place.partition(":")[0] for place, _ in world.asked} <= {ROOT, *HOSTS[:8]}
+    for key, entry in world.cache._entries.items():
+        if not entry.error:
+            assert fold_prefix(parse(entry.body).name) == key, "kept under the name that was asked"
 
 
 FORBIDDEN = [
