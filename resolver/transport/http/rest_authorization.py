@@ -82,6 +82,7 @@ class RestAuthorization:
         scheme, _, rest = header.partition(" ")
         try:
             if scheme.lower() == "basic":
+                _refuse_other_sites(request)
                 handle, index, password = parse_basic(rest)
                 return anonymous._replace(identity=await self.identity.by_password(peer, handle, index, password))
             if scheme.lower() == "handle":
@@ -135,6 +136,18 @@ class RestAuthorization:
         # A browser shows its own password window for Basic, which scripts and clients with a scheme do not want.
         offers_basic = not is_script and header.partition(" ")[0].lower() in {"", "basic"}
         return ['Basic realm="handle"', challenge] if offers_basic else [challenge]
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """Raise InvalidField where a browser may send a kept password because another site's page makes it.
+
+    Everything else asks first (CORS), and is not allowed to send what the browser keeps.
+    """
+    if "callback" in request.query_params:
+        raise InvalidField("a password does not count where the answer is a script: any site could read it")
+    origin = request.headers.get("origin", "")
+    if request.method == "POST" and origin and origin.partition("://")[2] != request.headers.get("host", ""):
+        raise InvalidField("a password does not count in a POST from another site: use PUT, a session or no browser")
 
 
 def _quotable(text: str) -> str:

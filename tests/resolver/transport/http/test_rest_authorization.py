@@ -260,3 +260,13 @@ def test_parameters_and_identities_are_read_as_written():
     certificate, _ = self_signed("300:88.1/user")
     handle, index, _ = parse_certificate(ssl.PEM_cert_to_DER_cert(certificate.decode()))
     assert (handle, index) == ("88.1/user", 300)
+
+
+def test_a_password_that_a_browser_keeps_is_no_help_to_other_sites(client):
+    found = client.get(f"/api/handles/{NAME}?callback=f&publicOnly=false", headers=basic())
+    assert found.status_code == 401
+    elsewhere = basic() | {"origin": "https://evil.example"}
+    assert client.post("/api/prefixes/0.NA/88.300.9", headers=elsewhere).status_code == 401
+    here = basic() | {"origin": str(client.base_url).rstrip("/")}
+    assert client.post("/api/prefixes/0.NA/88.300.9", headers=here).status_code == 403  # known, and no server admin
+    assert put(client, **elsewhere).status_code in {200, 201}
