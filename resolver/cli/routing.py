@@ -21,7 +21,7 @@ KINDS = ("tcp", "udp", "http", "grpc")
 
 
 def options(command: F) -> F:
-    """Adds ``--to`` and ``--site``."""
+    """Adds ``--to``, which takes a service handle too, and ``--site``."""
     command = click.option(
         "--site",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -32,8 +32,8 @@ def options(command: F) -> F:
         "--to",
         "routes",
         multiple=True,
-        metavar="ADDRESS[,tcp=PORT][,udp=PORT][,http=PORT][,grpc=PORT]",
-        help="Its handles live in another node that answers there; may be repeated.",
+        metavar="ADDRESS[,tcp=PORT][,udp=PORT][,http=PORT][,grpc=PORT]|HANDLE",
+        help="Its handles live in the node that answers there, or that a service handle names; may be repeated.",
     )(command)
 
 
@@ -46,6 +46,8 @@ def routes_from(texts: Sequence[str], site: Path | None) -> list[pb.Route]:
 
 
 def _from_text(text: str) -> pb.Route:
+    if "/" in text:
+        return pb.Route(service=text)
     address, *ports = text.split(",")
     row = pb.Route(address=address.strip().strip("[]"))
     for port in ports:

@@ -86,7 +86,9 @@ def why_not_served(row: registry.Prefix | None, prefix: str) -> Refused | None:
             details={"prefix": row.prefix, "status": status},
         )
     if row.hosting == registry.HOSTING_ELSEWHERE:
-        routes = ", ".join(f"{route.address}:{route.tcp_port or route.udp_port}" for route in row.routes)
+        routes = ", ".join(
+            route.service or f"{route.address}:{route.tcp_port or route.udp_port}" for route in row.routes
+        )
         return PrefixElsewhere(
             f"handles of prefix {row.prefix!r} live in another node: ask {routes or 'its enterprise'}",
             details={"prefix": row.prefix, "routes": routes},

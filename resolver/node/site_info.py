@@ -72,6 +72,10 @@ def site_from_routes(routes: Iterable[registry.Route], *, of_prefix: bool = Fals
     """
     values = []
     for position, route in enumerate(routes):
+        if route.service:
+            index, type_ = (PREFIX_SITE_INDEX, "HS_SERV.PREFIX") if of_prefix else (SITE_INDEX, "HS_SERV")
+            values.append(to_pb(HandleValue(index + position, type_, route.service.encode())))
+            continue
         doors = ((Transport.TCP, route.tcp_port), (Transport.UDP, route.udp_port), (Transport.HTTP, route.http_port))
         interfaces = tuple(
             Interface(QUERY if transport is Transport.UDP else ADMIN | QUERY, transport, port)

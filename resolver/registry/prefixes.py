@@ -10,12 +10,21 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from resolver import limits
-from resolver.errors import InvalidField, InvalidPrefix, InvalidTransition, NotFound, QuotaExhausted
-from resolver.handle.name import Prefix
+from resolver.errors import (
+    InvalidField,
+    InvalidName,
+    InvalidPrefix,
+    InvalidTransition,
+    NotFound,
+    QuotaExhausted,
+    WireError,
+)
+from resolver.handle.name import Handle, Prefix
 from resolver.node.authorize import Action, Caller, Role, require
 from resolver.node.prefixes import NODE_PREFIX_KEY, prefix_row
 from resolver.registry import rows
 from resolver.v1 import registry_pb2 as pb
+from resolver.wire.keys import public_key_from_wire
 from storage.tables import Table
 
 if TYPE_CHECKING:
@@ -25,6 +34,7 @@ OPEN_APPLICATIONS_MAX = 16
 """Applications of one enterprise that may wait for an answer."""
 
 _ROUTES_MAX = 16
+_PORT_MAX = 65_535
 
 _APPLIED, _IN_AUDIT = pb.PREFIX_STATUS_APPLIED, pb.PREFIX_STATUS_IN_AUDIT
 _ENABLED, _DISABLED, _DELETED = pb.PREFIX_STATUS_ENABLED, pb.PREFIX_STATUS_DISABLED, pb.PREFIX_STATUS_DELETED
@@ -74,16 +84,33 @@ def check_fields(row: pb.Prefix) -> None:
     if len(row.routes) > _ROUTES_MAX:
         raise InvalidField(f"more than {_ROUTES_MAX} routes: name the main ones", field="prefix.routes")
     for position, route in enumerate(row.routes):
-        field = f"prefix.routes[{position}]"
-        try:
-            ipaddress.ip_address(route.address)
-        except ValueError:
-            raise InvalidField(f"{route.address[:60]!r} is not an IPv4 or IPv6 address", field=field) from None
-        ports = (route.tcp_port, route.udp_port, route.http_port)
-        if not any(ports) or max(ports) > 65_535:
-            raise InvalidField(f"route {route.address} needs at least one port from 1 to 65535", field=field)
+        _check_route(route, f"prefix.routes[{position}]")
     if row.hosting == pb.HOSTING_ELSEWHERE and not row.routes:
         raise InvalidField("a prefix that is hosted elsewhere needs a route: add one", field="prefix.routes")
+
+
+def _check_route(route: pb.Route, field: str) -> None:
+    """Raise InvalidField for a route that leads nowhere: it needs a service handle, or an address and a port."""
+    ports = (route.tcp_port, route.udp_port, route.http_port)
+    if route.service:
+        if route.address or any(ports) or route.grpc_port or route.public_key:
+            raise InvalidField("a route by a service handle has no address, port or key of its own", field=field)
+        try:
+            Handle.from_text(route.service)
+        except InvalidName as error:
+            raise InvalidField(f"the service handle of a route is none: {error.message}", field=field) from None
+        return
+    try:
+        ipaddress.ip_address(route.address)
+    except ValueError:
+        raise InvalidField(f"{route.address[:60]!r} is not an IPv4 or IPv6 address", field=field) from None
+    if not any(ports) or max(*ports, route.grpc_port) > _PORT_MAX:
+        raise InvalidField(f"route {route.address} needs at least one port from 1 to 65535", field=field)
+    try:
+        if route.public_key:
+            public_key_from_wire(route.public_key)
+    except WireError as error:
+        raise InvalidField(f"the key of route {route.address} is no HS_PUBKEY: {error.message}", field=field) from None
 
 
 def _owned_key(row: pb.Prefix, key: bytes) -> bytes:

@@ -234,20 +234,22 @@ class PrefixMove(_message.Message):
     def __init__(self, stage: _Optional[_Union[MoveStage, str]] = ..., to: _Optional[_Union[Hosting, str]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., step_time_us: _Optional[int] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("address", "tcp_port", "udp_port", "http_port", "grpc_port", "public_key")
+    __slots__ = ("address", "tcp_port", "udp_port", "http_port", "grpc_port", "public_key", "service")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     TCP_PORT_FIELD_NUMBER: _ClassVar[int]
     UDP_PORT_FIELD_NUMBER: _ClassVar[int]
     HTTP_PORT_FIELD_NUMBER: _ClassVar[int]
     GRPC_PORT_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
     address: str
     tcp_port: int
     udp_port: int
     http_port: int
     grpc_port: int
     public_key: bytes
-    def __init__(self, address: _Optional[str] = ..., tcp_port: _Optional[int] = ..., udp_port: _Optional[int] = ..., http_port: _Optional[int] = ..., grpc_port: _Optional[int] = ..., public_key: _Optional[bytes] = ...) -> None: ...
+    service: str
+    def __init__(self, address: _Optional[str] = ..., tcp_port: _Optional[int] = ..., udp_port: _Optional[int] = ..., http_port: _Optional[int] = ..., grpc_port: _Optional[int] = ..., public_key: _Optional[bytes] = ..., service: _Optional[str] = ...) -> None: ...
 
 class CreatePrefixRequest(_message.Message):
     __slots__ = ("prefix", "request_id", "validate_only")
