@@ -100,8 +100,8 @@ def main(operations: tuple[str, ...], out: Path, **given: float | None) -> None:
     if "plot" in operations:
         for path in plot.draw_all(out):
             say(f"wrote {path.name}")
-    if {"readme", "all"} & {*operations}:
-        readme.write(README, out, results)
+    if {"readme", "all"} & {*operations} and out.resolve() == RESULTS:
+        readme.write(README, out, results)  # results kept elsewhere are not those of the page
     if failed:
         say(f"failed: {', '.join(failed)}")
         sys.exit(1)

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench import sampling
-from bench.__main__ import OPERATIONS, main
+from bench.__main__ import OPERATIONS, README, main
 from bench.settings import Settings
 
 TINY = Settings(records=1_000, seconds=0.2, warm_s=0.05, rounds=1, connections=2, in_flight=4, workers=1, minutes=0.02)
@@ -75,3 +75,11 @@ def test_the_command_writes_result_and_prints_table(tmp_path):
     assert "| unseal | ours | calls |" in shown.output
     assert (tmp_path / "codec.json").exists()
     assert (tmp_path / "codec.svg").exists()
+
+
+def test_results_kept_elsewhere_leave_the_page_alone(tmp_path):
+    before = README.read_bytes()
+    shown = CliRunner().invoke(main, ["readme", "goals", "--out", str(tmp_path)])
+    assert shown.exit_code == 0, shown.output
+    assert README.read_bytes() == before
+    assert list(tmp_path.iterdir()) == []
