@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 
 def keys_of(names: Sequence[str]) -> list[bytes]:
-    """The folded octets of names, which are the keys of short handles."""
-    keys = "\n".join(names).encode().upper().split(b"\n")  # octets fold ASCII only, as handles do
+    """The folded octets of names, which are the keys of short handles.
+
+    Names that some door could not read as UTF-8 get keys that no handle has.
+    """
+    keys = "\n".join(names).encode("utf-8", "surrogatepass").upper().split(b"\n")  # octets fold ASCII only, as handles
     if len(keys) != len(names):  # none, or one with a line end
-        return [name.encode().upper() for name in names]
+        return [name.encode("utf-8", "surrogatepass").upper() for name in names]
     return keys
 
 
