@@ -75,7 +75,7 @@ MEANINGS: dict[str, Meaning] = {
     "PREFIX_LIMIT_REACHED": Meaning(8, 605, 429, -2),
     "ANSWER_TOO_LARGE": Meaning(8, 2, 413, -2),
     "RECURSION_LIMIT": Meaning(9, 6, 422, -2),
-    "NOT_PRIMARY": Meaning(9, 7, 409, -2),
+    "NOT_PRIMARY": Meaning(9, 301, 409, -2),
     "NOT_IMPLEMENTED": Meaning(12, 5, 501, -2),
     # Unavailable
     "STORAGE_FULL": Meaning(8, 3, 507, -4),
