@@ -171,6 +171,7 @@ def handle_protocol(core: Core, assignment: Assignment) -> HandleProtocol:
             site=site,
             key=key,
             server_admins=administrators(config.hdl.administrators),
+            replication_admins=administrators(config.hdl.replication_admins, "hdl.replication_admins"),
             takes_legacy=config.hdl.legacy_authentication,
         ),
     )
@@ -212,11 +213,11 @@ class HandleDoors:
         await self._relay.close()
 
 
-def administrators(text: str) -> tuple[str, ...]:
-    """The references in a list by commas. Raises StartRefused."""
+def administrators(text: str, setting: str = "hdl.administrators") -> tuple[str, ...]:
+    """The references in a list by commas, the value of a setting. Raises StartRefused."""
     found = tuple(part.strip() for part in text.split(",") if part.strip())
     for reference in found:
         index, colon, handle = reference.partition(":")
         if not (colon and index.isascii() and index.isdigit() and handle):
-            raise StartRefused(f"hdl.administrators: {reference!r} is not INDEX:HANDLE, such as 300:0.NA/88.300")
+            raise StartRefused(f"{setting}: {reference!r} is not INDEX:HANDLE, such as 300:0.NA/88.300")
     return found

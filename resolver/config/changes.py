@@ -50,6 +50,7 @@ WHEN_APPLIED: dict[str, Applied] = {
     "hdl.listen": Applied.RESTART,
     "hdl.address": Applied.RESTART,
     "hdl.administrators": Applied.ROLLING,
+    "hdl.replication_admins": Applied.ROLLING,
     "hdl.legacy_authentication": Applied.ROLLING,
     "hdl.udp_answers_per_s": Applied.ROLLING,
     "hdl.idle_s": Applied.ROLLING,

@@ -103,6 +103,13 @@ class Hdl(Section, frozen=True):
             description="Keys INDEX:HANDLE, by commas, that administer the whole server; empty means 300:0.NA/PREFIX."
         ),
     ] = ""
+    replication_admins: Annotated[
+        str,
+        Meta(
+            description="Keys INDEX:HANDLE, by commas, whose Handle servers may follow this node and get all values, "
+            "secret ones too; empty means those of hdl.administrators."
+        ),
+    ] = ""
     legacy_authentication: Annotated[
         bool, Meta(description="Whether old clients may authenticate by MD5 or SHA-1 forms; each use is logged.")
     ] = True

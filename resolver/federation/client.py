@@ -94,8 +94,9 @@ class HandleClient:
         server_key: bytes = b"",
         version: Version = versions.OWN,
         timeout_s: float = TIMEOUT_S,
+        connection: HandleConnection | None = None,
     ) -> None:
-        self._connection = HandleConnection(host, port, timeout_s=timeout_s)
+        self._connection = connection or HandleConnection(host, port, timeout_s=timeout_s)
         self._clock = clock
         self._randomness = randomness
         self._identity = identity

@@ -15,15 +15,18 @@ import structlog
 
 from resolver.errors import Refused, ResolverError, WireError
 from resolver.handle.codes import OpCode, ResponseCode
+from resolver.handle.name import PREFIX_OF_PREFIXES
 from resolver.node.authenticate import server_admins
 from resolver.node.challenges import worker_of
 from resolver.node.hdl_declined import Declined
+from resolver.node.site_info import SITE_INDEX
 from resolver.service.hdl_answers import Answers, Signer
 from resolver.service.hdl_authentication import HandleAuthentication
 from resolver.service.hdl_changes import HandleChanges
 from resolver.service.hdl_counted import count_answer
 from resolver.service.hdl_listing import HandleListing
 from resolver.service.hdl_plain import PlainQuestions
+from resolver.service.hdl_replication import HandleReplication
 from resolver.service.hdl_resolution import HandleResolution
 from resolver.service.hdl_turn import ChallengeWanted, Turn
 from resolver.service.hdl_writing import HandleWriting
@@ -71,7 +74,8 @@ class HandleOptions:
     """What the Handle doors of a worker need to know.
 
     ``worker`` numbers the worker from 0 to 255; ``server_admins`` are references ``INDEX:HANDLE``, none meaning key
-    300 of the node's prefix; ``takes_legacy`` lets old clients authenticate by forms that are weak by now.
+    300 of the node's prefix; ``replication_admins`` may follow, none meaning the server's; ``takes_legacy`` lets old
+    clients authenticate by forms that are weak by now.
     """
 
     worker: int
@@ -79,6 +83,7 @@ class HandleOptions:
     site: HsSite
     key: PrivateKey
     server_admins: tuple[str, ...] = ()
+    replication_admins: tuple[str, ...] = ()
     takes_legacy: bool = True
 
 
@@ -103,6 +108,12 @@ class HandleProtocol:
         writing = HandleWriting(HandleChanges(core))
         listing = self.listing = HandleListing(core)
         authentication = self.authentication
+        replication = HandleReplication(
+            core,
+            signer,
+            f"{SITE_INDEX}:{PREFIX_OF_PREFIXES}/{options.node_prefix}",
+            server_admins(options.replication_admins or options.server_admins, options.node_prefix),
+        )
         self.operations: dict[int, Callable[[Turn], Awaitable[None]]] = {
             OpCode.RESOLUTION: self.resolution.resolve,
             OpCode.GET_SITE_INFO: self._site_info,
@@ -121,8 +132,8 @@ class HandleProtocol:
             OpCode.SESSION_TERMINATE: authentication.terminate_session,
             OpCode.SESSION_EXCHANGE_KEY: authentication.exchange_key,
             OpCode.GET_NEXT_TRANSACTION_ID: _denied,
-            OpCode.RETRIEVE_TRANSACTION_LOG: _denied,
-            OpCode.DUMP_HANDLES: _denied,
+            OpCode.RETRIEVE_TRANSACTION_LOG: replication.transactions,
+            OpCode.DUMP_HANDLES: replication.dump,
             OpCode.BACKUP_SERVER: _denied,
             OpCode.LOGIN_PASSWORD: _denied,
             OpCode.LOGIN_ID_SYSTEM: authentication.log_in,

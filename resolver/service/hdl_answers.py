@@ -69,6 +69,14 @@ class Signer:
         assert self._dsa is not None  # noqa: S101 - a key is one of the two
         return "SHA256", self._dsa.sign(octets, hashes.SHA256())
 
+    def sign_as(self, algorithm: bytes, octets: bytes) -> bytes:
+        """The node's signature of some octets by a hash: SHA1 or SHA-256. It takes a millisecond."""
+        hash_ = _HASHES[algorithm]()
+        if self._rsa is not None:
+            return self._rsa.sign(octets, padding.PKCS1v15(), hash_)
+        assert self._dsa is not None  # noqa: S101 - a key is one of the two
+        return self._dsa.sign(octets, hash_)
+
     def decrypt(self, octets: bytes) -> bytes:
         """What was encrypted with the public half (RSA, PKCS #1 v1.5). Raises ValueError."""
         if self._rsa is None:
@@ -78,12 +86,7 @@ class Signer:
     def credential(self, envelope: Envelope, header_and_body: bytes) -> Credential:
         """The credential that certifies an answer in the version of its envelope."""
         algorithm = signatures.preferred_hash(envelope.version, self._kind)
-        covered = signed_octets(envelope, header_and_body, 0)
-        hash_ = _HASHES[algorithm]()
-        if self._rsa is not None:
-            return Credential(SIGNED, algorithm, self._rsa.sign(covered, padding.PKCS1v15(), hash_))
-        assert self._dsa is not None  # noqa: S101 - a key is one of the two
-        return Credential(SIGNED, algorithm, self._dsa.sign(covered, hash_))
+        return Credential(SIGNED, algorithm, self.sign_as(algorithm, signed_octets(envelope, header_and_body, 0)))
 
 
 class Answers:

@@ -39,7 +39,8 @@ class Peer:
 
     ``identity`` is who has logged in on the connection, ``login`` the id of a login's challenge that waits, ``is_idis``
     says that a login was tried. ``is_proven`` is set when the sender has shown that it receives what is sent to its
-    address; ``door`` is what its requests are counted under.
+    address; ``is_broken`` asks the door to close, since a stream ended in the middle; ``door`` is what its requests are
+    counted under.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Peer:
     login: int = 0
     is_proven: bool = False
     is_idis: bool = False
+    is_broken: bool = False
     door: str = HDL_TCP
 
     @classmethod

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from resolver.node.handle_admin import Identity
     from resolver.service.handle_protocol import HandleProtocol
     from resolver.service.hdl_peer import Peer
-    from resolver.wire.message import Frame
+    from resolver.wire.message import Frame, StreamPart
     from resolver.wire.requests import RequestBody
     from resolver.wire.responses import ResponseBody
 
@@ -93,7 +93,7 @@ class _KeptTurn(Turn):
         self.answered.append(Answered(code, body, flags))
 
 
-async def _unsent(_frame: Frame) -> None:
+async def _unsent(_frame: Frame | StreamPart) -> None:
     raise AssertionError("a kept turn sends nothing")
 
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from resolver.node.hdl_sessions import Session
     from resolver.service.hdl_answers import Answers
     from resolver.service.hdl_peer import Peer
-    from resolver.wire.message import Frame, Message
+    from resolver.wire.message import Frame, Message, StreamPart
     from resolver.wire.responses import ResponseBody
 
-    Send = Callable[[Frame], Awaitable[None]]
+    Send = Callable[[Frame | StreamPart], Awaitable[None]]
 
 
 class ChallengeWanted(Exception):

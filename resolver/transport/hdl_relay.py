@@ -6,7 +6,9 @@ answers on. An owner that is gone has taken its sessions with it, and the reques
 has ended.
 
     request   length 4 | is stream 1 | source length 1 | source | message
-    answers   (length 4 | message)* | 0 4 | is proven 1
+    answers   (length 4 | message)* | 0 4 | marks 1: is proven 1, is broken 2
+
+A length with its top bit set is that of a part of a stream, octets that are passed on as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from resolver.errors import WireError
 from resolver.service.hdl_peer import Peer
 from resolver.wire import bounds
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
-from resolver.wire.message import Frame
+from resolver.wire.message import Frame, StreamPart
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,10 +34,12 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("handle")
 
 TIMEOUT_S = 15.0
-"""Seconds another worker may take for a request."""
+"""Seconds another worker may take for an answer, or the next part of one."""
 
 _REQUEST_OCTETS_MAX = bounds.MESSAGE_OCTETS_MAX + ENVELOPE_OCTETS + 300
 _HEAD_OCTETS = 4
+_PART = 1 << 31
+_PROVEN, _BROKEN = 1, 2
 
 
 class Relay:
@@ -63,32 +67,45 @@ class Relay:
     async def pass_on(self, frame: Frame, peer: Peer, send: Send) -> None:
         """Answer a request by the worker it belongs to, or here when that one is gone."""
         owner = self._protocol.worker_of(frame)
+        has_begun = False
+
+        async def passing(answer: Frame | StreamPart) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(answer)
+
         if owner is not None:
             with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
-                async with asyncio.timeout(TIMEOUT_S):
-                    await self._ask(owner, frame, peer, send)
-                    return
+                await self._ask(owner, frame, peer, passing)
+                return
+            if has_begun:  # what has been sent cannot be taken back, and is no whole answer
+                peer.is_broken = True
+                return
         await self._protocol.respond(frame, peer, send)
 
     async def _ask(self, owner: int, frame: Frame, peer: Peer, send: Send) -> None:
-        reader, writer = await asyncio.open_unix_connection(str(self._directory / f"{owner}.sock"))
+        async with asyncio.timeout(TIMEOUT_S):
+            reader, writer = await asyncio.open_unix_connection(str(self._directory / f"{owner}.sock"))
         try:
             source = peer.source.encode()[:255]
             request = bytes((peer.is_stream, len(source))) + source + frame.to_wire()
             writer.write(len(request).to_bytes(_HEAD_OCTETS, "big") + request)
-            while size := int.from_bytes(await reader.readexactly(_HEAD_OCTETS), "big"):
-                await send(Frame.from_wire(await reader.readexactly(size)))
-            if (await reader.readexactly(1))[0]:
-                peer.is_proven = True
+            while size := int.from_bytes(await _exactly(reader, _HEAD_OCTETS), "big"):
+                octets = await _exactly(reader, size & ~_PART)
+                await send(StreamPart(octets) if size & _PART else Frame.from_wire(octets))
+            marks = (await _exactly(reader, 1))[0]
+            peer.is_proven = peer.is_proven or bool(marks & _PROVEN)
+            peer.is_broken = peer.is_broken or bool(marks & _BROKEN)
         finally:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request of another worker."""
 
-        async def send(frame: Frame) -> None:
-            octets = frame.to_wire()
-            writer.write(len(octets).to_bytes(_HEAD_OCTETS, "big") + octets)
+        async def send(answer: Frame | StreamPart) -> None:
+            octets = answer.to_wire()
+            mark = _PART if isinstance(answer, StreamPart) else 0
+            writer.write((len(octets) | mark).to_bytes(_HEAD_OCTETS, "big") + octets)
             await writer.drain()
 
         try:
@@ -99,9 +116,16 @@ class Relay:
             end = 2 + request[1]
             peer = Peer.of(request[2:end].decode(), is_stream=bool(request[0]))
             await self._protocol.respond(Frame.from_wire(request[end:]), peer, send)
-            writer.write(bytes(_HEAD_OCTETS) + bytes((peer.is_proven,)))
+            marks = (_PROVEN if peer.is_proven else 0) | (_BROKEN if peer.is_broken else 0)
+            writer.write(bytes(_HEAD_OCTETS) + bytes((marks,)))
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError, WireError) as error:
             _log.debug("a relayed request broke off", why=str(error))
         finally:
             writer.close()
+
+
+async def _exactly(reader: asyncio.StreamReader, octets: int) -> bytes:
+    """So many octets within the time for an answer."""
+    async with asyncio.timeout(TIMEOUT_S):
+        return await reader.readexactly(octets)

@@ -22,6 +22,7 @@ from resolver.service.hdl_peer import Peer, unmapped
 from resolver.telemetry.calls import HDL_TCP
 from resolver.transport.hdl_sockets import bound_socket
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
+from resolver.wire.message import StreamPart
 from resolver.wire.stream import FrameStream
 
 if TYPE_CHECKING:
@@ -176,17 +177,27 @@ class _Connection(asyncio.Protocol):
             await self._door.relay.pass_on(frame, self._peer, self._send)
         finally:
             self._in_flight -= 1
-            if not self._ended:
+            if self._peer.is_broken:
+                self._transport.abort()
+            elif not self._ended:
                 self.deadline_s = max(self.deadline_s, self._door.now_s() + HEADER_TIMEOUT_S)
                 if self._is_half_closed and not self._in_flight:
                     self._transport.close()
                 elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and self._blocked is None:
                     self._transport.resume_reading()
 
-    async def _send(self, frame: Frame) -> None:
-        """Write one answer whole; wait while the peer takes nothing."""
+    async def _send(self, frame: Frame | StreamPart) -> None:
+        """Write one answer, or a part of a stream, whole; wait while the peer takes nothing.
+
+        While a stream goes out nothing is read, or answers would stand in the middle of it. Raises ConnectionResetError
+        for a part nobody will take.
+        """
         while self._blocked is not None:
             await self._blocked.wait()
+        if isinstance(frame, StreamPart):
+            if self._ended:
+                raise ConnectionResetError("the peer has left")
+            self._transport.pause_reading()
         if not self._ended:
             self._transport.write(frame.to_wire())
 

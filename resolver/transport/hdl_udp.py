@@ -25,7 +25,7 @@ from resolver.wire import bounds
 from resolver.wire.datagrams import Reassembler, split
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.envelope import TRUNCATED, Envelope
-from resolver.wire.message import Frame, Message
+from resolver.wire.message import Frame, Message, StreamPart
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -156,7 +156,9 @@ class HandleUdpDoor:
         parts = max(1, -(-len(frame.payload) // bounds.FRAGMENT_OCTETS))
         room = AMPLIFICATION_MAX * (len(frame.payload) + ENVELOPE_OCTETS * parts)
 
-        async def send(answer: Frame) -> None:
+        async def send(answer: Frame | StreamPart) -> None:
+            if isinstance(answer, StreamPart):
+                return  # what is followed by a stream is not answered here
             if parts > 1:  # the reference server repeats the flag of the question
                 answer = Frame(answer.envelope._replace(flags=answer.envelope.flags | TRUNCATED), answer.payload)
             packets = split(answer, is_request=False)

@@ -64,6 +64,16 @@ class Frame(NamedTuple):
         return Header.from_wire(Cursor(self.payload))
 
 
+class StreamPart(NamedTuple):
+    """Octets of a stream that follows an answer on its connection, in the order they are sent."""
+
+    octets: bytes
+
+    def to_wire(self) -> bytes:
+        """The octets, as they are."""
+        return self.octets
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message.

@@ -15,7 +15,7 @@ from resolver.errors import MessageTooLarge, WireError
 from resolver.handle.codes import ResponseCode
 from resolver.telemetry.calls import REST, Operation
 from resolver.transport.http.calls import peer_of
-from resolver.wire.message import Frame
+from resolver.wire.message import Frame, StreamPart
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -51,7 +51,7 @@ class HandleTunnel:
         answers: list[bytes] = []
         length = 0
 
-        async def keep(frame: Frame) -> None:
+        async def keep(frame: Frame | StreamPart) -> None:
             nonlocal length
             answers.append(frame.to_wire())
             length += len(answers[-1])

@@ -97,6 +97,7 @@ class HandleNode:
         idle_s=600.0,
         takes_legacy=True,
         host="127.0.0.1",
+        replication_admins=(),
         **service,
     ):
         self.directory = directory
@@ -109,7 +110,12 @@ class HandleNode:
         self.site = site
         self._prepare(now_us)
         self._arguments = SimpleNamespace(
-            workers=workers, answers_per_s=answers_per_s, idle_s=idle_s, takes_legacy=takes_legacy, host=host
+            workers=workers,
+            answers_per_s=answers_per_s,
+            idle_s=idle_s,
+            takes_legacy=takes_legacy,
+            host=host,
+            replication_admins=replication_admins,
         )
         self._service_changes = service
         self._loop = asyncio.new_event_loop()
@@ -186,7 +192,14 @@ class HandleNode:
             self.services.append(service)
             protocol = HandleProtocol(
                 service.core,
-                HandleOptions(worker, "88.300", self.site, rsa_key("node"), takes_legacy=arguments.takes_legacy),
+                HandleOptions(
+                    worker,
+                    "88.300",
+                    self.site,
+                    rsa_key("node"),
+                    replication_admins=arguments.replication_admins,
+                    takes_legacy=arguments.takes_legacy,
+                ),
             )
             relay = Relay(self.directory / "relay", worker, protocol)
             await relay.start()

@@ -1,0 +1,233 @@
+"""What a Handle mirror is sent: changes since a place in the journal, or everything, a page at a time.
+
+A mirror of the Handle System follows by transactions whose numbers are the serials of our journal. Each carries the
+handle as it is now, never as it was: a handle that has gone since is sent as deleted, and its deletion follows. What
+is homed is not in the journal; it is sent as it stands. Every page is read in a transaction of its own, short
+however large the store is, and holds only what the mirror's server is responsible for.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold, key_of_octets
+from resolver.node import hdl_resolve, record_octets
+from resolver.node.ledger import StoredRecord, last_serial, serial_key
+from resolver.v1 import changes_pb2 as changes
+from resolver.v1 import registry_pb2 as registry
+from resolver.v1 import stored_pb2 as stored
+from resolver.wire import replication_records as records
+from resolver.wire.hash_selection import server_index
+from resolver.wire.replication_records import Action, StartKind
+from storage.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resolver.wire.replication_records import Record, Transaction
+    from storage.engine import Reader
+
+ROWS_MAX = 100
+"""Rows read for a page: about a millisecond, and a tenth of a second of signatures."""
+
+OCTETS_MAX = 1 << 20
+"""Octets after which a page is full."""
+
+_ACTIONS = {
+    int(changes.OPERATION_CREATE): Action.CREATE,
+    int(changes.OPERATION_MODIFY): Action.UPDATE,
+    int(changes.OPERATION_DELETE): Action.DELETE,
+}
+
+
+class Share(NamedTuple):
+    """The handles of one server of a site: hash option of the site, how many servers, which one from 0."""
+
+    option: int
+    servers: int
+    number: int
+
+    def holds(self, name: str) -> bool:
+        """Whether a handle belongs to the server."""
+        return self.servers == 1 or server_index(name, self.option, self.servers) == self.number
+
+
+class Place(NamedTuple):
+    """Up to where a mirror has followed: the last transaction, and a date in milliseconds; zeros for nothing yet."""
+
+    transaction_id: int = 0
+    date_ms: int = 0
+
+
+def place_in(state: bytes, site_name: str) -> tuple[str, Place] | None:
+    """The queue that is ours in the JSON state of a mirror, and its place; None when none can be told to be ours.
+
+    Queues are named ``SERVER:INDEX:HANDLE``. A mirror that knows a single queue means us by it, whatever its name.
+    """
+    try:
+        queues = json.loads(state)["replicationServerStates"]
+        found = {str(name): Place(int(each["lastTxnId"]), int(each["lastTimestamp"])) for name, each in queues.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if not found:
+        return f"0:{site_name}", Place()
+    if len(found) == 1:
+        return next(iter(found.items()))
+    ours = [name for name in found if fold(name.partition(":")[2]) == fold(site_name)]
+    return (ours[0], found[ours[0]]) if len(ours) == 1 else None
+
+
+def must_redump(reader: Reader, place: Place) -> bool:
+    """Whether the journal cannot lead on from a place: it is shorter, or had another change there then."""
+    if not place.transaction_id:
+        return False
+    body = reader.get(Table.CHANGES, serial_key(place.transaction_id)) if place.transaction_id < 1 << 63 else None
+    if body is None:
+        return True
+    return bool(place.date_ms) and changes.Change.FromString(body).time_us // 1_000 > place.date_ms
+
+
+class Page(NamedTuple):
+    """Transactions of a page, the serial to go on behind, and whether the journal ends there."""
+
+    transactions: list[Transaction]
+    through: int
+    at_end: bool
+
+
+def transactions(reader: Reader, after: int, share: Share) -> Page:
+    """The transactions that follow a serial."""
+    newest, through, octets = last_serial(reader), after, 0
+    found: list[Transaction] = []
+    for key, body in reader.scan(Table.CHANGES, serial_key(after + 1), serial_key(after + 1 + ROWS_MAX)):
+        through = int.from_bytes(key, "big")
+        change = changes.Change.FromString(body)
+        if not share.holds(change.name):
+            continue
+        action = _ACTIONS[change.operation]
+        values: tuple[bytes, ...] = ()
+        if action is not Action.DELETE:
+            record = _stored(reader, key_of_octets(change.name.encode()))
+            action, values = (Action.DELETE, ()) if record is None else (action, _values(record))
+        found.append(records.Transaction(through, change.name, action, change.time_us // 1_000, values))
+        octets += sum(map(len, values))
+        if octets > OCTETS_MAX:
+            break
+    return Page(found, through, through >= newest)
+
+
+def homed(reader: Reader, after: bytes, transaction_id: int, date_ms: int) -> tuple[list[Transaction], bytes | None]:
+    """A page of what is homed and what is not any more, as transactions; and the key to go on at, None at the end."""
+    found: list[Transaction] = []
+    for key, body in reader.scan(Table.PREFIXES, after):
+        row = registry.Prefix.FromString(body)
+        action = Action.HOME if row.homed else Action.UNHOME
+        name = f"{PREFIX_OF_PREFIXES}/{row.prefix}"
+        found.append(records.Transaction(transaction_id, name, action, date_ms))
+        if len(found) == ROWS_MAX:
+            return found, key + b"\0"
+    return found, None
+
+
+class Dump:
+    """Everything, from a starting point on. Ask for ``page`` until ``is_done``."""
+
+    def __init__(self, share: Share, start: str = "", kind: int = StartKind.HANDLE_DATES) -> None:
+        """Start at a handle in one of the parts. Raises InvalidName for a starting point that is no handle."""
+        self._share = share
+        parts: list[tuple[StartKind, Callable[[Reader, bytes], tuple[list[Record], bytes | None]]]] = [
+            (StartKind.HANDLE_DATES, self._handle_dates),
+            (StartKind.HANDLE_DATES, self._deletions),
+            (StartKind.PREFIX_DATES, self._prefix_dates),
+            (StartKind.HANDLES, self._handles),
+            (StartKind.PREFIXES, self._prefixes),
+        ]
+        self._parts = [part for at, part in parts if at >= kind]
+        self._key = _start_key(start, kind) if start else b""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all pages were given."""
+        return not self._parts
+
+    def page(self, reader: Reader) -> list[Record]:
+        """The next records, which may be none."""
+        found, after = self._parts[0](reader, self._key)
+        self._key = after or b""
+        if after is None:
+            del self._parts[0]
+        return found
+
+    def _handle_dates(self, reader: Reader, key: bytes) -> tuple[list[Record], bytes | None]:
+        found: list[Record] = []
+        for rows, (here, body) in enumerate(reader.scan(Table.RECORDS, key), start=1):
+            record = record_octets.parse(body)
+            if self._share.holds(record.name):
+                found.append(
+                    records.HandleDate(record.name, (record.update_time_us or record.create_time_us) // 1_000, 1)
+                )
+            if rows == ROWS_MAX:
+                return found, here + b"\0"
+        return found, None
+
+    def _deletions(self, reader: Reader, key: bytes) -> tuple[list[Record], bytes | None]:
+        found: list[Record] = []
+        for rows, (here, body) in enumerate(reader.scan(Table.TOMBSTONES, key), start=1):
+            tombstone = stored.StoredTombstone.FromString(body)
+            entry = reader.get(Table.CHANGES, serial_key(tombstone.serial))
+            name = changes.Change.FromString(entry).name if entry else ""
+            if name and self._share.holds(name) and reader.get(Table.RECORDS, here) is None:
+                found.append(records.HandleDate(name, tombstone.time_us // 1_000, 1))
+            if rows == ROWS_MAX:
+                return found, here + b"\0"
+        return found, None
+
+    def _prefix_dates(self, reader: Reader, key: bytes) -> tuple[list[Record], bytes | None]:
+        found: list[Record] = []
+        for here, body in reader.scan(Table.PREFIXES, key):
+            row = registry.Prefix.FromString(body)
+            name = f"{PREFIX_OF_PREFIXES}/{row.prefix}"
+            found.append(records.PrefixDate(name, row.create_time_us // 1_000, 1))
+            if len(found) == ROWS_MAX:
+                return found, here + b"\0"
+        return found, None
+
+    def _handles(self, reader: Reader, key: bytes) -> tuple[list[Record], bytes | None]:
+        found: list[Record] = []
+        octets = 0
+        for rows, (here, body) in enumerate(reader.scan(Table.RECORDS, key), start=1):
+            name = record_octets.parse(body).name
+            if self._share.holds(name):
+                values = _values(StoredRecord(body, reader.get(Table.RESTRICTED, here) or b""))
+                found.append(records.DumpedHandle(name, values))
+                octets += sum(map(len, values))
+            if rows == ROWS_MAX or octets > OCTETS_MAX:
+                return found, here + b"\0"
+        return found, None
+
+    def _prefixes(self, reader: Reader, key: bytes) -> tuple[list[Record], bytes | None]:
+        found: list[Record] = []
+        for rows, (here, body) in enumerate(reader.scan(Table.PREFIXES, key), start=1):
+            row = registry.Prefix.FromString(body)
+            if row.homed:
+                found.append(records.HomedPrefix(f"{PREFIX_OF_PREFIXES}/{row.prefix}"))
+            if rows == ROWS_MAX:
+                return found, here + b"\0"
+        return found, None
+
+
+def _start_key(start: str, kind: int) -> bytes:
+    handle = Handle.from_text(start)
+    if kind in {StartKind.HANDLE_DATES, StartKind.HANDLES}:
+        return handle.key
+    return fold(handle.suffix).encode()
+
+
+def _stored(reader: Reader, key: bytes) -> StoredRecord | None:
+    public = reader.get(Table.RECORDS, key)
+    return None if public is None else StoredRecord(public, reader.get(Table.RESTRICTED, key) or b"")
+
+
+def _values(record: StoredRecord) -> tuple[bytes, ...]:
+    return tuple(map(hdl_resolve.value_to_wire, record.all_values()))

@@ -1,0 +1,267 @@
+"""A Handle server follows this node: everything, changes, shares, through another worker, and who may not."""
+
+import asyncio
+import json
+import os
+import socket
+import time
+
+import pytest
+
+from resolver.clock import SystemClock
+from resolver.federation.client import AnswerRefused
+from resolver.federation.following import FollowingClient
+from resolver.federation.identity import KeyIdentity, SecretIdentity
+from resolver.handle.codes import OpCode
+from resolver.node import administer, hdl_resolve, record_octets
+from resolver.node.handle_admin import values_of
+from resolver.node.ledger import Ledger, last_serial
+from resolver.registry import prefixes
+from resolver.v1 import registry_pb2
+from resolver.wire import replication_records as records
+from resolver.wire.hash_selection import server_index
+from resolver.wire.message import Message
+from resolver.wire.replication_requests import DumpHandles, RetrieveByState, RetrieveSince, RetrieveTransactions
+from resolver.wire.replication_stream import Contents, StreamReader
+from resolver.wire.requests import OfHandle
+from resolver.wire.signatures import verify
+from storage.tables import Table
+from tests.resolver.transport.hdl_node import ADMIN, PRIVATE, SECRET, handle_node, read_frame, rsa_key, value
+
+NAMES = [f"88.300.1/P-{number}" for number in range(120)]
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    with handle_node(tmp_path_factory.mktemp("node"), workers=2) as running:
+        for name in NAMES:
+            running.store(name, value(1, "URL", f"https://example.com/{name}"))
+        running.store("88.300.1/秘密", value(1, "URL", "u"), value(300, "HS_SECKEY", b"s3cret", PRIVATE))
+        remove(running, NAMES[0])
+        yield running
+
+
+def remove(node, name):
+    now_us = node.clock.now_us()
+    with node.engine.write() as writer:
+        ledger = Ledger(writer, now_us)
+        administer.delete(ledger, ADMIN, administer.Target.of(name, None))
+        ledger.close()
+
+
+def stored(node):
+    """Every handle with its values as the protocol carries them."""
+    with node.engine.read() as reader:
+        names = [record_octets.parse(body).name for _, body in reader.scan(Table.RECORDS, b"")]
+        return {name: tuple(map(hdl_resolve.value_to_wire, values_of(reader, name))) for name in names}
+
+
+def follower(node, worker=0, **options):
+    options.setdefault("identity", KeyIdentity("0.NA/88.300", 300, rsa_key("admin")))
+    return FollowingClient(
+        "127.0.0.1",
+        node.ports[worker],
+        clock=SystemClock(),
+        randomness=os.urandom,
+        server_key=rsa_key("node").public.to_wire(),
+        **options,
+    )
+
+
+def all_of(node, question, **options):
+    async def main():
+        client = follower(node, **options)
+        try:
+            return [record async for found in question(client) for record in found]
+        finally:
+            await client.close()
+
+    return asyncio.run(main())
+
+
+def kinds(found, kind):
+    return [record for record in found if isinstance(record, kind)]
+
+
+def raw(node, op_code, body, *, worker=0, version=(2, 11), answer_at=None):
+    """The records behind the answer of a client that may be given to another worker for its second message."""
+    client = node.client(worker, version=version)
+    request = client.request(op_code, body)
+    challenge = Message.from_frame(client.frames(request.to_wire())[0])
+    assert challenge.header.response_code == 402, challenge.body
+    answer = client.answer_to(challenge, request, "300:0.NA/88.300", rsa_key("admin"))
+    port = node.ports[worker if answer_at is None else answer_at]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(answer.to_wire())
+        message = Message.from_frame(read_frame(connection))
+        if message.header.response_code != 1:
+            return message, []
+        contents = Contents.DUMP if op_code == OpCode.DUMP_HANDLES else Contents.TRANSACTIONS
+        key = rsa_key("node").public
+        reader = StreamReader(contents, lambda algorithm, made, octets: verify(key, algorithm, made, octets))
+        found = []
+        while not reader.is_done:
+            octets = connection.recv(1 << 16)
+            assert octets, "the stream ended in the middle"
+            found += reader.receive_data(octets)
+        assert reader.unread == b""
+        # The connection goes on: the next request on it is answered.
+        connection.sendall(client.request(OpCode.GET_SITE_INFO, OfHandle("/")).to_wire())
+        assert read_frame(connection).header.response_code == 1
+        return message, found
+
+
+def test_a_dump_is_everything_restricted_values_too(node):
+    found = all_of(node, lambda client: client.dump())
+    expected = stored(node)
+    assert {record.handle: record.values for record in kinds(found, records.DumpedHandle)} == expected
+    assert any(b"s3cret" in octets for octets in expected["88.300.1/秘密"])
+    with node.engine.read() as reader:
+        newest = last_serial(reader)
+    assert [record.transaction_id for record in kinds(found, records.Position)] == [newest]
+    dates = {record.handle: record.date_ms for record in kinds(found, records.HandleDate)}
+    assert set(dates) == {*expected, NAMES[0]}, "the deleted one has a date too"
+    assert [name for name, date in dates.items() if abs(time.time() * 1e3 - date) > 600_000] == []
+    homed = {record.handle for record in kinds(found, records.HomedPrefix)}
+    assert homed >= {f"0.NA/88.300.{number}" for number in range(1, 11)}
+    assert isinstance(found[-1], records.DumpEnds)
+
+
+@pytest.mark.parametrize(("owner", "asked"), [(0, 1), (1, 0)])
+def test_a_stream_is_passed_on_between_workers(node, owner, asked):
+    _, found = raw(node, OpCode.DUMP_HANDLES, DumpHandles(2, 1, 0), worker=owner, answer_at=asked)
+    assert {record.handle: record.values for record in kinds(found, records.DumpedHandle)} == stored(node)
+
+
+@pytest.mark.parametrize("option", [0, 1, 2])
+def test_shares_are_disjoint_and_together_everything(node, option):
+    parts = []
+    for number in range(3):
+        _, found = raw(node, OpCode.DUMP_HANDLES, DumpHandles(option, 3, number))
+        names = [record.handle for record in kinds(found, records.DumpedHandle)]
+        assert all(server_index(name, option, 3) == number for name in names)
+        assert kinds(found, records.HomedPrefix), "what is homed is for all"
+        parts += names
+    assert sorted(parts) == sorted(stored(node))
+
+
+def test_a_dump_goes_on_where_it_was(node):
+    found = all_of(node, lambda client: client.dump())
+    names = [record.handle for record in kinds(found, records.DumpedHandle)]
+    middle = names[len(names) // 2]
+    rest = all_of(node, lambda client: client.dump(middle, records.StartKind.HANDLES))
+    assert [record.handle for record in kinds(rest, records.DumpedHandle)] == names[len(names) // 2 :]
+    assert kinds(rest, records.Position) == [], "the position of the beginning holds"
+    assert kinds(rest, records.HomedPrefix) == kinds(found, records.HomedPrefix)
+    assert kinds(rest, records.HandleDate) == []
+
+
+def test_transactions_lead_from_nothing_to_what_is_stored(node):
+    found = all_of(node, lambda client: client.transactions(0, 0))
+    assert found[0] == records.TransactionsBegin(1, records.Status.SENDING)
+    state, ids = {}, []
+    for record in kinds(found, records.Transaction):
+        ids.append(record.id)
+        if record.action in records.WITH_VALUES:
+            state[record.handle] = record.values
+        elif record.action == records.Action.DELETE:
+            state.pop(record.handle, None)
+    assert state == stored(node)
+    assert ids == sorted(ids)
+    homed = {record.handle for record in kinds(found, records.Transaction) if record.action == records.Action.HOME}
+    assert "0.NA/88.300.7" in homed
+
+
+def test_only_what_is_new_is_sent_and_homes_only_when_they_may_have_changed(node):
+    all_of(node, lambda client: client.transactions(0, 0), worker=1)
+    with node.engine.read() as reader:
+        newest = last_serial(reader)
+    now_ms = node.clock.now_us() // 1_000
+    nothing = all_of(node, lambda client: client.transactions(newest, now_ms), worker=1)
+    assert kinds(nothing, records.Transaction) == []
+    end = nothing[-1].date_ms
+    assert end >= now_ms
+    node.store("88.300.2/新", value(1, "URL", "new"))
+    with node.engine.write() as writer:
+        row = registry_pb2.Prefix(prefix="88.300.11")
+        prefixes.create(writer, ADMIN, row, node.clock.now_us())
+    found = kinds(all_of(node, lambda client: client.transactions(newest, end), worker=1), records.Transaction)
+    changed = [record for record in found if record.action in {records.Action.CREATE, records.Action.UPDATE}]
+    assert [record.handle for record in changed] == ["88.300.2/新"]
+    assert "0.NA/88.300.11" in [record.handle for record in found if record.action == records.Action.HOME]
+    remove(node, "88.300.2/新")
+
+
+@pytest.mark.parametrize(("id_", "date_ms"), [(1 << 40, 0), (1 << 63, 0), (5, 1_000)])
+def test_a_place_the_journal_does_not_lead_on_from_means_dump_again(node, id_, date_ms):
+    found = all_of(node, lambda client: client.transactions(id_, date_ms))
+    assert found == [records.TransactionsBegin(1, records.Status.MUST_REDUMP)]
+
+
+def state_of(**queues):
+    states = {name: {"lastTxnId": place[0], "lastTimestamp": place[1]} for name, place in queues.items()}
+    return json.dumps({"replicationServerStates": states, "ownName": "0:1:0.NA/MIRROR"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("state", "queue", "status"),
+    [
+        (state_of(), "0:1:0.NA/88.300", 2),
+        (state_of(**{"3:1:0.na/88.300": (1, 0), "0:1:0.NA/OTHER": (9, 9)}), "3:1:0.na/88.300", 2),
+        (state_of(**{"0:sources": (1, 0)}), "0:sources", 2),
+        (state_of(**{"0:1:0.NA/A": (1, 0), "0:1:0.NA/B": (9, 9)}), None, 1),
+        (b"{", None, 1),
+        (b'{"replicationServerStates":{"a":{"lastTxnId":"x","lastTimestamp":0}}}', None, 1),
+        (b"[" * 100_000, None, 1),
+    ],
+)
+def test_a_state_names_our_queue(node, state, queue, status):
+    message, found = raw(node, OpCode.RETRIEVE_TRANSACTION_LOG, RetrieveTransactions(RetrieveByState(state, 2, 1, 0)))
+    assert not message.body.keeps_alive
+    assert found[0] == records.TransactionsBegin(2, status)
+    if queue is not None:
+        assert found[1] == records.QueueBegins(queue)
+        assert isinstance(found[-2], records.QueueEnds)
+        assert found[-1] == records.TransactionsEnd()
+
+
+def test_old_mirrors_ask_without_the_form(node):
+    _, found = raw(node, OpCode.RETRIEVE_TRANSACTION_LOG, RetrieveSince(0, 0, 2, 1, 0), version=(2, 8))
+    assert found[0] == records.TransactionsBegin(1, 2)
+
+
+@pytest.mark.parametrize(("option", "servers", "number"), [(2, 0, 0), (2, 3, 3), (3, 1, 0), (2, 1 << 31, 0)])
+def test_a_share_that_cannot_be_is_refused(node, option, servers, number):
+    message, _ = raw(node, OpCode.DUMP_HANDLES, DumpHandles(option, servers, number))
+    assert message.header.response_code == 4
+
+
+def test_others_may_not_follow(tmp_path):
+    with handle_node(tmp_path, replication_admins=("301:0.NA/88.300",)) as node:
+        node.store("88.300.1/A", value(1, "URL", "u"))
+        for question in (lambda client: client.dump(), lambda client: client.transactions(0, 0)):
+            with pytest.raises(AnswerRefused, match=r"400 .*only administrators of replication"):
+                all_of(node, question)
+            assert all_of(node, question, identity=SecretIdentity("0.NA/88.300", 301, SECRET))
+        with pytest.raises(AnswerRefused, match="402"):
+            all_of(node, lambda client: client.dump(), identity=None)
+
+
+def test_a_reader_that_stops_holds_nothing_and_one_that_leaves_ends_the_stream(node):
+    client = node.client(0)
+    request = client.request(OpCode.DUMP_HANDLES, DumpHandles(2, 1, 0))
+    for _ in range(6):  # more than run at a time: each has to end when its client has gone
+        challenge = Message.from_frame(client.frames(request.to_wire())[0])
+        answer = client.answer_to(challenge, request, "300:0.NA/88.300", rsa_key("admin"))
+        with socket.create_connection(("127.0.0.1", node.ports[1]), timeout=20) as connection:
+            connection.sendall(answer.to_wire())
+            frame = read_frame(connection)
+            assert frame.header.response_code in {1, 3}
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        message, found = raw(node, OpCode.DUMP_HANDLES, DumpHandles(2, 1, 0))
+        if message.header.response_code == 1:
+            break
+        time.sleep(0.05)
+    assert isinstance(found[-1], records.DumpEnds)
