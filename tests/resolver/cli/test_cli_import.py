@@ -222,7 +222,8 @@ def test_an_interrupt_ends_with_130_and_names_the_way_on(node, tmp_path):
     from cli_node import wait_for
 
     file, out = rows_file(tmp_path / "i.jsonl", 30_000, name="INT"), tmp_path / "o.csv"
-    client = node.start("import", file, "--result", out, "--chunk-rows", "50", stderr=subprocess.PIPE, text=True)
+    # A row a chunk, so that the import takes far longer than a busy machine needs to see that it has begun.
+    client = node.start("import", file, "--result", out, "--chunk-rows", "1", stderr=subprocess.PIPE, text=True)
     wait_for(lambda: out.exists() and out.stat().st_size > 5_000)
     client.send_signal(signal.SIGINT)
     _, told = client.communicate(timeout=20)
