@@ -101,7 +101,7 @@ def _server(given: dict[str, Any]) -> Server:
         raise Failed(f"--server {where!r}: {error}", INVALID) from error
     auth, key_file = given.pop("auth"), given.pop("key_file")
     secret_file, passphrase_file = given.pop("secret_file"), given.pop("passphrase_file")
-    identity = _identity(auth, key_file, secret_file, passphrase_file)
+    identity = identity_of(auth, key_file, secret_file, passphrase_file)
     return Server(
         endpoint, identity, given.pop("follow"), given.pop("certify"), given.pop("in_session"), given.pop("timeout_s")
     )
@@ -111,9 +111,10 @@ def _has_port(where: str) -> bool:
     return where.rpartition(":")[2].isdigit() and (where.count(":") == 1 or "]:" in where)
 
 
-def _identity(
+def identity_of(
     auth: str | None, key_file: Path | None, secret_file: Path | None, passphrase_file: Path | None
 ) -> Identity | None:
+    """Who asks, by the options that say so; None for nobody. Raises Failed."""
     from resolver.cli.key_files import private_key_in  # noqa: PLC0415 - loads cryptography
     from resolver.federation.identity import KeyIdentity, SecretIdentity  # noqa: PLC0415 - as above
     from resolver.handle.value import Reference  # noqa: PLC0415 - as above

@@ -31,6 +31,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "remove-values": "change:remove_values",
         "delete": "change:delete",
         "import": "importing:import_",
+        "migrate": "migrate:migrate",
         "list": "listing:list_",
         "export": "exporting:export",
         "watch": "watch:watch",

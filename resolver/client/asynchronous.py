@@ -298,14 +298,19 @@ class AsyncClient:
         window: int = WINDOW_DEFAULT,
         on_existing: OnExisting | None = None,
         validate_only: bool = False,
+        keep_timestamps: bool = False,
     ) -> ImportSession:
-        """An import of any length; ``import_id`` names it when it is resumed. Next: iterate its ``run``."""
+        """An import of any length; ``import_id`` names it when it is resumed. Next: iterate its ``run``.
+
+        ``keep_timestamps`` is for administrators who migrate.
+        """
         return ImportSession(
             import_id,
             self._line(methods.IMPORT_HANDLES),
             window=window,
             on_existing=on_existing,
             validate_only=validate_only,
+            keep_timestamps=keep_timestamps,
         )
 
     async def _ask_batch(self, request: BatchResolveRequest, timeout_s: float | None) -> BatchResolveResponse:

@@ -41,7 +41,13 @@ class ImportWindow:
     """The unacknowledged chunks of an import, in order (a ``Desk``)."""
 
     def __init__(
-        self, import_id: str, *, window: int, on_existing: OnExisting | None = None, validate_only: bool = False
+        self,
+        import_id: str,
+        *,
+        window: int,
+        on_existing: OnExisting | None = None,
+        validate_only: bool = False,
+        keep_timestamps: bool = False,
     ) -> None:
         octets = len(import_id.encode())
         if not 1 <= octets <= limits.IMPORT_ID_OCTETS_MAX:
@@ -52,6 +58,7 @@ class ImportWindow:
         self._window = window
         self._on_existing = on_existing
         self._validate_only = validate_only
+        self._keep_timestamps = keep_timestamps
         self._open: deque[ImportHandlesRequest] = deque()
         self._sent = 0
         self._early: dict[int, ImportHandlesResponse] = {}
@@ -67,6 +74,7 @@ class ImportWindow:
             handles=handles,
             on_existing=self._on_existing,
             validate_only=self._validate_only,
+            keep_timestamps=self._keep_timestamps,
         )
         if not handles or len(handles) > limits.BATCH_CREATE_MAX or request.ByteSize() > limits.MESSAGE_OCTETS_MAX:
             raise ValueError(
@@ -109,7 +117,8 @@ class ImportWindow:
 class ImportSession:
     """One import under one import_id; made by ``AsyncClient.import_session``.
 
-    ``on_existing`` and ``validate_only`` hold for every chunk. After this you must iterate ``run``.
+    ``on_existing``, ``validate_only`` and ``keep_timestamps`` hold for every chunk. After this you must iterate
+    ``run``.
     """
 
     def __init__(
@@ -120,11 +129,17 @@ class ImportSession:
         window: int = WINDOW_DEFAULT,
         on_existing: OnExisting | None = None,
         validate_only: bool = False,
+        keep_timestamps: bool = False,
     ) -> None:
         self.import_id = import_id
         self._line = line
         self._make_window = functools.partial(
-            ImportWindow, import_id, window=window, on_existing=on_existing, validate_only=validate_only
+            ImportWindow,
+            import_id,
+            window=window,
+            on_existing=on_existing,
+            validate_only=validate_only,
+            keep_timestamps=keep_timestamps,
         )
         self._make_window()  # wrong arguments are told here, not at the first chunk
 

@@ -88,8 +88,13 @@ def create(
     caller: Caller,
     draft: Draft,
     on_existing: registration.OnExisting = registration.ON_EXISTING_FAIL,
+    *,
+    is_dated: bool = False,
 ) -> Outcome:
-    """Register a handle, or do with the one that exists what ``on_existing`` says."""
+    """Register a handle, or do with the one that exists what ``on_existing`` says.
+
+    ``is_dated`` says that the timestamps of the values are part of what is registered, as in a migration.
+    """
     prefix_key = draft.prefix_key
     permit = ledger.permits.get((prefix_key, id(caller)))
     if permit is None:
@@ -99,7 +104,7 @@ def create(
             ledger.permits[prefix_key, id(caller)] = permit
     before = ledger.find(draft.key)
     if before is not None:
-        return _create_over(ledger, caller, draft, before, on_existing)
+        return _create_over(ledger, caller, draft, before, on_existing, is_dated=is_dated)
     if draft.template_id:
         _check_template(ledger, draft, draft.values(), new=True)
     ledger.meter.charge(caller, permit.row, creates=1)
@@ -113,11 +118,14 @@ def _create_over(
     draft: Draft,
     before: StoredRecord,
     on_existing: registration.OnExisting,
+    *,
+    is_dated: bool,
 ) -> Outcome:
     record = before.record()
     if on_existing in {registration.ON_EXISTING_KEEP, registration.ON_EXISTING_REPLACE}:
         wanted = draft.values()
-        same = values.keep_timestamps(wanted, before.all_values())
+        old = before.all_values()
+        same = wanted == old if is_dated else values.keep_timestamps(wanted, old)
         if same and draft.template_id == record.template_id:
             return Outcome(record.name, UNCHANGED, record.version, 0, ledger.now_us)
         if on_existing == registration.ON_EXISTING_REPLACE:

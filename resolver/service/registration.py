@@ -10,6 +10,7 @@ from resolver.errors import InvalidField, InvalidName
 from resolver.node import administer, imports, values
 from resolver.node.administer import Draft, Outcome, Target
 from resolver.node.authorize import Action, require
+from resolver.node.draft import of_values
 from resolver.node.record_octets import number_field
 from resolver.registry.rows import check_enum
 from resolver.service.batches import Batch, without_serials
@@ -47,6 +48,16 @@ class Registration:
 
     def _draft(self, name: str, given: Sequence[HandleValue], template_id: str) -> Draft:
         return administer.prepare(name, given, template_id, self._now_s(), self._core.options.record_octets_max)
+
+    def _dated_draft(self, new: pb.NewHandle) -> Draft:
+        """A draft whose values keep the timestamps they came with, none of them later than now."""
+        now_s, options = self._now_s(), self._core.options
+        given = {value.index: value.timestamp_s for value in new.values if value.timestamp_s}
+        draft = self._draft(new.name, new.values, new.template_id)
+        complete = draft.values()
+        for value in complete:
+            value.timestamp_s = min(given.get(value.index, now_s), now_s)
+        return of_values(draft.handle, complete, draft.template_id, options.record_octets_max)
 
     def _new_draft(self, new: pb.NewHandle) -> Draft:
         plain = self.plain.draft_of(new.SerializeToString())
@@ -204,12 +215,12 @@ class Registration:
         return await self._write_batch(call, methods.BATCH_DELETE_HANDLES, request, rows, frees_space=True)
 
     def _new_rows(
-        self, call: Call, handles: Sequence[pb.NewHandle], on_existing: pb.OnExisting
+        self, call: Call, handles: Sequence[pb.NewHandle], on_existing: pb.OnExisting, *, keeps_timestamps: bool = False
     ) -> Batch[pb.NewHandle, Draft]:
         return Batch(
             handles,
-            self._new_draft,
-            lambda ledger, draft: administer.create(ledger, call.caller, draft, on_existing),
+            self._dated_draft if keeps_timestamps else self._new_draft,
+            lambda ledger, draft: administer.create(ledger, call.caller, draft, on_existing, is_dated=keeps_timestamps),
         )
 
     async def _write_batch(
@@ -291,7 +302,9 @@ class Registration:
             with core.reading() as reader:
                 durable = imports.durable_sequence(reader, principal_id, request.import_id)
             return pb.ImportHandlesResponse(sequence=request.sequence, durable_sequence=durable).SerializeToString()
-        batch = self._new_rows(call, request.handles, request.on_existing)
+        if request.keep_timestamps:
+            require(call.caller, Action.ADMINISTER, None, "timestamps of values")
+        batch = self._new_rows(call, request.handles, request.on_existing, keeps_timestamps=request.keep_timestamps)
         first_time = False
 
         def answer(ledger: Ledger, durable: int = request.sequence) -> bytes:

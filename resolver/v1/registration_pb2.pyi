@@ -245,18 +245,20 @@ class BatchDeleteHandlesResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[RowResult, _Mapping]]] = ..., serial: _Optional[int] = ...) -> None: ...
 
 class ImportHandlesRequest(_message.Message):
-    __slots__ = ("import_id", "sequence", "handles", "on_existing", "validate_only")
+    __slots__ = ("import_id", "sequence", "handles", "on_existing", "validate_only", "keep_timestamps")
     IMPORT_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     HANDLES_FIELD_NUMBER: _ClassVar[int]
     ON_EXISTING_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    KEEP_TIMESTAMPS_FIELD_NUMBER: _ClassVar[int]
     import_id: str
     sequence: int
     handles: _containers.RepeatedCompositeFieldContainer[NewHandle]
     on_existing: OnExisting
     validate_only: bool
-    def __init__(self, import_id: _Optional[str] = ..., sequence: _Optional[int] = ..., handles: _Optional[_Iterable[_Union[NewHandle, _Mapping]]] = ..., on_existing: _Optional[_Union[OnExisting, str]] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+    keep_timestamps: bool
+    def __init__(self, import_id: _Optional[str] = ..., sequence: _Optional[int] = ..., handles: _Optional[_Iterable[_Union[NewHandle, _Mapping]]] = ..., on_existing: _Optional[_Union[OnExisting, str]] = ..., validate_only: _Optional[bool] = ..., keep_timestamps: _Optional[bool] = ...) -> None: ...
 
 class ImportHandlesResponse(_message.Message):
     __slots__ = ("sequence", "serial", "results", "durable_sequence", "repeated_chunk")

@@ -11,6 +11,7 @@ from resolver.errors import (
     ImportOutOfSequence,
     InvalidField,
     InvalidName,
+    PermissionDenied,
     RecordCorrupt,
     TooManyItems,
 )
@@ -200,6 +201,34 @@ def test_import_over_a_restart(world):
     after = run(world, second)
     assert [one.results for one in after[1:3]] == [one.results for one in before]
     assert [serial for serial, _ in journal(world.engine)] == [1, 2, 3, 4]
+    assert recount(world.engine) == tallies(world.engine)
+
+
+def test_a_migration_keeps_timestamps_and_only_administrators_may(world):
+    now_s = world.clock.now_us() // 1_000_000
+    given = [value(1, timestamp_s=1_000), value(2), value(3, timestamp_s=now_s + 500), value(4, permissions=12)]
+    given[3].timestamp_s = 2_000
+
+    def dated(sequence, data=None, **fields):
+        values = [*given[1:], value(1, data or "data", timestamp_s=3_000 if data else 1_000)]
+        handle = pb.NewHandle(name=f"{PREFIX_A}/old", values=values)
+        fields = {"keep_timestamps": True, "on_existing": pb.ON_EXISTING_REPLACE} | fields
+        return pb.ImportHandlesRequest(import_id="move", sequence=sequence, handles=[handle], **fields)
+
+    async def main(asker):
+        with pytest.raises(PermissionDenied):
+            await asker.answers("user_a", methods.IMPORT_HANDLES, [dated(1)])
+        asked = {"name": f"{PREFIX_A}/old", "include_restricted": True}
+        answers = await asker.answers("administrator", methods.IMPORT_HANDLES, [dated(1), dated(2)])
+        assert [one.results[0].reason for one in answers] == ["CREATED", "UNCHANGED"]
+        found = (await asker.ask("administrator", methods.RESOLVE, **asked)).record
+        assert [each.timestamp_s for each in found.values] == [1_000, now_s, now_s, 2_000]
+        answers = await asker.answers("administrator", methods.IMPORT_HANDLES, [dated(3, "other")])
+        assert [one.results[0].reason for one in answers] == ["UPDATED"]
+        found = (await asker.ask("administrator", methods.RESOLVE, **asked)).record
+        assert [each.timestamp_s for each in found.values] == [3_000, now_s, now_s, 2_000]
+
+    run(world, main)
     assert recount(world.engine) == tallies(world.engine)
 
 
