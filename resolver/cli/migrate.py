@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from resolver.cli.output import CONFLICT, DENIED, FAILED, INVALID, UNREACHABLE, Failed, Verb, emit, note
+from resolver.cli.output import CONFLICT, DENIED, FAILED, INVALID, UNREACHABLE, Failed, Verb, emit, note, one_line
 from resolver.config.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ async def _pull(
 ) -> None:
     """Dump, then follow until told to stop; the server may be away for a while."""
     from resolver.cli.migrate_run import MustRedump  # noqa: PLC0415 - loads gRPC
+    from resolver.client import Unavailable  # noqa: PLC0415 - as above
     from resolver.federation.connection import ServerUnreachable  # noqa: PLC0415 - loads the codec
 
     while not stop.is_set():
@@ -180,6 +181,10 @@ async def _pull(
             if wanted.once:
                 raise Failed(f"{error.message}: the same command goes on", UNREACHABLE) from error
             note(f"{error.message}: tried again in {wanted.every_s:g} s")
+        except Unavailable as error:
+            if wanted.once:
+                raise
+            note(f"{one_line(str(error))}: tried again in {wanted.every_s:g} s")
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), wanted.every_s)
     _tell(ctx, state, "stopped")

@@ -95,6 +95,7 @@ class MigrateRun:
     async def dump(self) -> None:
         """Everything from where an earlier run was. Raises CallFailed, and what the source raises."""
         state = self._state
+        self._waiting.clear()
         session = self._client.import_session(
             f"migrate-{uuid.uuid4().hex}", window=_WINDOW, on_existing=_REPLACE, keep_timestamps=True
         )
@@ -146,24 +147,25 @@ class MigrateRun:
         state = self._state
         latest: dict[str, Transaction] = {}
         octets = count = 0
-        date_ms = state.date_ms
+        last, date_ms = state.transaction_id or 0, state.date_ms
         async for found in self._source.transactions(state.transaction_id or 0, state.date_ms):
             for record in found:
                 if isinstance(record, records.TransactionsBegin) and record.status == records.Status.MUST_REDUMP:
                     raise MustRedump
                 if isinstance(record, records.TransactionsEnd | records.QueueEnds):
-                    date_ms = record.date_ms or date_ms
+                    date_ms = max(date_ms, record.date_ms or 0)
                 if not isinstance(record, records.Transaction):
                     continue
                 key = fold(record.handle) + (" homed" if record.action in {Action.HOME, Action.UNHOME} else "")
                 before = latest.pop(key, None)
                 latest[key] = record if before is None or record.date_ms >= before.date_ms else before
+                last, date_ms = max(last, record.id), max(date_ms, record.date_ms)
                 octets += sum(map(len, record.values))
                 if len(latest) >= CHUNK_ROWS or octets >= CHUNK_OCTETS:
-                    count += await self._apply(latest, record.id, state.date_ms)
+                    # A place is a transaction and a date not before its own: else the source takes it for another's.
+                    count += await self._apply(latest, last, date_ms)
                     latest, octets = {}, 0
-        last = max((record.id for record in latest.values()), default=state.transaction_id or 0)
-        return count + await self._apply(latest, max(last, state.transaction_id or 0), date_ms)
+        return count + await self._apply(latest, last, date_ms)
 
     async def _apply(self, latest: dict[str, Transaction], transaction_id: int, date_ms: int) -> int:
         """Carry out the latest change of each handle, and note the place."""

@@ -13,7 +13,7 @@ from resolver.federation.client import AnswerRefused
 from resolver.federation.following import FollowingClient
 from resolver.federation.identity import KeyIdentity, SecretIdentity
 from resolver.handle.codes import OpCode
-from resolver.node import administer, hdl_resolve, record_octets
+from resolver.node import administer, hdl_resolve, record_octets, site_role
 from resolver.node.handle_admin import values_of
 from resolver.node.ledger import Ledger, last_serial
 from resolver.registry import prefixes
@@ -265,3 +265,47 @@ def test_a_reader_that_stops_holds_nothing_and_one_that_leaves_ends_the_stream(n
             break
         time.sleep(0.05)
     assert isinstance(found[-1], records.DumpEnds)
+
+
+def test_a_server_that_is_no_primary_is_not_followed(tmp_path):
+    with handle_node(tmp_path) as node:
+        with node.engine.write() as writer:
+            site_role.fence(writer, 2, "192.0.2.1:2640")
+        for question in (lambda client: client.dump(), lambda client: client.transactions(0, 0)):
+            with pytest.raises(AnswerRefused, match=r"301 .*not a primary"):
+                all_of(node, question)
+
+
+def test_a_worker_that_dies_in_a_stream_ends_the_connection_and_nothing_is_said_twice(tmp_path):
+    with handle_node(tmp_path, workers=2) as node:
+        client = node.client(0)
+        request = client.request(OpCode.DUMP_HANDLES, DumpHandles(2, 1, 0))
+        challenge = Message.from_frame(client.frames(request.to_wire())[0])
+        answer = client.answer_to(challenge, request, "300:0.NA/88.300", rsa_key("admin"))
+        said = node.protocols[0].undecodable(None, 1).to_wire()
+
+        async def dying(reader, writer):
+            await reader.read(1 << 16)
+            part = b"a part of the stream"
+            writer.write(len(said).to_bytes(4, "big") + said)
+            writer.write((1 << 31 | len(part)).to_bytes(4, "big") + part)
+            writer.write((1 << 31 | 500).to_bytes(4, "big") + b"cut")
+            await writer.drain()
+            writer.close()
+
+        async def take_the_place_of_worker_0():
+            path = tmp_path / "relay" / "0.sock"
+            path.unlink()
+            return await asyncio.start_unix_server(dying, path)
+
+        server = node.on_loop(take_the_place_of_worker_0())
+        with socket.create_connection(("127.0.0.1", node.ports[1]), timeout=20) as connection:
+            connection.sendall(answer.to_wire())
+            found = b""
+            try:
+                while octets := connection.recv(1 << 16):
+                    found += octets
+            except ConnectionResetError:
+                pass
+        assert (said + b"a part of the stream").startswith(found)
+        node._loop.call_soon_threadsafe(server.close)
