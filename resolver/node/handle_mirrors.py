@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from storage.engine import Reader
 
 ROWS_MAX = 100
-"""Rows read for a page: about a millisecond, and a tenth of a second of signatures."""
+"""Rows read for a page: about a millisecond, and twenty milliseconds of signatures."""
 
 OCTETS_MAX = 1 << 20
 """Octets after which a page is full."""
