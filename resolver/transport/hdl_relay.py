@@ -5,7 +5,7 @@ message over another connection, which the kernel may give to any worker; that o
 answers on. An owner that is gone has taken its sessions with it, and the request is answered here as one whose session
 has ended.
 
-    request   length 4 | is stream 1 | source length 1 | source | message
+    request   length 4 | marks 1: is stream 1, over HTTP 2 | source length 1 | source | message
     answers   (length 4 | message)* | 0 4 | marks 1: is proven 1, is broken 2
 
 A length with its top bit set is that of a part of a stream, octets that are passed on as they are.
@@ -21,6 +21,7 @@ import structlog
 
 from resolver.errors import WireError
 from resolver.service.hdl_peer import Peer
+from resolver.telemetry.calls import REST
 from resolver.wire import bounds
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.message import Frame, StreamPart
@@ -39,6 +40,7 @@ TIMEOUT_S = 15.0
 _REQUEST_OCTETS_MAX = bounds.MESSAGE_OCTETS_MAX + ENVELOPE_OCTETS + 300
 _HEAD_OCTETS = 4
 _PART = 1 << 31
+_STREAM, _HTTP = 1, 2
 _PROVEN, _BROKEN = 1, 2
 
 
@@ -88,7 +90,8 @@ class Relay:
             reader, writer = await asyncio.open_unix_connection(str(self._directory / f"{owner}.sock"))
         try:
             source = peer.source.encode()[:255]
-            request = bytes((peer.is_stream, len(source))) + source + frame.to_wire()
+            marks = (_STREAM if peer.is_stream else 0) | (_HTTP if peer.door == REST else 0)
+            request = bytes((marks, len(source))) + source + frame.to_wire()
             writer.write(len(request).to_bytes(_HEAD_OCTETS, "big") + request)
             while size := int.from_bytes(await _exactly(reader, _HEAD_OCTETS), "big"):
                 octets = await _exactly(reader, size & ~_PART)
@@ -114,7 +117,9 @@ class Relay:
                 return
             request = await reader.readexactly(size)
             end = 2 + request[1]
-            peer = Peer.of(request[2:end].decode(), is_stream=bool(request[0]))
+            peer = Peer.of(request[2:end].decode(), is_stream=bool(request[0] & _STREAM))
+            if request[0] & _HTTP:
+                peer.door = REST
             await self._protocol.respond(Frame.from_wire(request[end:]), peer, send)
             marks = (_PROVEN if peer.is_proven else 0) | (_BROKEN if peer.is_broken else 0)
             writer.write(bytes(_HEAD_OCTETS) + bytes((marks,)))

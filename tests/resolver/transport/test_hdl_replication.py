@@ -17,6 +17,9 @@ from resolver.node import administer, hdl_resolve, record_octets, site_role
 from resolver.node.handle_admin import values_of
 from resolver.node.ledger import Ledger, last_serial
 from resolver.registry import prefixes
+from resolver.service.hdl_peer import Peer
+from resolver.telemetry.calls import REST
+from resolver.transport.hdl_relay import Relay
 from resolver.v1 import registry_pb2
 from resolver.wire import replication_records as records
 from resolver.wire.hash_selection import server_index
@@ -309,3 +312,24 @@ def test_a_worker_that_dies_in_a_stream_ends_the_connection_and_nothing_is_said_
                 pass
         assert (said + b"a part of the stream").startswith(found)
         node._loop.call_soon_threadsafe(server.close)
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_a_stream_is_not_put_into_an_answer_over_http(node, worker):
+    client = node.client(0)
+    request = client.request(OpCode.DUMP_HANDLES, DumpHandles(2, 1, 0))
+    challenge = Message.from_frame(client.frames(request.to_wire())[0])
+    answer = client.answer_to(challenge, request, "300:0.NA/88.300", rsa_key("admin"))
+    kept = []
+
+    async def ask():
+        peer = Peer.of("127.0.0.1", is_stream=True)
+        peer.door = REST
+
+        async def keep(frame):
+            kept.append(frame)
+
+        await Relay(node.directory / "relay", 9, node.protocols[worker]).pass_on(answer.to_frame(), peer, keep)
+
+    node.on_loop(ask())
+    assert [frame.header.response_code for frame in kept] == [5]
