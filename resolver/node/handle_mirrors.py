@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold, key_of_octets
 from resolver.node import hdl_resolve, record_octets
-from resolver.node.ledger import StoredRecord, last_serial, serial_key
+from resolver.node.ledger import StoredRecord, serial_key
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import registry_pb2 as registry
 from resolver.v1 import stored_pb2 as stored
@@ -88,19 +88,12 @@ def must_redump(reader: Reader, place: Place) -> bool:
     return bool(place.date_ms) and changes.Change.FromString(body).time_us // 1_000 > place.date_ms
 
 
-class Page(NamedTuple):
-    """Transactions of a page, the serial to go on behind, and whether the journal ends there."""
-
-    transactions: list[Transaction]
-    through: int
-    at_end: bool
-
-
-def transactions(reader: Reader, after: int, share: Share) -> Page:
-    """The transactions that follow a serial."""
-    newest, through, octets = last_serial(reader), after, 0
+def transactions(reader: Reader, after: int, newest: int, share: Share) -> tuple[list[Transaction], int]:
+    """The transactions behind a serial, none above ``newest``; and the serial to go on behind."""
+    through, octets = after, 0
     found: list[Transaction] = []
-    for key, body in reader.scan(Table.CHANGES, serial_key(after + 1), serial_key(after + 1 + ROWS_MAX)):
+    stop = min(newest, after + ROWS_MAX) + 1
+    for key, body in reader.scan(Table.CHANGES, serial_key(after + 1), serial_key(stop)):
         through = int.from_bytes(key, "big")
         change = changes.Change.FromString(body)
         if not share.holds(change.name):
@@ -113,8 +106,8 @@ def transactions(reader: Reader, after: int, share: Share) -> Page:
         found.append(records.Transaction(through, change.name, action, change.time_us // 1_000, values))
         octets += sum(map(len, values))
         if octets > OCTETS_MAX:
-            break
-    return Page(found, through, through >= newest)
+            return found, through
+    return found, max(through, stop - 1)  # a gap would be asked for again and again
 
 
 def homed(reader: Reader, after: bytes, transaction_id: int, date_ms: int) -> tuple[list[Transaction], bytes | None]:

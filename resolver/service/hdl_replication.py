@@ -102,13 +102,16 @@ class HandleReplication:
                 )
 
     async def _changes(self, turn: Turn, place: Place, share: Share, who: str) -> int:
-        """Send the changes and, when it may have changed, what is homed; the date up to which all was sent."""
-        date_ms, through, at_end = place.date_ms, place.transaction_id, False
-        while not at_end:
+        """Send the changes and, when it may have changed, what is homed; the date up to which all was sent.
+
+        What is registered meanwhile is for the next question, or a stream from a busy node would never end.
+        """
+        date_ms, through = max(place.date_ms, self._core.clock.now_us() // 1_000), place.transaction_id
+        with self._core.reading() as reader:
+            newest, version = last_serial(reader), registry_version(reader)
+        while through < newest:
             with self._core.reading() as reader:
-                date_ms = max(date_ms, self._core.clock.now_us() // 1_000)
-                found, through, at_end = handle_mirrors.transactions(reader, through, share)
-                version = registry_version(reader)
+                found, through = handle_mirrors.transactions(reader, through, newest, share)
             if found:
                 date_ms = max(date_ms, found[-1].date_ms)
                 await self._send(turn, found)
