@@ -129,16 +129,21 @@ class Reassembler:
     def _admit(
         self, key: tuple[Hashable, int], envelope: Envelope, count: int, network: Hashable, now_s: float
     ) -> _Partial | None:
-        held = self._network_octets.get(network, 0)
         whole = envelope.message_octets
-        if held + whole > self._network_octets_max:
+        if whole > self._network_octets_max:
             return None
+        while self._network_octets.get(network, 0) + whole > self._network_octets_max:
+            self._drop(self._oldest_of(network))  # the parts of an honest message come within milliseconds
         if len(self._partials) >= self._entries_max:
             self._drop(next(iter(self._partials)))
         partial = _Partial(envelope, [None] * count, count, whole, network, now_s + self._lifetime_s)
         self._partials[key] = partial
         self._network_octets[network] = self._network_octets.get(network, 0) + whole
         return partial
+
+    def _oldest_of(self, network: Hashable) -> tuple[Hashable, int]:
+        """The message of a network that has been under way for longest."""
+        return next(key for key, partial in self._partials.items() if partial.network == network)
 
     def _drop(self, key: tuple[Hashable, int]) -> None:
         partial = self._partials.pop(key)

@@ -87,6 +87,16 @@ def test_one_network_holds_its_share_only():
     assert table.receive(second, "other", "elsewhere", 0.0) == frame(600)
 
 
+def test_what_a_network_has_left_unfinished_does_not_lock_it_out():
+    table = Reassembler(network_octets_max=1_500)
+    for request_id in range(10, 15):
+        table.receive(split(frame(600, request_id), is_request=True)[0], "peer", "net", 0.0)
+    first, second = split(frame(700), is_request=True)
+    assert table.receive(first, "peer", "net", 0.0) is None
+    assert table.receive(second, "peer", "net", 0.0) == frame(700)
+    assert table.held_octets <= 1_500
+
+
 def test_another_length_under_the_same_id_starts_again():
     table = Reassembler()
     table.receive(split(frame(600), is_request=True)[0], "peer", "net", 0.0)
