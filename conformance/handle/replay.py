@@ -20,6 +20,7 @@ from conformance.handle.octets import (
     ANSWER,
     CLIENT,
     CREATE,
+    DELETE,
     ENVELOPE,
     HOME,
     LOGIN,
@@ -100,6 +101,8 @@ def prepare(peer: Peer) -> None:
             secret,
         )
     live, captured = vectors("live_exchanges"), vectors("idsdk_captures")
+    for name in _created(live):
+        peer.do(DELETE, text(name))  # what an earlier judgement of the same server has left
     for id_, found in (
         ("tcp-resolve", live),
         ("tcp-resolve-public-only-private-values", live),
@@ -109,6 +112,13 @@ def prepare(peer: Peer) -> None:
             if vector["id"] == id_:
                 answer = Answer.of(bytes.fromhex(vector["responses"][0]["hex"]))
                 _store(peer, answer)
+
+
+def _created(vectors_: list[dict[str, Any]]) -> list[str]:
+    """The handles that recorded conversations create."""
+    steps = [step for vector in vectors_ for step in vector.get("exchange", ()) if step["dir"] == "request"]
+    requests = [parsed(bytes.fromhex(step["hex"])) for step in steps]
+    return [Octets(request.body).sized().decode() for request in requests if request.op == CREATE]
 
 
 def _all(name: str) -> bytes:
