@@ -143,10 +143,14 @@ def caller(request: HTTPConnection, service: Service, options: HttpOptions) -> C
     return service.call_from(source, credential_of((("authorization", header),)), door)
 
 
+_FORWARDED = {"forwarded", "via", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"}
+"""Headers by which a proxy gives itself away: what it passes on has come through a network, wherever it runs."""
+
+
 def require_confidential(request: HTTPConnection, options: HttpOptions) -> None:
     """Raise CredentialMissing when a secret in the request may have been read on its way."""
     peer = request.client.host if request.client else ""
-    is_local = _is_address(peer) and ip_address(peer).is_loopback
+    is_local = _is_address(peer) and ip_address(peer).is_loopback and _FORWARDED.isdisjoint(request.headers.keys())
     if not is_local and not believes(request, options):
         raise CredentialMissing(
             "credentials over plain HTTP are not accepted: use https, or let the operator set "

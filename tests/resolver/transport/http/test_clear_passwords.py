@@ -27,6 +27,8 @@ LOGINS = {
     [
         (AWAY, "http", {}, {}, False),
         (HERE, "http", {}, {}, True),
+        (HERE, "http", {"x-forwarded-for": "203.0.113.9"}, {}, False),
+        (HERE, "http", {"x-forwarded-proto": "https"}, {"proxies": (ip_network("127.0.0.0/8"),)}, True),
         (AWAY, "https", {}, {}, True),
         (AWAY, "http", {}, {"believes_clear_credentials": True}, True),
         (AWAY, "http", {"x-forwarded-proto": "https"}, {}, False),
