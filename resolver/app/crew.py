@@ -30,6 +30,9 @@ LEAVE_S = 5.0
 NOW_S = 2.0
 """Seconds that a worker gets to leave at once before it is killed."""
 
+_AGAIN_S = 0.1
+"""Seconds after which a hurried worker is asked again: of two signals in a row a busy process may see only one."""
+
 
 class Slot:
     """The place of one worker."""
@@ -151,15 +154,17 @@ class Crew:
         deadline_s = self._clock.monotonic_s() + drain.delay_s + drain.grace_s + LEAVE_S
         hurried = False
         while ends:
-            patience_s = max(0.0, deadline_s - self._clock.monotonic_s())
-            waiting = ends if hurried else ends | {hurry}
-            done, _ = await asyncio.wait(waiting, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
-            ends -= done
-            if not done:
+            patience_s = deadline_s - self._clock.monotonic_s()
+            if patience_s <= 0:
                 break
+            waiting = ends if hurried else ends | {hurry}
+            slice_s = min(patience_s, _AGAIN_S) if hurried else patience_s
+            done, _ = await asyncio.wait(waiting, timeout=slice_s, return_when=asyncio.FIRST_COMPLETED)
+            ends -= done
             if hurry in done:
                 hurried = True
                 deadline_s = self._clock.monotonic_s() + self._now_s
+            if hurried and ends:
                 for child in children:
                     child.drain()
         hurry.cancel()

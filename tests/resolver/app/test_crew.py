@@ -32,7 +32,7 @@ QUICK = {
 
 
 @asynccontextmanager
-async def crew_of(count, tmp_path, mode="", **settings):
+async def crew_of(count, tmp_path, mode="", now_s=0.2, **settings):
     config = load(flags=QUICK | {key.replace("__", "."): value for key, value in settings.items()})
     code = STAND_IN.replace("MODE", mode)
     spawned = []
@@ -44,7 +44,7 @@ async def crew_of(count, tmp_path, mode="", **settings):
         spawned.append(child)
         return child
 
-    crew = Crew(count, spawn, lambda: config, SystemClock(), now_s=0.2)
+    crew = Crew(count, spawn, lambda: config, SystemClock(), now_s=now_s)
     try:
         yield crew, spawned
     finally:
@@ -162,6 +162,27 @@ def test_worker_that_does_not_leave_is_killed_when_told_now(tmp_path):
             now = asyncio.Event()
             now.set()
             assert not await crew.stop(now)
+
+    asyncio.run(scenario())
+
+
+SEES_EVERY_OTHER = """
+seen = []
+def on_term(*_):
+    seen.append(1)
+    if len(seen) == 3:
+        os._exit(0)
+signal.signal(signal.SIGTERM, on_term)
+"""
+
+
+def test_a_hurried_worker_that_missed_a_signal_is_asked_again(tmp_path):
+    async def scenario():
+        async with crew_of(1, tmp_path, SEES_EVERY_OTHER, now_s=10.0) as (crew, _):
+            assert await crew.start()
+            now = asyncio.Event()
+            now.set()
+            assert await crew.stop(now)
 
     asyncio.run(scenario())
 

@@ -27,6 +27,10 @@ class Ran:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+def _heed_interrupts():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class CliNode:
     """A running node; calling it runs ``idis`` against it as its administrator."""
 
@@ -45,7 +49,13 @@ class CliNode:
         return idis(*self.options(token_file), *arguments, **options)
 
     def start(self, *arguments, **options):
-        return subprocess.Popen(command(*self.options(), *arguments), env=environment(), **options)
+        """Start a command that takes interrupts, even when the tests run where a shell has turned them off."""
+        return subprocess.Popen(
+            command(*self.options(), *arguments),
+            env=environment(),
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - it only sets a signal
+            **options,
+        )
 
     def workers(self):
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
