@@ -80,7 +80,7 @@ def promote(ledger: Ledger, at_least_serial: int) -> pb.Epoch:
     site = site_of(writer)
     if site.role != pb.SITE_ROLE_MIRROR:
         raise InvalidTransition(f"this node is {_NAMES[site.role]}, and only a mirror can be promoted")
-    if site.HasField("sweep") or site.HasField("catching_up"):
+    if not site.complete or site.HasField("sweep") or site.HasField("catching_up"):
         raise InvalidTransition(
             "this mirror has not finished copying its primary's tables: it holds only some of them; promote another "
             "one, or wait for the copy to end"

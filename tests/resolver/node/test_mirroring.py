@@ -246,6 +246,9 @@ def test_promotion_is_refused_where_it_would_lose_more_than_said(primary, clock)
     with pytest.raises(InvalidTransition, match="only a mirror"):
         primary.commit(lambda ledger: site_role.promote(ledger, 0), everywhere=True)
     primary.register("88.300.1/A")
+    other.commit(lambda ledger: site_role.follow(ledger.writer, "primary", "mirror", is_new=True), everywhere=True)
+    with pytest.raises(InvalidTransition, match="not finished copying"):  # it has not even begun
+        other.commit(lambda ledger: site_role.promote(ledger, 0), everywhere=True)
     other.follow(primary, most=1)
     with pytest.raises(InvalidTransition, match="not finished copying"):
         other.commit(lambda ledger: site_role.promote(ledger, 0), everywhere=True)
