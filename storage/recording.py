@@ -7,53 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from storage.intercepting import Intercepting
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
     from storage.engine import Writer
     from storage.tables import Table
 
 
-class RecordingWriter:
+class RecordingWriter(Intercepting):
     """A write transaction that is watched; see ``engine.Writer``."""
 
     def __init__(self, writer: Writer, tables: frozenset[Table]) -> None:
-        self._writer = writer
+        super().__init__(writer)
         self._tables = tables
         self.touched: dict[tuple[Table, bytes], None] = {}
         """Table and key of each row of ``tables`` put or deleted, in the order of the first change."""
-
-    def get(self, table: Table, key: bytes) -> bytes | None:
-        """As the writer's own."""
-        return self._writer.get(table, key)
-
-    def get_row(self, table: Table, key: bytes) -> bytes | None:
-        """As the writer's own."""
-        return self._writer.get_row(table, key)
-
-    def get_rows(self, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
-        """As the writer's own."""
-        return self._writer.get_rows(table, keys)
-
-    def scan(
-        self, table: Table, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """As the writer's own."""
-        return self._writer.scan(table, start, stop, reverse=reverse)
-
-    def scan_rows(
-        self, table: Table, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """As the writer's own."""
-        return self._writer.scan_rows(table, start, stop, reverse=reverse)
-
-    def last_key(self, table: Table) -> bytes | None:
-        """As the writer's own."""
-        return self._writer.last_key(table)
-
-    def count(self, table: Table) -> int:
-        """As the writer's own."""
-        return self._writer.count(table)
 
     def put(self, table: Table, key: bytes, body: bytes, *, marks: int = 0) -> None:
         """As the writer's own, remembered."""

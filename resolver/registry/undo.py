@@ -11,19 +11,20 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from resolver.errors import ResolverError
+from storage.intercepting import Intercepting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from storage.engine import Writer
     from storage.tables import Table
 
 
-class Undoable:
+class Undoable(Intercepting):
     """A writer that remembers. For tables whose rows have no marks."""
 
     def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+        super().__init__(writer)
         self._before: dict[tuple[Table, bytes], bytes | None] = {}
 
     def _remember(self, table: Table, key: bytes) -> None:
@@ -38,38 +39,6 @@ class Undoable:
                 self._writer.delete(table, key)
             else:
                 self._writer.put(table, key, body)
-
-    def get(self, table: Table, key: bytes) -> bytes | None:
-        """As Reader."""
-        return self._writer.get(table, key)
-
-    def get_row(self, table: Table, key: bytes) -> bytes | None:
-        """As Reader."""
-        return self._writer.get_row(table, key)
-
-    def get_rows(self, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
-        """As Reader."""
-        return self._writer.get_rows(table, keys)
-
-    def scan(
-        self, table: Table, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """As Reader."""
-        return self._writer.scan(table, start, stop, reverse=reverse)
-
-    def scan_rows(
-        self, table: Table, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """As Reader."""
-        return self._writer.scan_rows(table, start, stop, reverse=reverse)
-
-    def last_key(self, table: Table) -> bytes | None:
-        """As Reader."""
-        return self._writer.last_key(table)
-
-    def count(self, table: Table) -> int:
-        """As Reader."""
-        return self._writer.count(table)
 
     def put(self, table: Table, key: bytes, body: bytes, *, marks: int = 0) -> None:
         """As Writer; without marks."""
