@@ -14,6 +14,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
+from google.rpc import code_pb2
 
 from resolver.intake.rows import IntakeError
 
@@ -27,25 +28,7 @@ if TYPE_CHECKING:
 COLUMNS = ("row", "name", "code", "reason", "version", "serial", "message")
 """Columns of the CSV form and keys of the JSON form."""
 
-CODE_NAMES = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
+CODE_NAMES: dict[int, str] = {number: name for name, number in code_pb2.Code.items()}
 """Canonical gRPC codes by number."""
 
 _JSON_ENDINGS = frozenset({".jsonl", ".ndjson", ".json"})
@@ -192,4 +175,4 @@ def _to_json_lines(rows: Iterable[ResultRow]) -> bytes:
 
 def code_name(code: int) -> str:
     """The canonical name of a gRPC code; UNKNOWN for a number that has none."""
-    return CODE_NAMES[code] if 0 <= code < len(CODE_NAMES) else "UNKNOWN"
+    return CODE_NAMES.get(code, "UNKNOWN")
