@@ -239,6 +239,7 @@ PROMOTE_MIRROR = Method(
     _MIRROR, "PromoteMirror", mirror.PromoteMirrorRequest, mirror.PromoteMirrorResponse, writes=True
 )
 FENCE_PRIMARY = Method(_MIRROR, "FencePrimary", mirror.FencePrimaryRequest, mirror.FencePrimaryResponse, writes=True)
+READ_FILE = Method(_MIRROR, "ReadFile", mirror.ReadFileRequest, mirror.ReadFileResponse)
 
 METHODS: dict[str, Method[Message, Message]] = {
     method.path: method for method in list(globals().values()) if isinstance(method, Method)

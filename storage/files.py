@@ -63,6 +63,24 @@ class FileStore:
             finally:
                 os.close(descriptor)
 
+    def put_if(self, digest: bytes, octets: bytes) -> bool:
+        """Store a content that should have this SHA-256; False when it has another. Raises as ``put`` does."""
+        return hashlib.sha256(octets).digest() == digest and bool(self.put(octets))
+
+    def has(self, digest: bytes) -> bool:
+        """Whether a content is here; it is not read."""
+        return (self._root / self.place_of(digest)).exists()
+
+    def part(self, digest: bytes, offset: int, octets_max: int) -> tuple[bytes, int] | None:
+        """Octets of a content from an offset on, as they are on disk, and its size; None when it is not here."""
+        try:
+            with (self._root / self.place_of(digest)).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(min(offset, size))
+                return file.read(octets_max), size
+        except OSError:
+            return None
+
     def get(self, digest: bytes) -> bytes | None:
         """The content with a SHA-256; None when it is not here or damaged."""
         try:

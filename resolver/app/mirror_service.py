@@ -22,10 +22,12 @@ from resolver.app.data_dir import DataDir, StartRefused, write_whole
 from resolver.clock import SystemClock
 from resolver.config.settings import Config
 from resolver.federation.mirror import Follower, MirrorCredentials
+from resolver.federation.mirror_files import FileCopies
 from resolver.node import site_role
 from resolver.service.core import Core, MirrorOptions, ServiceOptions
 from resolver.service.mirroring import SiteJob
 from storage.errors import StorageError
+from storage.files import FileStore
 from storage.lmdb_engine import LmdbEngine
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class MirrorService:
         self._follower = Follower(
             core,
             credentials_of(config, self._data),
+            FileCopies(core.engine, FileStore(self._data.files)),
             address=options.address,
             report=options.report,
             discarded=self._data.root / "discarded.jsonl",
@@ -178,6 +181,7 @@ async def _copy(
     follower = Follower(
         core,
         credentials,
+        FileCopies(engine, FileStore(data.files)),
         address="",
         report=data.run / "mirror.json",
         discarded=data.root / "discarded.jsonl",

@@ -106,6 +106,8 @@ def status(ctx: click.Context) -> None:
         lines.append(f"primary {state.primary}, {heard}, {behind} changes ahead then")
         if state.sweeping:
             lines.append("copies whole tables")
+        if state.missing_files:
+            lines.append(f"lacks {state.missing_files} uploaded files, which the primary does not give: see its log")
         if state.trouble:
             lines.append(f"trouble: {state.trouble}")
     elif state.primary:

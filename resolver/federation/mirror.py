@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc
+import msgspec
 import structlog
 from google.protobuf import json_format
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from resolver.federation.mirror_files import FileCopies
     from resolver.node.ledger import Ledger
     from resolver.service.core import Core
     from resolver.v1 import changes_pb2 as changes
@@ -67,6 +69,7 @@ class Follower:
         self,
         core: Core,
         credentials: MirrorCredentials,
+        files: FileCopies,
         *,
         address: str,
         report: Path,
@@ -76,6 +79,7 @@ class Follower:
         """``address`` is where this node's own gRPC door answers; lost changes are told to the file ``discarded``."""
         self._core = core
         self._credentials = credentials
+        self._files = files
         self._address = address
         self._report = report
         self._discarded = discarded
@@ -118,6 +122,8 @@ class Follower:
         Raises AioRpcError, TimeoutError, ResolverError, Parted.
         """
         async with self._channel(site.primary) as channel:
+            self._files.connect(channel, self._metadata())
+            await self._files.complete()
             stream = channel.stream_stream(
                 methods.FOLLOW.path,
                 request_serializer=pb.FollowRequest.SerializeToString,
@@ -128,7 +134,10 @@ class Follower:
                 await self._greeted(await _next(stream, GREETING_S))
                 while True:
                     response = await _next(stream, SILENCE_S)
+                    await self._files.take(response)
                     copied = await self._apply(response)
+                    if copied.sweep is None:
+                        await self._files.complete()
                     await asyncio.wait_for(stream.write(pb.FollowRequest(held=copied.held)), SILENCE_S)
                     self._on_progress(response, copied)
                     self._tell(response.newest)
@@ -250,10 +259,10 @@ class Follower:
     def _tell(self, newest: pb.MirrorPosition | None = None, trouble: str = "") -> None:
         """Tell the other workers how it goes."""
         if newest is None:
-            before = mirror_report.read(self._report)
-            report = mirror_report.MirrorReport(before.serial, before.sequence, before.heard_time_us, trouble)
+            report = msgspec.structs.replace(mirror_report.read(self._report), trouble=trouble)
         else:
-            report = mirror_report.MirrorReport(newest.serial, newest.sequence, self._core.clock.now_us())
+            now_us, missing = self._core.clock.now_us(), self._files.missing
+            report = mirror_report.MirrorReport(newest.serial, newest.sequence, now_us, missing_files=missing)
         with suppress(OSError):
             mirror_report.write(self._report, report)
 

@@ -10,6 +10,7 @@ from resolver.service.call import Call
 from resolver.service.changes import Changes
 from resolver.service.core import Core, ServiceOptions
 from resolver.service.logins import Logins
+from resolver.service.mirror_files import MirrorFiles
 from resolver.service.mirroring import Mirroring
 from resolver.service.node import Node
 from resolver.service.registration import Registration
@@ -68,6 +69,7 @@ class Service:
         self.node = Node(self.core)
         self.changes = Changes(self.core)
         self.mirroring = Mirroring(self.core)
+        self.mirror_files = MirrorFiles(file_store)
 
     async def start(self) -> None:
         """Start the write lane and the timers."""
@@ -142,5 +144,6 @@ class Service:
             methods.GET_MIRROR_STATUS: self.mirroring.get_mirror_status,
             methods.PROMOTE_MIRROR: self.mirroring.promote_mirror,
             methods.FENCE_PRIMARY: self.mirroring.fence_primary,
+            methods.READ_FILE: self.mirror_files.read_file,
         }
         return {method.path: handler for method, handler in table.items()}

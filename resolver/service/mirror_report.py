@@ -18,6 +18,7 @@ class MirrorReport(msgspec.Struct, frozen=True):
     sequence: int = 0
     heard_time_us: int = 0
     trouble: str = ""
+    missing_files: int = 0
 
 
 def write(path: Path, report: MirrorReport) -> None:

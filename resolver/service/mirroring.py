@@ -166,6 +166,7 @@ class Mirroring:
             if site.role == pb.SITE_ROLE_MIRROR:
                 response.primary_newest.CopyFrom(pb.MirrorPosition(serial=report.serial, sequence=report.sequence))
                 response.heard_time_us, response.trouble = report.heard_time_us, report.trouble
+                response.missing_files = report.missing_files
             elif core.confirmations is not None and site.role == pb.SITE_ROLE_PRIMARY:
                 response.confirmations = core.confirmations.needed
                 for held in core.confirmations.held():

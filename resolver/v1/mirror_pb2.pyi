@@ -160,7 +160,7 @@ class GetMirrorStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetMirrorStatusResponse(_message.Message):
-    __slots__ = ("role", "epochs", "held", "primary", "primary_newest", "heard_time_us", "sweeping", "mirrors", "confirmations", "trouble")
+    __slots__ = ("role", "epochs", "held", "primary", "primary_newest", "heard_time_us", "sweeping", "mirrors", "confirmations", "trouble", "missing_files")
     ROLE_FIELD_NUMBER: _ClassVar[int]
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
@@ -171,6 +171,7 @@ class GetMirrorStatusResponse(_message.Message):
     MIRRORS_FIELD_NUMBER: _ClassVar[int]
     CONFIRMATIONS_FIELD_NUMBER: _ClassVar[int]
     TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FILES_FIELD_NUMBER: _ClassVar[int]
     role: SiteRole
     epochs: _containers.RepeatedCompositeFieldContainer[Epoch]
     held: MirrorPosition
@@ -181,7 +182,8 @@ class GetMirrorStatusResponse(_message.Message):
     mirrors: _containers.RepeatedCompositeFieldContainer[MirrorState]
     confirmations: int
     trouble: str
-    def __init__(self, role: _Optional[_Union[SiteRole, str]] = ..., epochs: _Optional[_Iterable[_Union[Epoch, _Mapping]]] = ..., held: _Optional[_Union[MirrorPosition, _Mapping]] = ..., primary: _Optional[str] = ..., primary_newest: _Optional[_Union[MirrorPosition, _Mapping]] = ..., heard_time_us: _Optional[int] = ..., sweeping: _Optional[bool] = ..., mirrors: _Optional[_Iterable[_Union[MirrorState, _Mapping]]] = ..., confirmations: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
+    missing_files: int
+    def __init__(self, role: _Optional[_Union[SiteRole, str]] = ..., epochs: _Optional[_Iterable[_Union[Epoch, _Mapping]]] = ..., held: _Optional[_Union[MirrorPosition, _Mapping]] = ..., primary: _Optional[str] = ..., primary_newest: _Optional[_Union[MirrorPosition, _Mapping]] = ..., heard_time_us: _Optional[int] = ..., sweeping: _Optional[bool] = ..., mirrors: _Optional[_Iterable[_Union[MirrorState, _Mapping]]] = ..., confirmations: _Optional[int] = ..., trouble: _Optional[str] = ..., missing_files: _Optional[int] = ...) -> None: ...
 
 class MirrorState(_message.Message):
     __slots__ = ("mirror_id", "held", "heard_time_us", "lag")
@@ -226,3 +228,19 @@ class FencePrimaryResponse(_message.Message):
     role: SiteRole
     held: MirrorPosition
     def __init__(self, role: _Optional[_Union[SiteRole, str]] = ..., held: _Optional[_Union[MirrorPosition, _Mapping]] = ...) -> None: ...
+
+class ReadFileRequest(_message.Message):
+    __slots__ = ("sha256", "offset")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    offset: int
+    def __init__(self, sha256: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class ReadFileResponse(_message.Message):
+    __slots__ = ("content", "size")
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    content: bytes
+    size: int
+    def __init__(self, content: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...

@@ -55,6 +55,11 @@ class MirrorServiceStub:
                 request_serializer=resolver_dot_v1_dot_mirror__pb2.FencePrimaryRequest.SerializeToString,
                 response_deserializer=resolver_dot_v1_dot_mirror__pb2.FencePrimaryResponse.FromString,
                 _registered_method=True)
+        self.ReadFile = channel.unary_unary(
+                '/resolver.v1.MirrorService/ReadFile',
+                request_serializer=resolver_dot_v1_dot_mirror__pb2.ReadFileRequest.SerializeToString,
+                response_deserializer=resolver_dot_v1_dot_mirror__pb2.ReadFileResponse.FromString,
+                _registered_method=True)
 
 
 class MirrorServiceServicer:
@@ -90,6 +95,13 @@ class MirrorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadFile(self, request, context):
+        """Reads a part of a file that was uploaded to this node, for a mirror whose rows name it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MirrorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +124,11 @@ def add_MirrorServiceServicer_to_server(servicer, server):
                     servicer.FencePrimary,
                     request_deserializer=resolver_dot_v1_dot_mirror__pb2.FencePrimaryRequest.FromString,
                     response_serializer=resolver_dot_v1_dot_mirror__pb2.FencePrimaryResponse.SerializeToString,
+            ),
+            'ReadFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadFile,
+                    request_deserializer=resolver_dot_v1_dot_mirror__pb2.ReadFileRequest.FromString,
+                    response_serializer=resolver_dot_v1_dot_mirror__pb2.ReadFileResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,6 +240,33 @@ class MirrorService:
             '/resolver.v1.MirrorService/FencePrimary',
             resolver_dot_v1_dot_mirror__pb2.FencePrimaryRequest.SerializeToString,
             resolver_dot_v1_dot_mirror__pb2.FencePrimaryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/resolver.v1.MirrorService/ReadFile',
+            resolver_dot_v1_dot_mirror__pb2.ReadFileRequest.SerializeToString,
+            resolver_dot_v1_dot_mirror__pb2.ReadFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

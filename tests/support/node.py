@@ -84,6 +84,7 @@ class World:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 client = Client(channel, self)
                 client.door, client.observed, client.service = door, observed, asker.service
+                client.address = f"127.0.0.1:{port}"
                 try:
                     yield client
                 finally:

@@ -209,6 +209,7 @@ ATTEMPTS = {
         methods.GET_MIRROR_STATUS: {},
         methods.PROMOTE_MIRROR: {"at_least_serial": st.sampled_from([0, 1])},
         methods.FENCE_PRIMARY: {"epoch": st.sampled_from([1, 2, 9]), "primary": st.just("127.0.0.1:1")},
+        methods.READ_FILE: {"sha256": st.sampled_from(["0" * 64, ""]), "offset": st.sampled_from([0, 1 << 63])},
     }.items()
 }
 
