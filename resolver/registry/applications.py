@@ -15,7 +15,7 @@ from resolver.errors import AlreadyExists, InvalidField, NotFound
 from resolver.handle.name import Prefix, fold
 from resolver.node.authorize import Action, Caller, Role, require
 from resolver.node.prefixes import prefix_row
-from resolver.registry import enterprise_form, enterprises, files, logins, prefix_handles, prefixes, principals, rows
+from resolver.registry import enterprise_form, enterprises, files, logins, prefix_handles, principals, rows
 from resolver.registry.undo import undone_when_refused
 from resolver.v1 import registry_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
@@ -38,6 +38,11 @@ class Record(NamedTuple):
     document: dict[str, Any]
     create_time_us: int
     update_time_us: int
+
+    @property
+    def name(self) -> str:
+        """What the enterprise calls itself."""
+        return str(self.document.get("entBasicInfo", {}).get("orgName", self.enterprise.name))
 
 
 def _claim_key(kind: str, text: str) -> bytes:
@@ -198,36 +203,29 @@ def _store(
 
 def record(reader: Reader, caller: Caller, enterprise_id: str) -> Record:
     """The record of an enterprise; an empty document for one that never filed one."""
-    row = enterprises.get(reader, caller, enterprise_id)
-    return _record(reader, row)
+    return record_of(reader, enterprises.get(reader, caller, enterprise_id))
 
 
-def _record(reader: Reader, row: pb.Enterprise) -> Record:
-    body = reader.get(Table.ENTERPRISE_RECORDS, row.enterprise_id.encode())
-    if body is None:
+def record_of(reader: Reader, row: pb.Enterprise) -> Record:
+    """The record beside the row of an enterprise."""
+    found = _filed(reader, row)
+    if found is None:
         return Record(row, {}, row.create_time_us, 0)
-    found = stored.StoredEnterpriseRecord.FromString(body)
     return Record(row, json.loads(found.document), found.create_time_us, found.update_time_us)
 
 
-def records(reader: Reader, caller: Caller) -> list[Record]:
-    """Every enterprise the caller may see, with its record: there are some thousands at most."""
-    if caller.enterprise_id:
-        return [record(reader, caller, caller.enterprise_id)]
-    require(caller, Action.READ_REGISTRY, "", "enterprises")
-    return [_record(reader, pb.Enterprise.FromString(body)) for _, body in reader.scan(Table.ENTERPRISES)]
+def filed_us(reader: Reader, row: pb.Enterprise) -> int:
+    """When the record of an enterprise was filed first; when the enterprise was made if there is none."""
+    found = _filed(reader, row)
+    return row.create_time_us if found is None else found.create_time_us
+
+
+def _filed(reader: Reader, row: pb.Enterprise) -> stored.StoredEnterpriseRecord | None:
+    body = reader.get(Table.ENTERPRISE_RECORDS, row.enterprise_id.encode())
+    return None if body is None else stored.StoredEnterpriseRecord.FromString(body)
 
 
 def enterprise_of_prefix(reader: Reader, text: str) -> str:
     """Who owns a prefix; "" when nobody does."""
     row = prefix_row(reader, Prefix.from_text(text).folded)
     return "" if row is None else row.enterprise_id
-
-
-def prefixes_seen(reader: Reader, caller: Caller) -> list[pb.Prefix]:
-    """Every prefix the caller may see: all, or those of its enterprise."""
-    if caller.enterprise_id:
-        require(caller, Action.READ_REGISTRY, caller.enterprise_id, "prefixes")
-        return prefixes.owned(reader, caller.enterprise_id)
-    require(caller, Action.READ_REGISTRY, "", "prefixes")
-    return [pb.Prefix.FromString(body) for _, body in reader.scan(Table.PREFIXES)]

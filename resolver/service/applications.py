@@ -10,14 +10,13 @@ from resolver.errors import NotFound, NotImplementedYet, StorageFailed, StorageF
 from resolver.lanes import FULL_MESSAGE
 from resolver.methods import Method
 from resolver.node.authorize import Action, require
-from resolver.registry import applications, enterprise_form, enterprises, files
+from resolver.registry import applications, enterprise_form, files
 from resolver.service.jobs import RequestJob
-from resolver.v1 import registry_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
 from storage.errors import StorageError, StoreFull
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from resolver.node.ledger import Ledger
     from resolver.service.call import Call
@@ -111,16 +110,6 @@ class Applications:
         answer = stored.StoredApplication.FromString(await self._core.lane.submit(job))
         return answer.enterprise_id, store.place_of(digest)
 
-    async def records(self, call: Call, wanted: Callable[[applications.Record], bool]) -> list[applications.Record]:
-        """Every enterprise the caller may see that is wanted, oldest first."""
-
-        def look() -> list[applications.Record]:
-            with self._core.engine.read() as reader:
-                found = [each for each in applications.records(reader, call.caller) if wanted(each)]
-            return sorted(found, key=lambda each: each.create_time_us)
-
-        return await asyncio.to_thread(look)
-
     def record(self, call: Call, enterprise_id: str, prefix: str) -> applications.Record:
         """The record of an enterprise, by id or by a prefix of it."""
         with self._core.reading() as reader:
@@ -129,17 +118,3 @@ class Applications:
                 require(call.caller, Action.READ_REGISTRY, None, f"prefix {prefix[:80]!r}")
                 raise NotFound(f"prefix {prefix[:80]!r} belongs to no enterprise: check it", field="entPrefix")
             return applications.record(reader, call.caller, found)
-
-    def names(self, call: Call, enterprise_ids: Iterable[str]) -> dict[str, pb.Enterprise]:
-        """Rows of enterprises the caller may see, by id."""
-        with self._core.reading() as reader:
-            return {each: enterprises.get(reader, call.caller, each) for each in set(enterprise_ids) if each}
-
-    async def prefixes(self, call: Call, wanted: Callable[[pb.Prefix], bool]) -> list[pb.Prefix]:
-        """Every prefix the caller may see that is wanted, in key order."""
-
-        def look() -> list[pb.Prefix]:
-            with self._core.engine.read() as reader:
-                return [each for each in applications.prefixes_seen(reader, call.caller) if wanted(each)]
-
-        return await asyncio.to_thread(look)

@@ -15,6 +15,7 @@ from resolver.service.mirroring import Mirroring
 from resolver.service.node import Node
 from resolver.service.registration import Registration
 from resolver.service.registry import Registry
+from resolver.service.registry_pages import RegistryPages
 from resolver.service.resolution import Resolution
 from resolver.service.templates import Templates
 from resolver.telemetry.calls import GRPC
@@ -62,6 +63,7 @@ class Service:
         self.resolution = Resolution(self.core)
         self.registration = Registration(self.core)
         self.registry = Registry(self.core)
+        self.registry_pages = RegistryPages(self.core)
         self.templates = Templates(self.core)
         self.logins = Logins(self.core)
         file_store = FileStore(options.files_dir) if options.files_dir is not None else None

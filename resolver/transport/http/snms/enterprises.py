@@ -53,12 +53,10 @@ class Enterprises:
 
     async def page(self, request: Request, call: Call) -> Response:
         """A page of enterprises the caller may see."""
-        wanted = pages.asked(request, self._desk.snms)
         name = bodies.optional_query(request, "orgName", 255)
-        rows = await self._applications.records(
-            call, lambda record: wanted.is_in(record.create_time_us) and name in _name(record)
-        )
-        return reply(wanted.page(rows, self._listed))
+        wanted = pages.asked(request, self._desk.snms, name=name)
+        found = await self._desk.service.registry_pages.enterprises(call, wanted)
+        return reply(await pages.shown(wanted, found, self._listed))
 
     async def detail(self, request: Request, call: Call) -> Response:
         """Everything an enterprise has filed: by its id, or by one of its prefixes."""
@@ -82,7 +80,7 @@ class Enterprises:
         row = record.enterprise
         return {
             "id": row.enterprise_id,
-            "orgName": _name(record),
+            "orgName": record.name,
             "orgCrtType": basic.get("orgCrtType"),
             "orgCrtCode": basic.get("orgCrtCode", row.credit_code or None),
             "entPrefix": basic.get("entPrefix"),
@@ -93,7 +91,3 @@ class Enterprises:
             "createDate": pages.moment(record.create_time_us, self._desk.snms),
             "updateDate": pages.moment(record.update_time_us, self._desk.snms),
         }
-
-
-def _name(record: Record) -> str:
-    return str(record.document.get("entBasicInfo", {}).get("orgName", record.enterprise.name))

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from resolver import limits
+from resolver.service.registry_pages import Wanted
 from resolver.transport.http.snms import bodies
 from resolver.transport.http.snms.envelope import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from starlette.requests import Request
 
+    from resolver.service.registry_pages import Page
     from resolver.transport.http.calls import SnmsOptions
 
 PAGE_SIZE_DEFAULT = 10
 """Rows of a page when the request names no size."""
+
+SHOWN_AT_ONCE = 25
+"""Rows of a page that are made before others have their turn."""
 
 _MOMENT = "%Y-%m-%d %H:%M:%S"
 
@@ -33,46 +39,36 @@ def moment(time_us: int, options: SnmsOptions) -> str | None:
     )
 
 
-class Asked(NamedTuple):
-    """Which page is wanted, and of which days."""
-
-    number: int
-    """From 0."""
-    size: int
-    from_us: int
-    before_us: int
-
-    def is_in(self, time_us: int) -> bool:
-        """Whether a time is in the days asked for."""
-        return self.from_us <= time_us < self.before_us
-
-    def page(self, rows: Sequence[R], shown: Callable[[R], dict[str, Any]]) -> dict[str, Any]:
-        """The page of these rows."""
-        start = self.number * self.size
-        content = [shown(row) for row in rows[start : start + self.size]]
-        pages = -(-len(rows) // self.size)
-        return {
-            "first": self.number == 0,
-            "last": self.number >= pages - 1,
-            "totalPages": pages,
-            "totalElements": len(rows),
-            "number": self.number,
-            "size": self.size,
-            "sort": {"empty": True, "sorted": False, "unsorted": True},
-            "numberOfElements": len(content),
-            "content": content,
-        }
+async def shown(wanted: Wanted, page: Page[R], show: Callable[[R], dict[str, Any]]) -> dict[str, Any]:
+    """A page in the form of Spring; others have their turn while a long one is made."""
+    content = []
+    for place, row in enumerate(page.rows, start=1):
+        content.append(show(row))
+        if place % SHOWN_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    pages = -(-page.total // wanted.size)
+    return {
+        "first": wanted.number == 0,
+        "last": wanted.number >= pages - 1,
+        "totalPages": pages,
+        "totalElements": page.total,
+        "number": wanted.number,
+        "size": wanted.size,
+        "sort": {"empty": True, "sorted": False, "unsorted": True},
+        "numberOfElements": len(content),
+        "content": content,
+    }
 
 
-def asked(request: Request, options: SnmsOptions) -> Asked:
-    """Page and days of a request. Raises Said."""
+def asked(request: Request, options: SnmsOptions, *, name: str = "", prefix: str = "") -> Wanted:
+    """Page and days of a request, and what else is wanted. Raises Said."""
     number = _whole(request, "currentPage", options.first_page, 1_000_000_000) - options.first_page
     size = _whole(request, "pageSize", PAGE_SIZE_DEFAULT, limits.PAGE_MAX)
     if number < 0 or size < 1:
         raise Said(f"参数 currentPage 从{options.first_page}开始，pageSize 为1到{limits.PAGE_MAX}")
     first = _day(request, "startDate", options)
     last = _day(request, "endDate", options, is_end=True)
-    return Asked(number, size, 0 if first is None else first, 1 << 62 if last is None else last)
+    return Wanted(number, size, 0 if first is None else first, 1 << 62 if last is None else last, name, prefix)
 
 
 def _whole(request: Request, parameter: str, default: int, most: int) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from resolver import methods
 from resolver.errors import NotFound, PermissionDenied
-from resolver.handle.name import Prefix, fold
+from resolver.handle.name import Prefix
 from resolver.node.authorize import Role
 from resolver.transport.http.snms import bodies, pages
 from resolver.transport.http.snms.desk import Desk, Entry, operation, request_id_of
@@ -66,16 +66,11 @@ class Prefixes:
 
     async def page(self, request: Request, call: Call) -> Response:
         """A page of prefixes the caller may see."""
-        wanted = pages.asked(request, self._desk.snms)
         name = bodies.optional_query(request, "entName", 255)
-        start = fold(bodies.optional_query(request, "entPrefix", bodies.PREFIX_CHARACTERS_MAX))
-        rows = await self._service.applications.prefixes(
-            call, lambda row: wanted.is_in(row.create_time_us) and fold(row.prefix).startswith(start)
-        )
-        if name:
-            known = self._service.applications.names(call, [row.enterprise_id for row in rows])
-            rows = [row for row in rows if row.enterprise_id and name in known[row.enterprise_id].name]
-        return reply(wanted.page(rows, lambda row: self._listed(call, row)))
+        start = bodies.optional_query(request, "entPrefix", bodies.PREFIX_CHARACTERS_MAX)
+        wanted = pages.asked(request, self._desk.snms, name=name, prefix=start)
+        found = await self._service.registry_pages.prefixes(call, wanted)
+        return reply(await pages.shown(wanted, found, lambda row: self._listed(call, row)))
 
     async def config(self, request: Request, call: Call) -> Response:
         """Let the handles of a prefix live here, or in the enterprise's own server."""
