@@ -6,6 +6,7 @@ and in a batch it concerns one item only. A batch with an item of a wrong shape 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -23,6 +24,12 @@ VERSION_CHARACTERS_MAX = 128
 TYPE_CHARACTERS_MAX = 128
 VALUE_CHARACTERS_MAX = 255
 PREFIX_CHARACTERS_MAX = 64
+
+AT_ONCE_OCTETS_MAX = 1 << 20
+"""Octets of a batch that is decoded in one go: some two milliseconds."""
+
+SLICE_OCTETS = 256 << 10
+"""Octets of items of a larger one that are decoded before others have their turn."""
 
 T = TypeVar("T")
 
@@ -140,21 +147,19 @@ def decode(body: bytes, kind: type[T]) -> T:
         raise Said(f"请求体不是正确的 JSON: {words}") from None
 
 
-def decode_each(body: bytes, kind: type[T]) -> list[T | Said]:
+async def decode_each(body: bytes, kind: type[T]) -> list[T | Said]:
     """The items of an array; an item of another shape is its own error. Raises Said when it is no array."""
-    try:
-        items: list[T | Said] = msgspec.json.decode(body, type=list[kind], strict=False)  # type: ignore[valid-type]
-    except msgspec.ValidationError:
-        raws = decode(body, list[Raw])
-        items = []
-        for raw in raws:
-            try:
-                items.append(decode(bytes(raw), kind))
-            except Said as error:
-                items.append(error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        decode(body, list[Raw])
-        raise Said("请求体不是正确的 JSON") from None
+    items: list[T | Said] | None = None
+    if len(body) <= AT_ONCE_OCTETS_MAX:
+        try:
+            items = msgspec.json.decode(body, type=list[kind], strict=False)  # type: ignore[valid-type]
+        except msgspec.ValidationError:
+            pass  # item by item below
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            decode(body, list[Raw])
+            raise Said("请求体不是正确的 JSON") from None
+    if items is None:
+        items = await _decode_slowly(body, kind)
     if not items:
         raise Said("请求体是空数组，请至少提供一条")
     return items
@@ -202,3 +207,19 @@ def number(given: Any, parameter: str, allowed: Sequence[int]) -> int:
     if given not in allowed:
         raise Said(f"参数 {parameter} 只能是 {'、'.join(str(each) for each in allowed)}")
     return int(given)
+
+
+async def _decode_slowly(body: bytes, kind: type[T]) -> list[T | Said]:
+    """The items of an array one by one, with turns for others between them."""
+    items: list[T | Said] = []
+    octets = 0
+    for raw in decode(body, list[Raw]):
+        octets += len(bytes(raw))
+        if octets > SLICE_OCTETS:
+            octets = 0
+            await asyncio.sleep(0)
+        try:
+            items.append(decode(bytes(raw), kind))
+        except Said as error:
+            items.append(error)
+    return items

@@ -9,6 +9,7 @@ import pytest
 
 from resolver import methods
 from resolver.transport.http.calls import SnmsOptions
+from resolver.transport.http.snms import bodies, identifiers
 from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import template_pb2
 from tests.resolver.transport.http.snms_door import PASSWORD, Erp, identifier, run, value
@@ -240,7 +241,13 @@ def test_bodies_that_come_in_together_are_bounded(snms, monkeypatch):
     snms(main)
 
 
-def test_batches(snms):
+@pytest.mark.parametrize("in_slices", [False, True])
+def test_batches(snms, monkeypatch, in_slices):
+    if in_slices:
+        monkeypatch.setattr(identifiers, "SLICE_ROWS", 2)
+        monkeypatch.setattr(bodies, "AT_ONCE_OCTETS_MAX", 0)
+        monkeypatch.setattr(bodies, "SLICE_OCTETS", 1)
+
     async def main(node):
         names = [f"{PREFIX_A}/B{number}" for number in range(3)]
         rows = [identifier(name) for name in (*names, names[1])]
@@ -273,6 +280,31 @@ def test_batches(snms):
             assert (await node.a.ask("DELETE", f"{DATA}/batchDelete", body))["message"].startswith("请求体是空数组")
 
     snms(main)
+
+
+def test_others_have_their_turn_while_a_batch_is_read(monkeypatch):
+    monkeypatch.setattr(bodies, "AT_ONCE_OCTETS_MAX", 0)
+    monkeypatch.setattr(bodies, "SLICE_OCTETS", 1)
+    turns = 0
+
+    async def main():
+        async def count():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        names = await bodies.decode_each(json.dumps(["name"] * 500).encode(), str)
+        decoded, good = turns, []
+        await identifiers._Rows.read(names, str, good)
+        counting.cancel()
+        return decoded, good
+
+    decoded, good = asyncio.run(main())
+    assert good == ["name"] * 500
+    assert decoded >= 499
+    assert turns - decoded >= 500 // identifiers.SLICE_ROWS - 1
 
 
 def test_two_thousand_and_not_one_more(snms):
