@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver import limits
-from resolver.errors import AlreadyExists, InvalidTransition, NotFound, QuotaExhausted
+from resolver.errors import AlreadyExists, InvalidField, InvalidTransition, NotFound, QuotaExhausted
 from resolver.handle.name import Prefix, fold
 from resolver.node import templates
 from resolver.node.authorize import Action, Caller, Role, require
@@ -70,6 +70,8 @@ def create(
     writer: Writer, caller: Caller, row: pb.Template, now_us: int, randomness: Callable[[int], bytes]
 ) -> pb.Template:
     """Create a template, or create one again that was deleted. Raises AlreadyExists."""
+    if not row.ListFields():
+        raise InvalidField("template is missing: give one, with a prefix, a label and items", field="template")
     if row.prefix:
         row.prefix = Prefix.from_text(row.prefix).text
     _authorize(writer, caller, row.prefix)

@@ -85,6 +85,12 @@ def refusal_of(act, *arguments, **fields):
     return caught.value.details["rule"]
 
 
+def test_a_template_that_says_nothing_is_refused(book):
+    with pytest.raises(InvalidField) as caught:
+        book.create(ADMIN, prefix="")
+    assert caught.value.field == "template"
+
+
 def test_values_follow_the_template_or_are_refused_by_a_rule(book):
     book.create(template_id="t", label="1.0", items=ITEMS)
     book.register()
