@@ -116,8 +116,8 @@ class ServedPrefixes:
         self._owners = {PREFIX_OF_PREFIXES: ""}
         self._moving = {}
 
-    def refusal(self, reader: Reader, folded: str) -> Refused | None:
-        """Why the prefix is not served; None when it is.
+    def refusal(self, reader: Reader, folded: str, spelling: str = "") -> Refused | None:
+        """Why the prefix is not served, in the caller's ``spelling`` where it is known; None when it is.
 
         A refusal is looked up anew, so that a prefix acts at once when it is enabled or homed; but for those that live
         elsewhere, whose handles are asked for all the time.
@@ -125,8 +125,8 @@ class ServedPrefixes:
         try:
             reason = self._reasons[folded]
         except KeyError:
-            return self._load(reader, folded)
-        return reason if reason is None or isinstance(reason, PrefixElsewhere) else self._load(reader, folded)
+            return self._load(reader, folded, spelling)
+        return reason if reason is None or isinstance(reason, PrefixElsewhere) else self._load(reader, folded, spelling)
 
     def owner(self, reader: Reader, folded: str) -> str | None:
         """The enterprise that owns the prefix, "" for the node, None for an unknown prefix."""
@@ -134,9 +134,9 @@ class ServedPrefixes:
             self._load(reader, folded)
         return self._owners.get(folded)
 
-    def _load(self, reader: Reader, folded: str) -> Refused | None:
+    def _load(self, reader: Reader, folded: str, spelling: str = "") -> Refused | None:
         row = prefix_row(reader, folded)
-        reason = why_not_read(row, folded)
+        reason = why_not_read(row, spelling or folded)
         if row is None:
             return reason  # unknown prefixes are asked by anybody: they may not fill the cache
         if len(self._reasons) >= _CACHE_MAX:
@@ -150,15 +150,16 @@ class ServedPrefixes:
             )
         return reason
 
-    def require(self, reader: Reader, folded: str) -> None:
-        """Raise the refusal of a prefix that is not served."""
-        reason = self.refusal(reader, folded)
+    def require(self, reader: Reader, prefix: str) -> None:
+        """Raise the refusal of a prefix, as the caller spells it, that is not served."""
+        reason = self.refusal(reader, fold(prefix), prefix)
         if reason is not None:
             raise reason.again()
 
     def absent(self, reader: Reader, folded: str, name: str) -> Refused:
         """What to say of a handle without a record: that it, or already its prefix, is not here."""
-        reason = self.refusal(reader, folded)
+        spelling, slash, _ = name.partition("/")
+        reason = self.refusal(reader, folded, spelling if slash and fold(spelling) == folded else "")
         if reason is not None:
             return reason.again()
         if folded in self._moving:

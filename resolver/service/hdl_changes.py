@@ -103,7 +103,7 @@ class HandleChanges:
     def _require_here(self, reader: Reader, handle: Handle) -> None:
         """Raise the refusal of a prefix whose handles do not live here."""
         if handle.prefix_folded != PREFIX_OF_PREFIXES:
-            self._core.served.require(reader, handle.prefix_folded)
+            self._core.served.require(reader, handle.prefix)
 
     def before_create(self, name: str, given: Sequence[HandleValue], *, overwrites: bool, mints: bool) -> None:
         """Raise what is wrong with a creation, whoever asks."""

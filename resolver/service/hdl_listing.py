@@ -56,7 +56,7 @@ class HandleListing:
             return
         prefix = _prefix(name)
         with self._core.reading() as reader:
-            self._core.served.require(reader, prefix.folded)
+            self._core.served.require(reader, prefix.text)
         identity = turn.require_identity()
         self.require_handles(identity, prefix)
         with self._alone(identity):
@@ -65,7 +65,7 @@ class HandleListing:
     def require_handles(self, identity: Identity | None, prefix: Prefix) -> None:
         """Raise unless the identity may list the handles of a prefix; ChallengeWanted for nobody."""
         with self._core.reading() as reader:
-            self._core.served.require(reader, prefix.folded)
+            self._core.served.require(reader, prefix.text)
             if identity is None:
                 raise ChallengeWanted
             self._require(reader, identity, prefix, AdminPermission.LIST_HANDLES)

@@ -218,7 +218,7 @@ class Resolution:
             require(call.caller, Action.LIST_HANDLES, owner if known else call.caller.enterprise_id, thing)
             if request.include_restricted:
                 require(call.caller, Action.READ_RESTRICTED, owner, thing)
-            core.served.require(reader, prefix.folded)
+            core.served.require(reader, prefix.text)
             rows = list(
                 listing.handles(
                     reader,

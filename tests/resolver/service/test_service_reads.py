@@ -13,6 +13,7 @@ from resolver.errors import (
     InvalidField,
     InvalidPageToken,
     PermissionDenied,
+    PrefixNotServed,
     RecordCorrupt,
     ResolverError,
     ValuesNotFound,
@@ -35,6 +36,20 @@ def run(world, main, **changes):
 
 def data(answer):
     return [one.data for one in answer.record.values]
+
+
+def test_a_prefix_that_is_not_served_is_named_as_the_caller_wrote_it(world):
+    async def main(asker):
+        for ask in (
+            asker.ask("user_a", methods.RESOLVE, name="Some.Where/x"),
+            asker.ask("administrator", methods.LIST_HANDLES, prefix="Some.Where"),
+        ):
+            with pytest.raises(PrefixNotServed) as caught:
+                await ask
+            assert "'Some.Where'" in caught.value.message
+            assert caught.value.details == {"prefix": "Some.Where"}
+
+    run(world, main)
 
 
 def test_filters_and_restricted_values(world):
