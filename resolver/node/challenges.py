@@ -71,6 +71,10 @@ class Challenge:
     deadline_s: float
     hides: bool = False
 
+    def is_for(self, request: Message, digest: bytes) -> bool:
+        """Whether a request is the one that waits, sent again."""
+        return self.digest == digest and self.request.envelope.request_id == request.envelope.request_id
+
 
 class Challenges:
     """The challenges of one worker."""
@@ -113,9 +117,15 @@ class Challenges:
         session_id: int = 0,
         hides: bool = False,
     ) -> Challenge:
-        """Keep a request and challenge it; in a session under the session's id, in place of an older one."""
+        """Keep a request and challenge it; in a session under the session's id, in place of an older one.
+
+        A datagram sent again because its challenge was late gets the same challenge: the client answers the first.
+        """
         self._expire(now_s)
         if session_id:
+            before = self._waiting.get(session_id)
+            if before is not None and before.is_for(request, digest):
+                return before
             self._forget(session_id)
         of_network = self._networks.get(network)
         if of_network is not None and len(of_network) >= self._network_entries_max:

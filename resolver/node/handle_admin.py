@@ -18,6 +18,7 @@ from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold
 from resolver.handle.value import Permission
 from resolver.node.hdl_declined import Declined, not_an_administrator
 from resolver.node.ledger import StoredRecord
+from resolver.node.values import content
 from resolver.wire.predefined.hs_admin import AdminPermission, HsAdmin
 from resolver.wire.predefined.hs_vlist import HsVlist
 from storage.tables import Table
@@ -211,6 +212,11 @@ def to_modify(pairs: Iterable[tuple[pb.HandleValue, pb.HandleValue]]) -> AdminPe
     return bits
 
 
+def changed(pairs: Iterable[tuple[pb.HandleValue, pb.HandleValue]]) -> list[tuple[pb.HandleValue, pb.HandleValue]]:
+    """The pairs whose new value says something else than the old one: to repeat a value takes no right."""
+    return [(before, after) for before, after in pairs if content(before) != content(after)]
+
+
 def to_overwrite(before: Sequence[pb.HandleValue], after: Sequence[pb.HandleValue]) -> AdminPermission:
     """The bits that turning one set of values into another needs, value by value."""
     old = {value.index: value for value in before}
@@ -218,7 +224,7 @@ def to_overwrite(before: Sequence[pb.HandleValue], after: Sequence[pb.HandleValu
     return (
         to_add(value for index, value in new.items() if index not in old)
         | to_remove(value for index, value in old.items() if index not in new)
-        | to_modify((old[index], value) for index, value in new.items() if index in old)
+        | to_modify(changed((old[index], value) for index, value in new.items() if index in old))
     )
 
 

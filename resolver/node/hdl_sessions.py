@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from resolver.wire.versions import Version
 
 TIMEOUT_MAX_S = 86_400.0
-"""Seconds a session may be idle at most: what the reference client asks for."""
+"""Seconds a session may be idle at most: what the reference client asks for, and what one gets that asks for 0."""
 
 ENTRIES_MAX = 10_000
 """Sessions of one worker."""
@@ -127,7 +127,7 @@ class Sessions:
             self.end(next(iter(self._sessions)))
             of_network = self._networks.setdefault(network, OrderedDict())
         id_ = fresh_id(self._worker, self._sessions.__contains__, self._randomness)
-        lifetime_s = min(max(1.0, timeout_s), TIMEOUT_MAX_S)
+        lifetime_s = min(timeout_s or TIMEOUT_MAX_S, TIMEOUT_MAX_S)
         session = Session(id_, key, network, lifetime_s, now_s + lifetime_s)
         self._sessions[id_] = session
         of_network[id_] = None

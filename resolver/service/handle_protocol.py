@@ -146,12 +146,18 @@ class HandleProtocol:
             return None
         return self._plain.answer(octets, source, door) or self.resolution.at_once(octets, source, door)
 
-    def worker_of(self, frame: Frame) -> int | None:
-        """The other worker that keeps the challenge or the session a request is about; None when it is this one's."""
+    def worker_of(self, frame: Frame, *, awaits_login: bool = False) -> int | None:
+        """The other worker that keeps the challenge or the session a request is about; None when it is this one's.
+
+        On a connection that ``awaits_login`` the answer to a challenge is the login's, whatever id it has: IDIS clients
+        put an id of their own into every message.
+        """
         id_ = frame.envelope.session_id
         if not id_ or worker_of(id_) == self._worker:
             return None
-        if frame.envelope.is_encrypted or _op_code(frame) == OpCode.CHALLENGE_RESPONSE or _has_mac(frame):
+        if frame.envelope.is_encrypted or _has_mac(frame):
+            return worker_of(id_)
+        if _op_code(frame) == OpCode.CHALLENGE_RESPONSE and not awaits_login:
             return worker_of(id_)
         return None
 

@@ -35,7 +35,7 @@ _HASHES = {b"SHA1": hashes.SHA1, b"SHA-256": hashes.SHA256}
 
 IDIS_CODES: dict[int, int] = {
     ResponseCode.RECURSION_LIMIT: ResponseCode.PROTOCOL_ERROR,
-    ResponseCode.SERVER_BACKUP: ResponseCode.OPERATION_DENIED,
+    ResponseCode.SERVER_BACKUP: ResponseCode.SERVER_BUSY,
     ResponseCode.OUT_OF_DATE_SITE_INFO: ResponseCode.PROTOCOL_ERROR,
     ResponseCode.SERVER_NOT_RESPONSIBLE: ResponseCode.HANDLE_NOT_FOUND,
     ResponseCode.UNABLE_TO_AUTHENTICATE: ResponseCode.AUTHENTICATION_FAILED,
@@ -49,9 +49,11 @@ IDIS_CODES: dict[int, int] = {
 def is_idis_style(asked: Message) -> bool:
     """Whether a request comes from an IDIS client.
 
-    Those set none of the flags every CNRI client sets some of, and suggest another version than they speak, or none.
+    Those set none of the flags every CNRI client sets some of, and are known by their versions.
     """
-    return not asked.header.flags & CLIENT_FLAGS.value and asked.envelope.version != asked.envelope.suggested
+    return not asked.header.flags & CLIENT_FLAGS.value and versions.is_of_sdk(
+        asked.envelope.version, asked.envelope.suggested
+    )
 
 
 class Signer:

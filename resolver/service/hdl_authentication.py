@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from resolver.errors import MalformedMessage
 from resolver.handle.codes import OpCode, ResponseCode
-from resolver.handle.name import fold
+from resolver.handle.name import Handle, fold
 from resolver.node import authenticate, handle_admin, hdl_sessions
 from resolver.node.challenges import Challenges
 from resolver.node.handle_admin import Identity
@@ -192,6 +192,8 @@ class HandleAuthentication:
         body = turn.request.body
         assert isinstance(body, requests.VerifyAnswer)  # noqa: S101 - the codec chose it by the operation
         answer = ChallengeAnswer(SECRET_KEY, body.user_handle, body.user_index, body.signed_response)
+        with self._core.reading() as reader:  # who asks about a key that lives elsewhere is told so, not "no"
+            self._core.served.require(reader, Handle.from_text(body.user_handle).prefix_folded)
         is_right = await self.is_right(turn.peer, answer, body.nonce, body.request_digest.octets)
         await turn.answer(responses.Verified(is_right))
 

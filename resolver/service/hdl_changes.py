@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_INDEX_END = 1 << 31
+
 _OVERWRITE_ALL = AdminPermission.DELETE_HANDLE | AdminPermission.ADD_HANDLE
 
 
@@ -68,10 +70,13 @@ def _messages(given: Sequence[HandleValue]) -> list[pb.HandleValue]:
 
 
 def check_indexes(given: Sequence[HandleValue]) -> None:
-    """Raise InvalidValue for an index of 0 and ValueAlreadyExists for one that occurs twice."""
+    """Raise InvalidValue for an index that is not positive and ValueAlreadyExists for one that occurs twice.
+
+    Clients in Java read an index from 2^31 on as negative, and the reference server refuses it as such.
+    """
     seen: set[int] = set()
     for value in given:
-        if value.index == 0:
+        if not 0 < value.index < _INDEX_END:
             raise InvalidValue("Value indexes must be positive", field="values")
         if value.index in seen:
             raise ValueAlreadyExists(f"Index conflict for {value.index}", field="values")
@@ -173,16 +178,30 @@ class HandleChanges:
 
         await self._submit(decide, door, frees_space=True)
 
-    def before_change(self, name: str, given: Sequence[HandleValue] = (), *, modifies: bool = False) -> None:
-        """Raise what is wrong with a change of a handle, whoever asks; missing values count for modifications."""
-        handle = Handle.from_text(name)
+    def before_change(self, name: str) -> None:
+        """Raise what is wrong with a change of a handle, whoever asks."""
         with self._core.reading() as reader:
-            self._require_here(reader, handle)
-            check_indexes(given)
-            if modifies:
-                if not handle_admin.is_registered(reader, name):
-                    raise HandleNotFound("")
-                self._require_present(handle_admin.values_of(reader, name), given)
+            self._require_here(reader, Handle.from_text(name))
+
+    def before_add(self, name: str, given: Sequence[HandleValue]) -> None:
+        """Raise what is wrong with an addition, whoever asks."""
+        self.before_change(name)
+        if not given:
+            raise InvalidValue("no value is given: give those to add", field="values")
+        check_indexes(given)
+
+    def before_modify(self, name: str, given: Sequence[HandleValue]) -> None:
+        """Raise what is wrong with a modification, whoever asks; a value that is missing is, an index twice is."""
+        self.before_change(name)
+        with self._core.reading() as reader:
+            if not handle_admin.is_registered(reader, name):
+                raise HandleNotFound("")
+            self._require_present(handle_admin.values_of(reader, name), given)
+        seen: set[int] = set()
+        for value in given:
+            if value.index in seen:
+                raise InvalidValue(f"Index conflict for {value.index}", field="values")
+            seen.add(value.index)
 
     @staticmethod
     def _require_present(found: Sequence[pb.HandleValue], given: Sequence[HandleValue]) -> None:
@@ -210,7 +229,7 @@ class HandleChanges:
             old = {value.index: value for value in found}
             pairs = [(old[value.index], value) for value in complete if value.index in old]
             added = [value for value in complete if value.index not in old]
-            bits = handle_admin.to_modify(pairs) | handle_admin.to_add(added)
+            bits = handle_admin.to_modify(handle_admin.changed(pairs)) | handle_admin.to_add(added)
             if pairs and not (modifies or overwrites):
                 bits = handle_admin.to_add(complete)
             self._require(ledger, identity, target, found, bits)
@@ -218,7 +237,7 @@ class HandleChanges:
                 raise ValueAlreadyExists(f"Index conflict for {pairs[0][0].index}")
             if added and modifies:
                 raise ValuesNotFound("")
-            handle_admin.require_writable(before for before, _ in pairs)
+            handle_admin.require_writable(before for before, _ in handle_admin.changed(pairs))
             mode = registration.PUT_MODE_UNSPECIFIED
             administer.put_values(ledger, identity.caller, target, complete, mode, most)
             return bool(pairs) and not modifies
@@ -257,9 +276,8 @@ class HandleChanges:
 
         handle_admin.require(identity, handle_admin.judges(identity, target.handle.text, found, lookup), lookup, bits)
 
-    async def home(self, identity: Identity, name: str, *, homed: bool, door: str = HDL_TCP) -> None:
+    async def home(self, identity: Identity, prefix: Prefix, *, homed: bool, door: str = HDL_TCP) -> None:
         """Home a prefix in this node, or end that; a prefix under the node's that is new is allotted to the node."""
-        prefix = Prefix.from_text(name)
 
         def decide(ledger: Ledger) -> None:
             require_policy(identity.caller, Action.ADMINISTER, "", f"prefix {prefix.text!r}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver.errors import InvalidField
-from resolver.handle.codes import ResponseCode
-from resolver.node.hdl_declined import Declined, not_an_administrator
+from resolver.handle.name import Prefix
+from resolver.node.hdl_declined import not_an_administrator
 from resolver.wire import requests, responses
 from resolver.wire.header import OpFlag
 
@@ -44,7 +44,7 @@ class HandleWriting:
     async def add(self, turn: Turn) -> None:
         """Add values to a handle."""
         body = _with_values(turn)
-        self._changes.before_change(body.handle, body.values)
+        self._changes.before_add(body.handle, body.values)
         identity = turn.require_identity()
         overwrites = turn.request.header.has(OpFlag.OVERWRITE)
         replaced = await self._changes.put(
@@ -55,7 +55,7 @@ class HandleWriting:
     async def modify(self, turn: Turn) -> None:
         """Put values in place of those with the same indexes."""
         body = _with_values(turn)
-        self._changes.before_change(body.handle, body.values, modifies=True)
+        self._changes.before_modify(body.handle, body.values)
         identity = turn.require_identity()
         await self._changes.put(
             identity, body.handle, body.values, modifies=True, overwrites=False, door=turn.peer.door
@@ -82,11 +82,11 @@ class HandleWriting:
 
     async def _home(self, turn: Turn, *, homed: bool) -> None:
         name = _of_handle(turn)
-        if not turn.require_identity().is_server_admin:
+        prefix = Prefix.from_text(name)  # a name without a slash is that of a prefix, as everywhere in the protocol
+        identity = turn.require_identity()
+        if not identity.is_server_admin:
             raise not_an_administrator()
-        if "/" not in name:
-            raise Declined(ResponseCode.INVALID_HANDLE, f"{name[:80]!r} is no prefix handle such as 0.NA/88.300.1")
-        await self._changes.home(turn.require_identity(), name, homed=homed, door=turn.peer.door)
+        await self._changes.home(identity, prefix, homed=homed, door=turn.peer.door)
         await turn.answer(responses.Done())
 
 

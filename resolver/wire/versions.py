@@ -55,6 +55,12 @@ ADMIN_REFERRAL = Version(2, 10)
 DSA_SHA256 = Version(2, 11)
 """From here DSA keys sign SHA-256."""
 
+SDK_VERSIONS = {
+    (Version(2, 3), Version(2, 10)),
+    (Version(2, 10), Version(2, 11)),
+}
+"""Versions that IDIS SDKs write in and suggest, with no flags: CAICT's and Teleinfo's; a third suggests none at all."""
+
 _REFERENCE_MAJOR_MASK = 0x03
 
 
@@ -67,6 +73,11 @@ def answer_version(version: Version, suggested: Version, own: Version = OWN) -> 
     major = suggested.major & _REFERENCE_MAJOR_MASK
     offered = Version(major, suggested.minor) if major else version
     return min(offered, own)
+
+
+def is_of_sdk(version: Version, suggested: Version) -> bool:
+    """Whether the versions of a message are those of an IDIS SDK."""
+    return not suggested.major or (version, suggested) in SDK_VERSIONS
 
 
 def response_code_for(code: int, version: Version) -> int:
