@@ -26,6 +26,7 @@ from resolver.node.authority import NOT_OURS
 from resolver.node.authorize import Action, permits
 from resolver.node.hdl_declined import Declined
 from resolver.service.hdl_foreign import HandleForeign, wants_search
+from resolver.service.hdl_status import HandleStatus
 from resolver.telemetry.calls import HDL_TCP
 from resolver.wire.cursor import counted, sized, text_to_wire
 from resolver.wire.envelope import Envelope
@@ -82,6 +83,7 @@ class HandleResolution:
         self._answers = answers
         self._serial = site_serial
         self._foreign = HandleForeign(core)
+        self._status = HandleStatus(core)
 
     def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:  # noqa: PLR0911 - one return for each way out
         """The answer to the octets of one plain question, None when they are anything else."""
@@ -170,6 +172,10 @@ class HandleResolution:
         # A name of this protocol need not be UTF-8, so its key is made of its octets.
         if core.residency.cold and (absent := core.residency.absent([key_of_octets(text_to_wire(body.handle))])):
             await core.residency.touch(absent)
+        if self._status.is_asked(body):
+            encoded = [hdl_resolve.value_to_wire(value) for value in self._status.values(turn, body)]
+            await turn.answer(RawValues(text_to_wire(body.handle), encoded), is_secret=True)
+            return
         here = self._here(turn, body)
         if isinstance(here, Refused):
             self.count(text_to_wire(body.handle), turn.peer.source, 0, turn.peer.door)

@@ -88,6 +88,7 @@ class CallCounts:
     def __init__(self, now_us: Callable[[], int]) -> None:
         self._now_us = now_us
         self._times: dict[tuple[str, Called], Times] = {}
+        self._taken = 0
 
     def observe(self, method: Called, code: int | str, took_s: float, count: int = 1, door: str = GRPC) -> None:
         """Count calls that have ended, equally long and with one outcome.
@@ -119,5 +120,11 @@ class CallCounts:
 
     def take(self) -> Seen:
         """Everything since the last time."""
+        self._taken = self.count
         seen, self._times = self.seen, {}
         return seen
+
+    @property
+    def count(self) -> int:
+        """Calls since the start, at all doors."""
+        return self._taken + sum(sum(taken.codes.values()) for taken in self._times.values())

@@ -1,5 +1,7 @@
 """What clients of the reference server and of the SDKs rely on beyond the recorded exchanges, over real sockets."""
 
+import json
+
 import pytest
 
 from resolver.wire import requests
@@ -127,3 +129,29 @@ def test_key_of_another_place_cannot_be_verified_here(node):
     assert verify("0.NA/88.300").body.is_valid
     assert not verify("0.NA/88.300.1/NOT").body.is_valid
     assert verify("99.999/X").header.response_code == 301
+
+
+STATUS = requests.Resolution("0.site/STATUS")
+
+
+def test_status_is_for_server_administrators(node):
+    client = node.client()
+    assert client.ask(1, STATUS, flags=0x1900_0000).header.response_code == 200, "it has no public values"
+    assert client.ask(1, STATUS).header.response_code == 402
+    assert client.do(1, STATUS, LISTER, SECRET).header.response_code == 400, "no server administrator"
+    sdk = node.client(version=(2, 3), suggested=(2, 10), flags=0)
+    assert sdk.ask(1, STATUS).header.response_code == 200, "an SDK cannot be challenged at a lookup"
+    found = client.do(1, STATUS)
+    assert (found.header.response_code, found.body.handle) == (1, "0.site/STATUS")
+    server, journal = found.body.values
+    assert (server.index, server.type, server.permissions) == (1, "CNRI.SERVER_STATUS", PRIVATE)
+    facts = dict(item.split("=") for item in server.data.decode().split("; "))
+    assert list(facts) == ["freemem", "totalmem", "maxmem", "runtime", "numreqs"]
+    assert all(int(number) > 0 for number in facts.values())
+    assert (journal.index, journal.type) == (3, "CNRI.REPLICATION_STATUS")
+    assert json.loads(journal.data)["latestTxnId"] > 0
+    only = client.do(1, requests.Resolution("0.SITE/status", types=("CNRI.REPLICATION_STATUS",)))
+    assert [item.index for item in only.body.values] == [3]
+    hidden = ClientSession(client)
+    assert hidden.ask(1, STATUS, flags=HSJ).header.response_code == 1
+    assert hidden.was_encrypted
