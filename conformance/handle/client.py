@@ -35,6 +35,7 @@ from conformance.handle.octets import (
     Octets,
     Request,
     ids,
+    mac,
     mac_octets,
     text,
     with_values,
@@ -249,8 +250,10 @@ def split(octets: bytes) -> list[bytes]:
 class Session:
     """The client's side of a Diffie-Hellman session."""
 
-    def __init__(self, peer: Peer, who: Who, *, flags: int = CLIENT | PUBLIC | CERTIFY | DIGEST) -> None:
-        self.peer, self.who, self.counter = peer, who, 0
+    def __init__(
+        self, peer: Peer, who: Who, *, flags: int = CLIENT | PUBLIC | CERTIFY | DIGEST, version: Version = LATEST
+    ) -> None:
+        self.peer, self.who, self.counter, self.version = peer, who, 0, version
         private = int.from_bytes(os.urandom(48), "big") | 1
         ours = (
             text("DH_PUB_KEY")
@@ -258,7 +261,7 @@ class Session:
             + b"".join(_integer(number) for number in (pow(2, private, OAKLEY_2), OAKLEY_2, 2))
         )
         body = struct.pack(">HI", SETUP_MODE_DH, 86_400) + text(who.handle) + struct.pack(">I", who.index) + text(ours)
-        self.setup = peer.ask(SETUP, body + bytes(2), flags=flags)
+        self.setup = peer.ask(SETUP, body + bytes(2), flags=flags, version=version, suggested=version)
         assert self.setup.code == 1, f"the session set-up is answered with {self.setup.code}"
         found = Octets(self.setup.body)
         assert found.number(2) == SETUP_MODE_DH, "another exchange mode comes back"
@@ -276,7 +279,7 @@ class Session:
     def request(self, op: int, body: bytes, *, flags: int = CLIENT, counter: int | None = None) -> Request:
         """A request with the session's MAC."""
         self.counter += 1
-        plain = self.peer.request(op, body, flags=flags, session=self.id)
+        plain = self.peer.request(op, body, flags=flags, session=self.id, version=self.version, suggested=self.version)
         return replace(plain, credential=mac_octets(plain, self.key, self.counter if counter is None else counter))
 
     def ask(self, op: int, body: bytes, **options: object) -> Answer:
@@ -293,6 +296,10 @@ class Session:
         with self.peer.line() as line:
             line.send(octets)
             return self._opened(line.octets())
+
+    def mac_of(self, answer: Answer, counter: int) -> bytes:
+        """The MAC that an answer must have."""
+        return mac(answer.octets[:12], answer.octets[20 : -4 - len(answer.credential)], self.key, counter)[1]
 
     def _opened(self, octets: bytes) -> Answer:
         if not octets[2] & ENCRYPTED:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from conformance.handle import administration, malformed, replay, resolution
+from conformance.handle import administration, malformed, replay, resolution, versions
 from conformance.handle.client import Peer, Who
 from conformance.handle.rules import RULES
 from conformance.suite import judge
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from conformance.suite import Verdict
 
-MODULES = (resolution, administration, malformed, replay)
+MODULES = (resolution, administration, versions, malformed, replay)
 """The modules whose rules are tried, in this order."""
 
 

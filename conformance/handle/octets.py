@@ -248,15 +248,32 @@ def _old_challenge(body: Octets) -> tuple[bytes, bytes]:
     return body.sized(), text(nonce)
 
 
+def mac(head: bytes, message: bytes, key: bytes, counter: int) -> tuple[bytes, bytes]:
+    """Algorithm and MAC of a message by the formula of its version, its envelope's first twelve octets given."""
+    version = (head[0], head[1])
+    if version < (2, 5):
+        return b"\2", hashlib.sha1(key + message + key).digest()  # noqa: S324 - the protocol's
+    if version < (2, 7):  # as the reference library computes it, by mistake
+        return b"\2", hashlib.sha1(key[:4] + message + key + bytes(len(key) + 10)).digest()  # noqa: S324 - as above
+    covered = head[:2] + (bytes((head[2] & 0x1F, head[3])) if version >= (2, 8) else b"") + head[4:12]
+    return b"HMAC-SHA256", hmac.digest(key, covered + struct.pack(">I", counter) + message, "sha256")
+
+
 def mac_octets(request: Request, key: bytes, counter: int) -> bytes:
     """The credential of a request in a session, by the formula of its version."""
-    covered = struct.pack(">I", counter) + request.header_and_body
-    ids_ = struct.pack(">II", request.session, request.id)
-    if request.version >= (2, 8):
-        made = hmac.digest(key, bytes((*request.version, *request.suggested)) + ids_ + covered, "sha256")
-    else:
-        made = hmac.digest(key, bytes(request.version) + ids_ + covered, "sha256")
-    return credential(b"HS_MAC", counter, b"HMAC-SHA256", made)
+    algorithm, made = mac(request.envelope(0), request.header_and_body, key, counter)
+    return credential(b"HS_MAC", counter, algorithm, made)
+
+
+def signed_octets(answer: Answer, counter: int) -> bytes:
+    """What the signature of an answer covers, by its version."""
+    head, message = answer.octets[:20], answer.octets[20 : -4 - len(answer.credential)]
+    if answer.version < (2, 6):
+        return message
+    if answer.version < (2, 7):  # as the reference library computes it, by mistake
+        return head[:2] + head[4:6] + struct.pack(">I", counter) + bytes(6) + message
+    covered = head[:2] + (bytes((head[2] & 0x1F, head[3])) if answer.version >= (2, 8) else b"") + head[4:12]
+    return covered + struct.pack(">I", counter) + message
 
 
 def credential(type_: bytes, counter: int, algorithm: bytes, proof: bytes) -> bytes:
