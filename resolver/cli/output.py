@@ -261,9 +261,13 @@ def table(rows: Iterable[Iterable[Any]]) -> str:
     shown = [[one_line(str(cell)) for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(*shown, strict=True)]
     return "\n".join(
-        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in shown
+        "  ".join(padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown
     )
+
+
+def padded(text: str, width: int) -> str:
+    """The text with spaces behind it up to ``width`` columns of a terminal; wide characters take two."""
+    return text + " " * (width - _width(text))
 
 
 def _width(text: str) -> int:

@@ -11,7 +11,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from resolver.cli.output import one_line, to_json
+from resolver.cli.output import one_line, padded, to_json
 from resolver.intake.jsonl import record_to_json
 from resolver.intake.registration import permissions_to_text
 from resolver.intake.results import code_name
@@ -41,7 +41,7 @@ def value_text(value: HandleValue) -> str:
     data = _data_text(value)
     references = "".join(f"  -> {each.index}:{one_line(each.name)}" for each in value.references)
     permissions = permissions_to_text(value.permissions)
-    return f"{value.index:>10}  {one_line(value.type):14}  {ttl:>8}  {permissions}  {data}{references}"
+    return f"{value.index:>10}  {padded(one_line(value.type), 14)}  {ttl:>8}  {permissions}  {data}{references}"
 
 
 def _data_text(value: HandleValue) -> str:

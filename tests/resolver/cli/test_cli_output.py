@@ -74,6 +74,15 @@ def test_a_failed_call_becomes_one_line_with_the_code_of_the_table():
     assert (told.exit_code, told.stderr) == (6, "error: it is there\\nalready\n")
 
 
+def test_values_stand_in_columns_whatever_script_their_type_is_written_in():
+    record = handle_pb2.HandleRecord(name="A/B", version=1)
+    record.values.add(index=1, type="URL", data=b"x", ttl_s=5, permissions=14)
+    record.values.add(index=2000, type="产品名称", data=b"x", ttl_s=5, permissions=14)
+    latin, chinese = shown.record_text(record).splitlines()[1:]
+    wide = sum(not letter.isascii() for letter in chinese)
+    assert latin.index("5 s") == chinese.index("5 s") + wide
+
+
 def test_data_can_neither_break_a_line_nor_drive_the_terminal():
     record = handle_pb2.HandleRecord(name="A/B", version=1)
     record.values.add(index=1, type="URL", data="轴承\x1b[2J\nx".encode(), ttl_s=5, permissions=14)
