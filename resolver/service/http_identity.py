@@ -76,7 +76,10 @@ class HttpIdentity:
         """The session with the identity that an answer to its nonce and the client's proves. Raises Declined."""
         kind = "HS_PUBKEY" if isinstance(answer, KeyPairAnswer) else SECRET_KEY
         given = ChallengeAnswer(kind, handle, index, answer.to_wire())
-        identity = await self._authentication.identify(peer, given, session.nonce, client_nonce)
+        return await self.keep(session, await self._authentication.identify(peer, given, session.nonce, client_nonce))
+
+    async def keep(self, session: Session, identity: Identity) -> Session:
+        """The session as that of an identity which has been proven. Raises Declined for one without a key."""
         with self._core.reading() as reader:
             digest = _key_digest(reader, identity.handle, identity.index)
         if digest is None:

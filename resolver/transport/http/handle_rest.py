@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from resolver.errors import InvalidField, InvalidName, ResolverError, WireError
+from resolver.errors import InvalidField, InvalidName, MalformedMessage, ResolverError, WireError
 from resolver.handle.codes import OpCode, ResponseCode
 from resolver.handle.name import Prefix
 from resolver.service.handle_protocol import code_of, words_of
@@ -22,7 +22,7 @@ from resolver.telemetry.calls import REGISTRATION, REST, Operation
 from resolver.transport.http import rest_reply
 from resolver.transport.http.door import Door
 from resolver.transport.http.rest_authorization import NotVerified, RestAuthorization
-from resolver.transport.http.rest_input import VARIOUS, Parameters, name_in, query_of, values_in
+from resolver.transport.http.rest_input import VARIOUS, Parameters, form_of, name_in, query_of, values_in
 from resolver.transport.http.rest_plain import READ, PlainReads
 from resolver.transport.http.rest_reply import document_of, reply, status_of
 from resolver.transport.http.rest_sessions import RestSessions
@@ -49,8 +49,10 @@ if TYPE_CHECKING:
 
 _HANDLES = b"/api/handles/"
 _PREFIXES = b"/api/prefixes/"
-_FORM = "application/x-www-form-urlencoded"
-_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"]
+_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS"]
+_LIST_METHODS = ["GET", "HEAD", "POST", "DELETE", "TRACE", "OPTIONS"]
+_READ_METHODS = ["GET", "HEAD", "POST", "TRACE", "OPTIONS"]
+"""Methods in the order in which servlets name them; a POST is a GET with its parameters in the body."""
 
 
 class HandleRest:
@@ -65,12 +67,12 @@ class HandleRest:
         """One handle: read, write, delete."""
         name = name_in(request, _HANDLES)
         if not name:
-            return reply(request, document_of(ResponseCode.INVALID_HANDLE, "the handle is empty", ""), 400)
+            return await self.listed(request)
         match request.method:
             case "GET" | "HEAD":
                 return await self._read(request, name, query_of(request))
             case "POST":
-                return await self._read(request, name, await _form_of(request))
+                return await self._read(request, name, await _asked(request))
             case "PUT":
                 return await self._write(request, name)
             case _:
@@ -106,10 +108,10 @@ class HandleRest:
         indexes = tuple(query.indexes())
         body = requests.Resolution(name, indexes, tuple(query.all("type")))
         flags = 0
-        if query.flag("publicOnly", default=asker.identity is None):
+        if query.says_yes("publicOnly", default=asker.identity is None):
             flags |= OpFlag.PUBLIC_ONLY.value
         for parameter, flag in _READ_FLAGS.items():
-            if query.flag(parameter):
+            if query.says_yes(parameter):
                 flags |= flag
         (found,) = await self._ask(OpCode.RESOLUTION, body, asker, flags)
         document = document_of(found.code, found.message, name)
@@ -125,14 +127,14 @@ class HandleRest:
     async def _write(self, request: Request, name: str) -> Response:
         request.scope["operation"] = _CREATE
         query = query_of(request)
-        given = await values_in(request, self._core.clock.now_us() // 1_000_000)
+        given = await values_in(request, name, self._core.clock.now_us() // 1_000_000)
         asker = await self.authorization.asker(request)
-        flags = OpFlag.OVERWRITE.value if query.flag("overwrite", default=True) else 0
+        flags = OpFlag.OVERWRITE.value if query.says_yes("overwrite", default=True) else 0
         op_code = OpCode.CREATE_HANDLE
         if query.get("index") is not None:
             _require_same(query, given)
             request.scope["operation"], op_code = _PUT_VALUES, OpCode.ADD_VALUE
-        elif query.flag("mintNewSuffix"):
+        elif query.says_yes("mintNewSuffix"):
             flags |= OpFlag.MINT_SUFFIX.value
         (made,) = await self._ask(op_code, requests.WithValues(name, tuple(given)), asker, flags)
         if made.code != ResponseCode.SUCCESS:
@@ -161,7 +163,9 @@ class HandleRest:
     async def listed(self, request: Request) -> Response:
         """The handles of a prefix, all of them or a page."""
         request.scope["operation"] = _LIST
-        query = query_of(request)
+        if request.method in {"PUT", "DELETE"}:
+            raise InvalidName("the handle is empty: name one, as in /api/handles/88.300.1/ABC")
+        query = await _asked(request)
         text = query.get("prefix")
         if text is None:
             raise InvalidName("name a handle, as in /api/handles/88.300.1/ABC, or a prefix, as in ?prefix=88.300.1")
@@ -194,15 +198,18 @@ class HandleRest:
     async def prefixes(self, request: Request) -> Response:
         """The prefixes homed here; POST homes one, DELETE ends that."""
         request.scope["operation"] = _PREFIXES_ASKED
+        query = query_of(request) if request.method in {"GET", "HEAD"} else await _asked(request)
         name = name_in(request, _PREFIXES) if request.scope["raw_path"].startswith(_PREFIXES) else ""
+        name = query.get("prefix") or name
         asker = await self.authorization.asker(request)
         if request.method in {"POST", "DELETE"}:
             if not name:
-                raise InvalidName("name a prefix, as in /api/prefixes/0.NA/88.300.1")
+                raise MalformedMessage("name a prefix, as in /api/prefixes/0.NA/88.300.1")
             full = name if "/" in name else f"0.NA/{name}"
             op_code = OpCode.HOME_PREFIX if request.method == "POST" else OpCode.UNHOME_PREFIX
             (done,) = await self._ask(op_code, requests.OfHandle(full), asker)
-            return self._told(request, asker, document_of(done.code, done.message))
+            return self._told(request, asker, document_of(done.code, done.message, name))
+        page, size = query.number("page"), query.number("pageSize")
         found = await self._ask(OpCode.LIST_HOMED_PREFIXES, requests.OfHandle("0.NA/0.NA"), asker)
         if found[0].code != ResponseCode.SUCCESS:
             return self._told(request, asker, document_of(found[0].code, found[0].message))
@@ -212,7 +219,11 @@ class HandleRest:
             prefixes = [prefix for prefix in prefixes if Prefix.from_text(prefix).prefix_handle == wanted]
             if not prefixes:
                 return self._told(request, asker, document_of(ResponseCode.HANDLE_NOT_FOUND))
-        return reply(request, {"responseCode": 1, "prefixes": prefixes}, 200)
+        document: dict[str, Any] = {"responseCode": 1, "totalCount": str(len(prefixes))}
+        if page is not None and size is not None:
+            document |= {"page": page, "pageSize": size}
+            prefixes = prefixes[page * size : (page + 1) * size]
+        return reply(request, document | {"prefixes": prefixes}, 200)
 
 
 _CREATE = Operation("rest", "create_handle", REGISTRATION)
@@ -231,14 +242,12 @@ _READ_FLAGS = {
 }
 
 
-async def _form_of(request: Request) -> Parameters:
-    """The parameters of a POST: those of the path and those of a form in the body. Raises WireError."""
+async def _asked(request: Request) -> Parameters:
+    """The parameters of a request: those of the path, and with a POST or DELETE those in the body. Raises WireError."""
     query = query_of(request)
-    body = await request.body()
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if body and kind != _FORM:
-        raise InvalidField(f"the parameters of a POST come as {_FORM}; to write values use PUT")
-    return Parameters((*query.pairs, *Parameters.from_octets(body).pairs))
+    if request.method in {"GET", "HEAD"}:
+        return query
+    return Parameters((*query.pairs, *(await form_of(request)).pairs))
 
 
 def _require_same(query: Parameters, given: Sequence[HandleValue]) -> None:
@@ -274,13 +283,14 @@ async def _stream(
 
 def _guarded(rest: HandleRest, handler: Handler, methods: Sequence[str]) -> Handler:
     """A handler with what every path has: answers to browsers that ask first, its methods, and refused credentials."""
+    allowed = {"allow": ", ".join(methods)}
 
     async def answer(request: Request) -> Response:
         if request.method not in methods:
             # As servlets have it: 405 for a method that other paths have, 501 for one that none has.
-            raise HTTPException(405 if request.method in _METHODS else 501, headers={"Allow": ", ".join(methods)})
+            raise HTTPException(405 if request.method in _METHODS else 501, headers=allowed)
         if request.method == "OPTIONS":
-            return Response(b"", 200, rest_reply.PREFLIGHT_HEADERS | {"allow": rest_reply.ALLOWED})
+            return Response(b"", 200, rest_reply.PREFLIGHT_HEADERS | allowed)
         if request.method == "TRACE":
             raise InvalidField("TRACE is not answered")
         try:
@@ -296,13 +306,21 @@ def _guarded(rest: HandleRest, handler: Handler, methods: Sequence[str]) -> Hand
 
 async def _unknown(request: Request) -> Response:
     """A path of no endpoint."""
+    return reply(request, _nowhere(request), 404)
+
+
+def _nowhere(request: Request) -> dict[str, Any]:
     path = request.scope["raw_path"].decode("ascii", "replace")
-    return reply(request, document_of(4, f"Unknown HTTP API endpoint {request.method} {path}"), 404)
+    return document_of(ResponseCode.PROTOCOL_ERROR, f"Unknown HTTP API endpoint {request.method} {path}")
 
 
 def failed(request: Request, failure: Failure) -> Response:
     """A failure in the words of this interface."""
     error, status = failure.error, failure.status
+    if status == 405:
+        return reply(request, _nowhere(request), 405)
+    if request.method not in _METHODS:
+        return reply(request, document_of(ResponseCode.PROTOCOL_ERROR, f"Unknown method {request.method}"), status)
     code = code_of(error) if isinstance(error, ResolverError) else ResponseCode.ERROR
     if isinstance(error, WireError) and status == 400:
         status = status_of(code)
@@ -316,14 +334,14 @@ def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
     rest = HandleRest(service, options.handle, options)
     sessions = RestSessions(rest.authorization, options)
     paths: dict[str, tuple[Handler, list[str]]] = {
-        "/api/handles": (rest.listed, ["GET", "HEAD", "OPTIONS"]),
+        "/api/handles": (rest.listed, _METHODS),
         "/api/handles/{name:path}": (rest.handle, _METHODS),
-        "/api/site": (rest.site, ["GET", "HEAD", "OPTIONS"]),
-        "/api/prefixes": (rest.prefixes, ["GET", "HEAD", "POST", "DELETE", "OPTIONS"]),
-        "/api/prefixes/{name:path}": (rest.prefixes, ["GET", "HEAD", "POST", "DELETE", "OPTIONS"]),
-        "/api/sessions": (sessions.begin, ["POST", "OPTIONS"]),
-        "/api/sessions/this": (sessions.this, ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]),
-        "/api/verifications/{name:path}": (sessions.verify, ["GET", "HEAD", "POST", "OPTIONS"]),
+        "/api/site": (rest.site, _READ_METHODS),
+        "/api/prefixes": (rest.prefixes, _LIST_METHODS),
+        "/api/prefixes/{name:path}": (rest.prefixes, _LIST_METHODS),
+        "/api/sessions": (sessions.begin, ["POST", "TRACE", "OPTIONS"]),
+        "/api/sessions/this": (sessions.this, _METHODS),
+        "/api/verifications/{name:path}": (sessions.verify, _READ_METHODS),
     }
     every = [*_METHODS, "PATCH"]
     made = [Route(path, _guarded(rest, handler, methods), methods=every) for path, (handler, methods) in paths.items()]

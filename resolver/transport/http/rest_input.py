@@ -7,13 +7,14 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from resolver import limits
 from resolver.errors import InvalidField, MalformedMessage, WireError
+from resolver.handle.name import fold
 from resolver.transport.http.calls import path_octets
 from resolver.wire.cursor import text_from_wire
 from resolver.wire.json_members import parse_json
 from resolver.wire.value_json import value_from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from starlette.requests import Request
 
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 VARIOUS = "various"
 """The index that stands for those of the values in the body."""
 
+YES = frozenset({"", "yes", "true"})
+"""Values of a flag that is set, in lower case."""
+
 _PARAMETERS_MAX = 2_100
+_FORM = "application/x-www-form-urlencoded"
 
 
 def name_in(request: Request, start: bytes) -> str:
@@ -65,6 +70,11 @@ class Parameters(NamedTuple):
         found = self.get(name)
         return default if found is None else found.strip().lower() not in {"false", "no", "0"}
 
+    def says_yes(self, name: str, *, default: bool = False) -> bool:
+        """Whether a flag is set as the reference server reads it: by its name alone, ``yes`` or ``true``."""
+        found = self.get(name)
+        return default if found is None else found.lower() in YES
+
     def number(self, name: str) -> int | None:
         """A parameter that is a number from 0; None when it is missing or less. Raises InvalidField."""
         text = (self.get(name) or "").strip()
@@ -93,21 +103,56 @@ def query_of(request: Request) -> Parameters:
     return Parameters.from_octets(request.scope["query_string"])
 
 
-async def values_in(request: Request, now_s: int) -> list[HandleValue]:
-    """The values in a body: a list, an object with ``values``, or one value. Raises WireError."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise MalformedMessage("the body must be JSON: send the header Content-Type: application/json")
+def _type_of(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def form_of(request: Request) -> Parameters:
+    """The parameters in a body: of a form, or the members of a JSON object. Raises WireError."""
+    body, kind = await request.body(), _type_of(request)
+    if kind == "application/json":
+        document = _parsed(body) if body.strip() else {}
+        if not isinstance(document, dict):
+            raise MalformedMessage("the parameters in a JSON body are the members of one object")
+        return Parameters(tuple(_members(document)))
+    if body and kind != _FORM:
+        raise InvalidField(f"parameters in a body come as {_FORM} or application/json; to write values use PUT")
+    return Parameters.from_octets(body)
+
+
+def _parsed(body: bytes) -> Any:
+    """The JSON in a body. Raises MalformedMessage, which is what this interface calls all that cannot be read."""
     try:
-        document = parse_json(await request.body())
+        return parse_json(body)
     except WireError as error:
         raise MalformedMessage(error.message) from None
-    return [_value(item, now_s) for item in _items(document)]
 
 
-def _items(document: Any) -> Sequence[Any]:
-    if isinstance(document, dict):
-        document = document.get("values", [document])
+def _members(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The members of an object as parameters; a list is the same one several times. Raises MalformedMessage."""
+    for name, content in document.items():
+        for item in content if isinstance(content, list) else [content]:
+            if item is None or isinstance(item, (dict, list)):
+                raise MalformedMessage(f"the parameter {name[:40]!r} in the body is no text, number or flag")
+            yield name, str(item).lower() if isinstance(item, bool) else str(item)
+
+
+async def values_in(request: Request, name: str, now_s: int) -> list[HandleValue]:
+    """The values for a handle in a body: a list, an object with ``values``, or one value. Raises WireError."""
+    if _type_of(request) != "application/json":
+        raise MalformedMessage("the body must be JSON: send the header Content-Type: application/json")
+    document = _parsed(await request.body())
+    return [_value(item, now_s) for item in _items(document, name)]
+
+
+def _items(document: Any, name: str) -> Sequence[Any]:
+    if isinstance(document, dict) and "values" in document:
+        named = document.get("handle")
+        if named is not None and (not isinstance(named, str) or fold(named) != fold(name)):
+            raise MalformedMessage("the handle in the body is not the one in the path: leave it out")
+        document = document["values"]
+    elif isinstance(document, dict):
+        document = [document]
     if not isinstance(document, list):
         raise MalformedMessage("the body must be a list of values, an object with the list 'values', or one value")
     if len(document) > limits.VALUES_MAX:

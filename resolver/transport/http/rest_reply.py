@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from resolver.handle.codes import ResponseCode
+from resolver.transport.http.rest_input import YES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +32,6 @@ PREFLIGHT_HEADERS = CORS_HEADERS | {
     "access-control-max-age": "86400",
 }
 """The answer to a browser that asks before it lets a script call."""
-
-ALLOWED = "GET, HEAD, POST, PUT, DELETE, TRACE, OPTIONS"
 
 _STATUSES: dict[int, int] = {
     ResponseCode.SUCCESS: 200,
@@ -60,7 +59,7 @@ _STATUSES: dict[int, int] = {
 }
 """HTTP status by response code; those that are not here are 500, as in the reference server."""
 
-_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_$.\[\]]")
+_NOT_IN_A_NAME = re.compile(r"^[0-9]|[^\w$]")
 _CALLBACK_LENGTH_MAX = 128
 
 
@@ -71,9 +70,10 @@ def status_of(code: int, *, reads: bool = False) -> int:
     return _STATUSES.get(code, 500)
 
 
-def callback_of(query: Mapping[str, str]) -> str:
-    """The function that a script wants called with the answer, of harmless letters; empty for none."""
-    return _NOT_IN_A_NAME.sub("", query.get("callback", ""))[:_CALLBACK_LENGTH_MAX]
+def callback_of(query: Mapping[str, str]) -> str | None:
+    """The function that a script wants called with the answer, with ``_`` for what is no letter of a name, or None."""
+    given = query.get("callback")
+    return None if given is None else _NOT_IN_A_NAME.sub("_", given[:_CALLBACK_LENGTH_MAX])
 
 
 def to_json(document: Any, *, pretty: bool = False) -> bytes:
@@ -86,9 +86,9 @@ def to_json(document: Any, *, pretty: bool = False) -> bytes:
 def frame_of(request: Request) -> tuple[bytes, bytes, dict[str, str]]:
     """What stands before and after the JSON of an answer, and its headers: those of a script when one was asked for."""
     callback = callback_of(request.query_params)
-    headers = CORS_HEADERS | {"content-type": SCRIPT_TYPE if callback else JSON_TYPE}
+    headers = CORS_HEADERS | {"content-type": JSON_TYPE if callback is None else SCRIPT_TYPE}
     headers["x-content-type-options"] = "nosniff"
-    return (callback.encode() + b"(", b");", headers) if callback else (b"", b"", headers)
+    return (b"", b"", headers) if callback is None else (callback.encode("utf-8", "replace") + b"(", b");", headers)
 
 
 def reply(
@@ -96,7 +96,7 @@ def reply(
 ) -> Response:
     """The answer with a document."""
     before, after, own = frame_of(request)
-    body = before + to_json(document, pretty=is_on(request.query_params, "pretty")) + after
+    body = before + to_json(document, pretty=request.query_params.get("pretty", "no").lower() in YES) + after
     return Response(body, status, own | dict(headers or {}))
 
 
@@ -108,9 +108,3 @@ def document_of(code: int, message: str = "", handle: str | None = None) -> dict
     if handle is not None:
         document["handle"] = handle
     return document
-
-
-def is_on(query: Mapping[str, str], name: str, *, default: bool = False) -> bool:
-    """Whether a flag is set: by its name alone, or by anything but false, no and 0."""
-    found = query.get(name)
-    return default if found is None else found.strip().lower() not in {"false", "no", "0"}

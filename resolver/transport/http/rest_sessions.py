@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from resolver.errors import InvalidField, MalformedMessage, WireError
+from resolver.errors import InvalidField, MalformedMessage
 from resolver.handle.codes import ResponseCode
 from resolver.node.hdl_declined import Declined
 from resolver.transport.http.calls import believes, peer_of
@@ -23,15 +23,15 @@ from resolver.transport.http.rest_authorization import (
     parse_identity,
     parse_parameters,
 )
-from resolver.transport.http.rest_input import Parameters, query_of
+from resolver.transport.http.rest_input import form_of, query_of
 from resolver.transport.http.rest_reply import CORS_HEADERS, document_of, reply
-from resolver.wire.json_members import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
 
+    from resolver.node.handle_admin import Identity
     from resolver.service.hdl_peer import Peer
     from resolver.service.http_identity import Session
     from resolver.transport.http.calls import HttpOptions
@@ -50,12 +50,30 @@ class RestSessions:
         self._options = options
 
     async def begin(self, request: Request) -> Response:
-        """Begin a session; with an answer to nothing yet it belongs to nobody."""
+        """Begin a session: of nobody yet, or of whoever a password or a client certificate says."""
         if not believes(request, self._options):
             return reply(request, document_of(ResponseCode.OPERATION_DENIED, _UNENCRYPTED), 403)
+        given = await self._given(request)
+        if given.get("sessionid"):
+            raise MalformedMessage("a session is named already: ask for it at /api/sessions/this")
         session = self._identity.begin()
-        document = self._document(session) | await self._signed(request, session)
+        identity, error = await self._identity_at_once(request, given)
+        if identity is not None:
+            session = await self._identity.keep(session, identity)
+        document = self._document(session) | self._signed(given, session)
+        if error:
+            document["error"] = error
         return reply(request, document, 201, {"location": "/api/sessions/this"})
+
+    async def _identity_at_once(self, request: Request, given: Mapping[str, str]) -> tuple[Identity | None, str]:
+        """Who asks by something that needs no session, and why it does not do."""
+        is_basic = request.headers.get("authorization", "").lower().startswith("basic ")
+        if not is_basic and given.get("clientcert", "").lower() != "true":
+            return None, ""
+        try:
+            return (await self._authorization.asker(request)).identity, ""
+        except NotVerified as refusal:
+            return None, str(refusal)
 
     async def this(self, request: Request) -> Response:
         """The session that a request names: what it is, a proof for it, or its end."""
@@ -63,8 +81,10 @@ class RestSessions:
             return reply(request, document_of(ResponseCode.OPERATION_DENIED, _UNENCRYPTED), 403)
         given = await self._given(request)
         session = await self._identity.find(given.get("sessionid", ""))
+        if session is None and (given.get("sessionid") or "signature" in given or request.method == "DELETE"):
+            return reply(request, {"authenticated": False, "error": "the session is unknown or has ended"}, 403)
         if session is None:
-            raise NotVerified("the session is unknown or has ended")
+            return await self._without_session(request, given)
         if request.method == "DELETE":
             await self._identity.end(session.id)
             return Response(b"", 204, CORS_HEADERS)
@@ -75,11 +95,23 @@ class RestSessions:
             session, error = await self._proven(peer, session, given)
             if error:
                 document["error"], status = error, 401
-        document = self._document(session) | await self._signed(request, session) | document
+        document = self._document(session) | self._signed(given, session) | document
         response = reply(request, document, status)
         if status == 401:
             for value in self._authorization.wanted(request, session, document["error"]):
                 response.headers.append("www-authenticate", value)
+        return response
+
+    async def _without_session(self, request: Request, given: Mapping[str, str]) -> Response:
+        """What a request says of itself that names no session."""
+        identity, error = await self._identity_at_once(request, given)
+        if identity is not None:
+            return reply(request, {"authenticated": True, "id": identity.text}, 200)
+        if not error:
+            return reply(request, {"authenticated": False}, 200)
+        response = reply(request, {"error": error}, 401)
+        for value in self._authorization.wanted(request, error=error):
+            response.headers.append("www-authenticate", value)
         return response
 
     async def _proven(self, peer: Peer, session: Session, given: Mapping[str, str]) -> tuple[Session, str]:
@@ -97,19 +129,7 @@ class RestSessions:
         given = {name.lower(): value for name, value in query_of(request).pairs}
         if header.lower().startswith("handle "):
             given |= parse_parameters(header.partition(" ")[2])
-        body = await request.body()
-        if not body:
-            return given
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "application/x-www-form-urlencoded":
-            return given | {name.lower(): value for name, value in Parameters.from_octets(body).pairs}
-        try:
-            document = parse_json(body)
-        except WireError as error:
-            raise MalformedMessage(error.message) from None
-        if not isinstance(document, dict):
-            raise MalformedMessage("the body must be an object")
-        return given | {name.lower(): str(value) for name, value in document.items()}
+        return given | {name.lower(): value for name, value in (await form_of(request)).pairs}
 
     @staticmethod
     def _document(session: Session) -> dict[str, Any]:
@@ -118,9 +138,8 @@ class RestSessions:
             document |= {"authenticated": True, "id": session.identity.text}
         return document
 
-    async def _signed(self, request: Request, session: Session) -> dict[str, str]:
+    def _signed(self, given: Mapping[str, str], session: Session) -> dict[str, str]:
         """The node's own signature, for a client that sent a nonce and no identity."""
-        given = await self._given(request)
         if "cnonce" not in given or "id" in given:
             return {}
         algorithm, signature = self._identity.sign(session.nonce + octets_of(given, "cnonce"))
@@ -128,12 +147,12 @@ class RestSessions:
 
     async def verify(self, request: Request) -> Response:
         """Whether an answer to two nonces was made with a key that lives here."""
-        pairs = query_of(request).pairs
+        given = {name.lower(): value for name, value in query_of(request).pairs}
         if request.method == "POST":
-            pairs += Parameters.from_octets(await request.body()).pairs
-        given = {name.lower(): value for name, value in pairs}
+            given |= {name.lower(): value for name, value in (await form_of(request)).pairs}
         path: bytes = request.scope["raw_path"]
-        handle, index = parse_identity(path[len(_VERIFICATIONS) :].decode("ascii"))
+        identity = path[len(_VERIFICATIONS) :].decode("ascii")
+        handle, index = parse_identity(f"{given['index']}:{identity}" if "index" in given else identity)
         nonce, client_nonce = octets_of(given, "nonce"), octets_of(given, "cnonce", required=False)
         answer = parse_answer(given)
         peer = peer_of(request, self._options)

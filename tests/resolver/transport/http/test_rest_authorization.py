@@ -167,7 +167,29 @@ def test_a_changed_key_ends_its_sessions(node, client):
     assert client.put("/api/sessions/this", headers={"authorization": header}).json()["authenticated"] is True
     assert client.get("/api/sessions/this", headers=session).status_code == 200
     node.store("0.NA/88.300.4", value(7, "HS_PUBKEY", rsa_key("other").public.to_wire()))
-    assert client.get("/api/sessions/this", headers=session).status_code == 401
+    assert client.get("/api/sessions/this", headers=session).status_code == 403
+
+
+def test_a_session_may_begin_with_a_password(client):
+    begun = client.post("/api/sessions", headers=basic()).json()
+    assert (begun["authenticated"], begun["id"]) == (True, "301:0.NA/88.300")
+    session = {"authorization": f'Handle sessionId="{begun["sessionId"]}"'}
+    assert put(client, **session).status_code in {200, 201}
+    wrong = client.post("/api/sessions", headers=basic(secret=b"wrong"))
+    assert (wrong.status_code, wrong.json()["error"]) == (201, "Identity not verified")
+    assert "authenticated" not in wrong.json()
+
+
+def test_what_a_request_without_a_session_is_told(client):
+    assert client.get("/api/sessions/this").json() == {"authenticated": False}
+    assert client.get("/api/sessions/this", headers=basic()).json() == {"authenticated": True, "id": "301:0.NA/88.300"}
+    refused = client.get("/api/sessions/this", headers=basic(secret=b"wrong"))
+    assert (refused.status_code, refused.json()) == (401, {"error": "Identity not verified"})
+    assert client.delete("/api/sessions/this").status_code == 403
+    unknown = {"authorization": 'Handle sessionId="unknown"'}
+    assert client.get("/api/sessions/this", headers=unknown).status_code == 403
+    assert client.post("/api/sessions", headers=unknown).status_code == 400
+    assert client.get("/api/sessions").status_code == 405
 
 
 def test_the_node_signs_for_those_who_ask_who_it_is(client):
@@ -260,6 +282,25 @@ def test_parameters_and_identities_are_read_as_written():
     certificate, _ = self_signed("300:88.1/user")
     handle, index, _ = parse_certificate(ssl.PEM_cert_to_DER_cert(certificate.decode()))
     assert (handle, index) == ("88.1/user", 300)
+
+
+def test_homed_prefixes_are_counted_and_named(client):
+    def administrator():
+        return {"authorization": signed(client.post("/api/sessions").json(), os.urandom(16))}
+
+    found = client.get("/api/prefixes", headers=administrator()).json()
+    assert found["responseCode"] == 1
+    assert found["totalCount"] == str(len(found["prefixes"]))
+    page = client.get("/api/prefixes?page=1&pageSize=1", headers=administrator()).json()
+    assert (page["page"], page["pageSize"], page["prefixes"]) == (1, 1, found["prefixes"][1:2])
+    for asked in (
+        {"url": "/api/prefixes/0.NA%2F88.300.99"},
+        {"url": "/api/prefixes?prefix=0.NA/88.300.99"},
+        {"url": "/api/prefixes", "json": {"prefix": "0.NA/88.300.99"}},
+    ):
+        assert client.post(**asked, headers=administrator()).json() == {"responseCode": 1, "handle": "0.NA/88.300.99"}
+    assert client.get("/api/prefixes", headers=administrator()).json()["totalCount"] == str(len(found["prefixes"]) + 1)
+    assert client.delete("/api/prefixes/88.300.99", headers=administrator()).json()["handle"] == "88.300.99"
 
 
 def test_a_password_that_a_browser_keeps_is_no_help_to_other_sites(client):

@@ -135,13 +135,15 @@ def test_a_body_that_is_too_large_is_refused_in_the_words_of_this_interface(clie
         ("DELETE", "/api/handles/88.300.2/there?index=", 400, 4),
         ("DELETE", "/api/handles/88.300.2/there?index=various", 400, 4),
         ("DELETE", "/api/handles/88.300.2/there?index=77", 400, 200),
-        ("PUT", "/api/site", 405, 5),
-        ("DELETE", "/api/site", 405, 5),
-        ("PATCH", "/api/handles/88.300.2/there", 501, 5),
+        ("PUT", "/api/site", 405, 4),
+        ("DELETE", "/api/site", 405, 4),
+        ("PATCH", "/api/handles/88.300.2/there", 501, 4),
         ("TRACE", "/api/handles/88.300.2/there", 400, 4),
         ("GET", "/api/", 404, 4),
         ("GET", "/api/handlesx", 404, 4),
-        ("POST", "/api/prefixes/", 400, 102),
+        ("POST", "/api/prefixes/", 400, 4),
+        ("PUT", "/api/handles/", 400, 102),
+        ("DELETE", "/api/handles", 400, 102),
         ("GET", "/api/verifications/300:0.NA%2F88.300", 400, 4),
         ("GET", "/api/verifications/300:0.NA%2F88.300?nonce=!&signature=AA==&alg=SHA1", 400, 4),
         ("GET", "/api/verifications/300:0.NA%2F88.300?nonce=AA==&signature=AA==&alg=ROT13", 400, 4),
@@ -195,11 +197,14 @@ def test_names_that_cannot_be_registered_are_refused_and_are_not_found(client, n
 def test_a_callback_cannot_be_more_than_a_name(client):
     found = client.get("/api/handles/88.300.2/there", params={"callback": "alert(1);//<script>\r\nX: y"})
     assert found.headers["content-type"] == "application/javascript;charset=utf-8"
-    assert found.text.startswith("alert1scriptXy({")
+    assert found.text.startswith("alert_1_____script___X__y({")
     assert found.headers["x-content-type-options"] == "nosniff"
     assert "x" not in found.headers
-    missing = client.get("/api/handles/88.300.2/none", params={"callback": "a.b[0]"})
-    assert (missing.status_code, missing.text) == (404, 'a.b[0]({"responseCode":100,"handle":"88.300.2/none"});')
+    for callback, called in (("a.b[0]", "a_b_0_"), ("0回", "_回"), ("\u2028", "_"), ("", "")):
+        missing = client.get("/api/handles/88.300.2/none", params={"callback": callback})
+        assert missing.text == called + '({"responseCode":100,"handle":"88.300.2/none"});'
+        assert missing.status_code == 404
+        assert missing.headers["content-type"] == "application/javascript;charset=utf-8"
 
 
 def test_browsers_may_ask_and_read_from_anywhere(client):
@@ -216,7 +221,45 @@ def test_browsers_may_ask_and_read_from_anywhere(client):
 def test_a_read_by_post_takes_its_parameters_from_the_body(client):
     found = client.post("/api/handles/88.300.2/there", data={"type": "EMAIL"})
     assert found.json() == {"responseCode": 200, "handle": "88.300.2/there", "values": []}
-    judge(client.post("/api/handles/88.300.2/there", json={}), 400, 4)
+    for content in ({"type": "EMAIL"}, {"type": ["EMAIL", "X"], "auth": True}, {"index": 7}):
+        assert client.post("/api/handles/88.300.2/there", json=content).json() == found.json()
+    both = client.post("/api/handles/88.300.2/there?index=1", json={"index": [100]})
+    assert [value["index"] for value in both.json()["values"]] == [1, 100]
+    assert len(client.post("/api/handles/88.300.2/there", json={}).json()["values"]) == 2
+    assert client.post("/api/site").json()["responseCode"] == 1
+    listed = client.post("/api/handles", json={"prefix": "88.300.2", "page": 0, "pageSize": 1}, headers=basic())
+    assert len(listed.json()["handles"]) == 1
+    for content in (b"[]", b"{", b'{"type":{}}', b'{"type":[[]]}', b'{"type":null}'):
+        kind = {"content-type": "application/json"}
+        judge(client.post("/api/handles/88.300.2/there", content=content, headers=kind), 400, 4)
+    judge(client.post("/api/handles/88.300.2/there", content=b"x", headers={"content-type": "text/plain"}), 400, 4)
+
+
+def test_flags_are_read_as_by_the_reference_server(client):
+    path = "/api/handles/88.300.2/flags"
+    assert client.put(path, json=[URL, ADMIN], headers=basic()).status_code == 201
+    for flag in ("false", "0", "1", "no", "maybe"):
+        judge(client.put(f"{path}?overwrite={flag}", json=[URL, ADMIN], headers=basic()), 409, 101)
+    for flag in ("true", "TRUE", "yes", ""):
+        judge(client.put(f"{path}?overwrite={flag}", json=[URL, ADMIN], headers=basic()), 200, 1)
+    for flag in ("", "yes", "True"):
+        assert "\n" in client.get(f"{path}?pretty={flag}").text
+    assert "\n" not in client.get(f"{path}?pretty=1").text
+
+
+def test_the_handle_in_a_body_must_be_the_one_in_the_path(client):
+    def sent(name):
+        return put(client, json.dumps({"handle": name, "values": [URL, ADMIN]}), "/api/handles/88.300.2/Same")
+
+    assert sent("88.300.2/same").status_code == 201
+    judge(sent("88.300.2/other"), 400, 4)
+    judge(sent(5), 400, 4)
+
+
+def test_options_name_the_methods_of_a_path(client):
+    reads = "GET, HEAD, POST, TRACE, OPTIONS"
+    for path, allowed in (("/api/site", reads), ("/api/sessions", "POST, TRACE, OPTIONS")):
+        assert client.options(path).headers["allow"] == allowed
 
 
 def test_a_suffix_may_be_minted(client):
