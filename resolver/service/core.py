@@ -264,10 +264,9 @@ class Core:
     async def wait_for_change(self, timeout_s: float) -> None:
         """Return when the journal has grown, or after the time-out."""
         changed = self._changed or asyncio.Event()
-        try:
-            await asyncio.wait_for(changed.wait(), timeout_s)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):  # wait_for may forget that it was cancelled
+                await changed.wait()
 
     async def _roll_each_second(self) -> None:
         """Close each second of the clock, so that the busiest one is a second that people can name."""
