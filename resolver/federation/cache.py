@@ -172,5 +172,5 @@ def ttl_of(values: Iterable[handles.HandleValue], now: Moment) -> int:
         if value.WhichOneof("ttl") == "ttl_until_s":
             ttl_s = min(ttl_s, value.ttl_until_s - now.time_us // 1_000_000)
         else:
-            ttl_s = min(ttl_s, value.ttl_s)
+            ttl_s = min(ttl_s, value.ttl_s if value.ttl_s <= limits.TTL_RELATIVE_MAX_S else 0)
     return max(ttl_s, 0)

@@ -44,19 +44,23 @@ PERMISSIONS_DEFAULT = Permission.ADMIN_READ | Permission.ADMIN_WRITE | Permissio
 
 @dataclass(frozen=True, slots=True)
 class Ttl:
-    """How long a cache may keep a value: ``seconds`` from when it was resolved, or until an epoch second."""
+    """How long a cache may keep a value: ``seconds`` from when it was resolved, or until an epoch second.
+
+    Peers in Java write a negative number of seconds as one from 2^31 on: it is read, means none, and is not stored.
+    """
 
     seconds: int = limits.TTL_DEFAULT_S
     absolute: bool = False
 
     def __post_init__(self) -> None:
-        most = limits.INDEX_MAX if self.absolute else limits.TTL_RELATIVE_MAX_S
-        if not 0 <= self.seconds <= most:
-            raise InvalidValue(f"TTL {self.seconds} is outside 0 to {most} seconds", field="ttl")
+        if not 0 <= self.seconds <= limits.INDEX_MAX:
+            raise InvalidValue(f"TTL {self.seconds} is outside 0 to {limits.INDEX_MAX} seconds", field="ttl")
 
     def remaining_s(self, now_s: int) -> int:
         """Seconds that a copy resolved now stays valid; 0 when it has run out."""
-        return max(0, self.seconds - now_s) if self.absolute else self.seconds
+        if self.absolute:
+            return max(0, self.seconds - now_s)
+        return self.seconds if self.seconds <= limits.TTL_RELATIVE_MAX_S else 0
 
 
 @dataclass(frozen=True, slots=True)

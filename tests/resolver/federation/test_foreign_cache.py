@@ -26,6 +26,7 @@ def test_time_to_live():
     assert ttl_of([value(1, "A", "", 60), value(2, "A", "", 30)], NOW) == 30
     assert ttl_of([until, value(2, "A", "", 3_600)], NOW) == 90
     assert ttl_of([past], NOW) == 0
+    assert ttl_of([value(1, "A", "", 2**32 - 1)], NOW) == 0, "-1 to peers in Java"
 
 
 def test_what_may_not_be_kept_is_not():

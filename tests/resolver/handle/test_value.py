@@ -23,7 +23,7 @@ def test_texts_that_are_no_permissions(text):
         Permission.from_text(text)
 
 
-@pytest.mark.parametrize(("seconds", "absolute"), [(-1, False), (2**31, False), (-1, True), (2**32, True)])
+@pytest.mark.parametrize(("seconds", "absolute"), [(-1, False), (2**32, False), (-1, True), (2**32, True)])
 def test_impossible_ttl(seconds, absolute):
     with pytest.raises(InvalidValue, match="TTL"):
         Ttl(seconds, absolute=absolute)
@@ -31,6 +31,7 @@ def test_impossible_ttl(seconds, absolute):
 
 def test_remaining_ttl():
     assert Ttl(60).remaining_s(1_000) == 60
+    assert Ttl(2**32 - 1).remaining_s(1_000) == 0, "-1 to peers in Java"
     assert Ttl(1_060, absolute=True).remaining_s(1_000) == 60
     assert Ttl(900, absolute=True).remaining_s(1_000) == 0
 

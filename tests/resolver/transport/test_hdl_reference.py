@@ -155,3 +155,15 @@ def test_status_is_for_server_administrators(node):
     hidden = ClientSession(client)
     assert hidden.ask(1, STATUS, flags=HSJ).header.response_code == 1
     assert hidden.was_encrypted
+
+
+def test_negative_ttl_of_a_java_client_is_refused_with_a_reason(node):
+    """It is -1 on the wire as a number from 2^31 on; read from others it means that nothing is kept."""
+    negative = bytes.fromhex("0000000100000000" + "00" + "ffffffff" + "0e")
+    body = requests.sized_text("88.300.1/NEGATIVE") + (1).to_bytes(4, "big") + negative
+    body += requests.sized_text("URL") + requests.sized_text("a") + bytes(4)
+    client = node.client()
+    request = client.request(100, requests.Opaque(body))
+    found = client.authenticated(Message.from_frame(request.to_frame()))[0]
+    assert found.header.response_code == 202
+    assert "TTL" in found.body.message
