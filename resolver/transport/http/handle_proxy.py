@@ -13,13 +13,14 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from resolver.errors import HandleNotFound, InvalidField, PrefixElsewhere, ResolverError, WireError
+from resolver.errors import HandleNotFound, InvalidField, NotFound, PrefixElsewhere, ResolverError, WireError
 from resolver.handle.name import Handle, fold, type_matches
 from resolver.node import handle_admin, locations
 from resolver.node.locations import Asked, Target, web_address
+from resolver.node.templates import template_row
 from resolver.service import Call
 from resolver.telemetry.calls import RESOLUTION, REST, Operation
 from resolver.transport.http import page
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from resolver.transport.http.calls import HttpOptions
     from resolver.transport.http.door import Failure
     from resolver.v1 import handle_pb2 as pb
+    from resolver.v1.template_pb2 import Template
 
 ALIASES_MAX = 20
 """Aliases followed one after the other, as by the reference proxy."""
@@ -99,7 +101,10 @@ class HandleProxy:
         if target is None or action in {"showurls", "showvalues"} or query.flag("noredirect"):
             if action == "showurls":
                 values = [value for value in values if _leads(value)]
-            return self._pages.handle(record, values, language, "" if target is None else target.url)
+            alias = "" if fold(record.name) == fold(Handle.from_text(name).text) else name
+            template = self._template(record)
+            url = "" if target is None else target.url
+            return self._pages.handle(record, values, language, url, alias=alias, template=template)
         lives_s = min((value.ttl_s for value in values if value.WhichOneof("ttl") == "ttl_s"), default=0)
         now_s = self._service.core.clock.now_us() / 1e6
         headers = {"expires": formatdate(now_s + lives_s, usegmt=True)}
@@ -129,6 +134,19 @@ class HandleProxy:
         if not found.HasField("record"):
             raise PrefixElsewhere("the handle lives in another node")
         return found.record
+
+    def _template(self, record: pb.HandleRecord) -> Template | None:
+        """The template that a handle of this node follows; None for another node's, which may be called the same."""
+        if not record.template_id:
+            return None
+        prefix = fold(record.name.partition("/")[0])
+        with self._service.core.reading() as reader:
+            try:
+                template = template_row(reader, record.template_id)
+            except NotFound:
+                return None
+            is_here = self._service.core.served.refusal(reader, prefix) is None
+        return template if is_here and fold(template.prefix) in {"", prefix} else None
 
     def _target(
         self, record: pb.HandleRecord, values: list[pb.HandleValue], asked: Asked, query: Parameters
@@ -228,6 +246,16 @@ def _asked(request: Request, query: Parameters, source: str) -> Asked:
     return Asked(tuple(attributes), query.get("country") or "", query.get("ip") or source, wants_data)
 
 
+async def _robots(_request: Request) -> Response:
+    """What crawlers may fetch: the pages, which ask not to be indexed, and not the interfaces."""
+    return PlainTextResponse("User-agent: *\nDisallow: /api/\nDisallow: /v1/\n")
+
+
+async def _icon(_request: Request) -> Response:
+    """No icon. Browsers ask for one with every page, which is no question for a handle and must not count as one."""
+    return Response(b"", 404, {"cache-control": f"public, max-age={STYLE_AGE_S}"})
+
+
 def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
     """Every path that no other door has."""
     proxy = HandleProxy(service, options)
@@ -247,6 +275,8 @@ def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
 
     return [
         Route("/_page/page.css", proxy.style, methods=["GET", "HEAD"]),
+        Route("/robots.txt", _robots, methods=["GET", "HEAD"]),
+        Route("/favicon.ico", _icon, methods=["GET", "HEAD"]),
         Route("/{name:path}", any_path, methods=["GET", "HEAD", "POST"]),
     ]
 

@@ -317,10 +317,11 @@ def _nowhere(request: Request) -> dict[str, Any]:
 def failed(request: Request, failure: Failure) -> Response:
     """A failure in the words of this interface."""
     error, status = failure.error, failure.status
+    if request.method not in _METHODS:
+        unknown = document_of(ResponseCode.PROTOCOL_ERROR, f"Unknown method {request.method}")
+        return reply(request, unknown, 501, {"allow": ", ".join(_METHODS)})
     if status == 405:
         return reply(request, _nowhere(request), 405)
-    if request.method not in _METHODS:
-        return reply(request, document_of(ResponseCode.PROTOCOL_ERROR, f"Unknown method {request.method}"), status)
     code = code_of(error) if isinstance(error, ResolverError) else ResponseCode.ERROR
     if isinstance(error, WireError) and status == 400:
         status = status_of(code)

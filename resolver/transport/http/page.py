@@ -6,6 +6,7 @@ of the web, and the policy sent with a page lets no script run and nothing be lo
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -18,13 +19,15 @@ from starlette.responses import Response
 from resolver.errors import WireError
 from resolver.handle.name import fold, looks_binary
 from resolver.node.locations import web_address
+from resolver.node.templates import REFERENCE_INDEX
 from resolver.transport.http.page_text import CHINESE, ENGLISH, TEXT, TYPE_NAMES
 from resolver.wire.predefined.catalog import class_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from resolver.v1 import handle_pb2 as pb
+    from resolver.v1.template_pb2 import Template
 
 HTML_TYPE = "text/html;charset=utf-8"
 HEADERS = {
@@ -82,10 +85,10 @@ def _time(seconds: float) -> tuple[str, str]:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC"), moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def shown(value: pb.HandleValue, language: str) -> ShownValue:
-    """A value for the page."""
+def shown(value: pb.HandleValue, language: str, names: Mapping[int, str]) -> ShownValue:
+    """A value for the page; ``names`` are those that the template of the handle has for its items."""
     time, iso = _time(value.timestamp_s)
-    label = TYPE_NAMES[language].get(fold(value.type), "")
+    label = TYPE_NAMES[language].get(fold(value.type), "") or names.get(value.index, "")
     made = ShownValue(value.index, value.type, label, "", time, iso)
     if (document := _decoded(value)) is not None:
         return made._replace(text=json.dumps(document, ensure_ascii=False, indent=1), is_code=True).folded()
@@ -97,6 +100,12 @@ def shown(value: pb.HandleValue, language: str) -> ShownValue:
     if "\n" not in text and " " not in text.strip() and (link := web_address(text)) is not None:
         return made._replace(text=text.strip(), link=link)
     return made._replace(text=text).folded()
+
+
+def _item_names(template: Template, values: Sequence[pb.HandleValue]) -> dict[int, str]:
+    """What the items of a template are called, by the index of the values that are of them."""
+    items = {(item.index, fold(item.type)): item.name for item in template.items}
+    return {value.index: items.get((value.index, fold(value.type)), "") for value in values}
 
 
 def _decoded(value: pb.HandleValue) -> Any:
@@ -126,6 +135,8 @@ class Pages:
             loader=jinja2.DictLoader(sources), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
         )
         self.style = (directory / "page.css").read_bytes()
+        self._style_version = hashlib.sha256(self.style).hexdigest()[:12]
+        """In the address of the style: browsers keep it, and must not keep that of another version of the node."""
 
     def _render(self, template: str, status: int, language: str, path: str, asked: str, **more: Any) -> Response:
         other = CHINESE if language == ENGLISH else ENGLISH
@@ -134,6 +145,7 @@ class Pages:
             language=language,
             other=other,
             prefix=self._prefix,
+            style=self._style_version,
             asked=asked,
             switch=f"{path}?noredirect&lang={other}" if path != "/" else f"/?lang={other}",
             **more,
@@ -144,8 +156,20 @@ class Pages:
         """Where to look a handle up."""
         return self._render("home.html", 200, language, "/", "")
 
-    def handle(self, record: pb.HandleRecord, values: list[pb.HandleValue], language: str, target: str) -> Response:
-        """A handle with its values; ``target`` is the address it leads to, empty for none."""
+    def handle(
+        self,
+        record: pb.HandleRecord,
+        values: list[pb.HandleValue],
+        language: str,
+        target: str,
+        *,
+        alias: str = "",
+        template: Template | None = None,
+    ) -> Response:
+        """A handle with its values; ``target`` is the address it leads to, empty for none.
+
+        ``alias`` is the name that led here where that is another one; the template says what values are called.
+        """
         words = TEXT[language]
         registered, _ = _time(record.create_time_us / 1e6)
         changed = _time(record.update_time_us / 1e6)[0] if record.update_time_us else words["never"]
@@ -156,7 +180,8 @@ class Pages:
             (words["count"], str(len(values))),
         ]
         if record.template_id:
-            facts.append((words["template"], record.template_id))
+            facts.append((words["template"], record.template_id if template is None else template.label))
+        names = {} if template is None else _item_names(template, values) | {REFERENCE_INDEX: words["reference"]}
         path = path_of(record.name)
         return self._render(
             "handle.html",
@@ -168,7 +193,8 @@ class Pages:
             target=target,
             facts=facts,
             api=f"/api/handles{path}",
-            values=[shown(value, language) for value in values[:VALUES_MAX]],
+            values=[shown(value, language, names) for value in values[:VALUES_MAX]],
+            alias="" if not alias else words["alias_of"].format(alias=alias, name=record.name),
         )
 
     def missing(self, name: str, status: int, reason: str, language: str, details: Mapping[str, str]) -> Response:

@@ -157,4 +157,4 @@ class RestSessions:
         answer = parse_answer(given)
         peer = peer_of(request, self._options)
         is_right = await self._identity.is_right(peer, handle, index, answer, nonce, client_nonce)
-        return reply(request, {"isValid": is_right}, 200)
+        return reply(request, {"responseCode": 1, "isValid": is_right, "handle": handle}, 200)

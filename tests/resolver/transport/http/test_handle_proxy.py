@@ -1,11 +1,18 @@
 """The proxy and its pages, as browsers, scanners of codes and strangers use them."""
 
+import hashlib
+import re
+
 import httpx
 import pytest
 
+from resolver.registry import templates
+from resolver.v1 import template_pb2
 from tests.resolver.transport.hdl_node import value
 from tests.resolver.transport.http.http_node import http_node
 from tests.resolver.wire.vectors import load
+from tests.support.builders import ADMIN, register
+from tests.support.builders import value as handle_value
 
 NAME = "88.300.1/产品 A?b#c/d"
 PATH = "/88.300.1/%E4%BA%A7%E5%93%81%20A%3Fb%23c/d"
@@ -114,6 +121,32 @@ def test_the_page_is_english_for_those_who_want_it(node):
     assert get(node, PATH + "?noredirect&lang=zh", **ENGLISH).headers["content-language"] == "zh-CN"
 
 
+def test_values_are_called_what_their_template_calls_them(node):
+    item = template_pb2.TemplateItem(index=2000, type="NAME", name="产品<名称>")
+    row = template_pb2.Template(template_id="t1", prefix="88.300.1", label="2026 版", items=[item])
+    with node.engine.write() as writer:
+        templates.create(writer, ADMIN, row, node.clock.now_us(), node.service.core.randomness)
+    given = [handle_value(2000, "轴承", "NAME"), handle_value(7, "x", "NAME")]
+    register(node.engine, node.clock, "88.300.1/templated", given, template_id="t1")
+    text = get(node, "/88.300.1/templated").text
+    assert "<b>产品&lt;名称&gt;</b><small>NAME</small>" in text
+    assert "<b>NAME</b>" in text
+    assert "<dd>2026 版</dd>" in text
+
+
+def test_the_page_of_an_alias_says_so(node):
+    assert f"88.300.1/Alias 是别名，指向 {NAME}。" in get(node, "/88.300.1/Alias?noredirect").text
+    assert "别名，" not in get(node, PATH.lower() + "?noredirect").text
+
+
+def test_what_browsers_and_crawlers_ask_is_no_question_for_a_handle(node):
+    node.service.core.counting.take()
+    assert get(node, "/robots.txt").text.startswith("User-agent: *")
+    icon = get(node, "/favicon.ico")
+    assert (icon.status_code, icon.content) == (404, b"")
+    assert not node.service.core.counting.take()
+
+
 @pytest.mark.parametrize("path", ["/88.300.1/plain", "/88.300.1/script"])
 def test_without_an_address_of_the_web_the_page_is_shown(node, path):
     found = get(node, path)
@@ -137,8 +170,8 @@ def test_showurls_shows_only_what_leads_somewhere(node):
         ("/88.300.1/%00%0d%0aX-Evil:1", 404, "没有在本节点注册"),
         ("/%B2%FA%C6%B7/x", 400, "这不是一个有效的标识"),
         (PATH + "?urlappend=%00", 302, ""),
-        ("/88.300.1/plain?action=dance", 400, ""),
-        ("/88.300.1/plain?index=x", 400, ""),
+        ("/88.300.1/plain?action=dance", 400, "参数不正确"),
+        ("/88.300.1/plain?index=x", 400, "参数不正确"),
     ],
 )
 def test_the_page_says_why_there_is_nothing(node, path, status, words):
@@ -177,6 +210,9 @@ def test_nothing_leads_to_a_host_that_a_stranger_wrote_into_a_path(node):
 def test_the_style_is_served(node):
     found = get(node, "/_page/page.css")
     assert found.headers["content-type"] == "text/css;charset=utf-8"
+    address = re.search(r'href="(/_page/page.css[^"]*)"', get(node, "/").text)
+    assert address[1].endswith(hashlib.sha256(found.content).hexdigest()[:12])
+    assert get(node, address[1]).content == found.content
 
 
 def test_other_methods_are_refused(node):

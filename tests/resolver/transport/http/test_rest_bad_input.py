@@ -138,6 +138,7 @@ def test_a_body_that_is_too_large_is_refused_in_the_words_of_this_interface(clie
         ("PUT", "/api/site", 405, 4),
         ("DELETE", "/api/site", 405, 4),
         ("PATCH", "/api/handles/88.300.2/there", 501, 4),
+        ("PROPFIND", "/api/handles/88.300.2/there", 501, 4),
         ("TRACE", "/api/handles/88.300.2/there", 400, 4),
         ("GET", "/api/", 404, 4),
         ("GET", "/api/handlesx", 404, 4),
