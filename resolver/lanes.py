@@ -18,6 +18,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import structlog
@@ -57,7 +58,9 @@ class Job(Protocol[T_co]):
     frees_space: bool
     """Whether the job is accepted into the reserve of a full disk: deletions are."""
 
-    # A job may have ``checked``: with True there is nothing to prepare, and it can join a group late.
+    # A job may have ``checked``: with True there is nothing to prepare, and it can join a group late. A kind of jobs
+    # may have ``apply_all``, a static method that applies many of one door and gives their results, None for each that
+    # is to be applied by itself.
 
     def prepare(self) -> None:
         """Check what needs no transaction. Raises ResolverError."""
@@ -329,15 +332,9 @@ class WriteLane:
             refusal = site_role.refusal(site)
             watched = RecordingWriter(writer, row_log.TABLES) if site.logging and refusal is None else None
             ledger = Ledger(watched or writer, self._clock.now_us(), self._options.quota)
-            for queued in group:
-                if refusal is not None and not getattr(queued.job, "everywhere", False):
-                    queued.error = refusal
-                    continue
-                ledger.door = getattr(queued.job, "door", "")  # jobs of the node itself come in at none
-                try:
-                    queued.result = queued.job.apply(ledger)
-                except ResolverError as error:
-                    queued.error = error
+            for (kind, door), alike in groupby(group, key=_kind_and_door):
+                ledger.door = door
+                self._apply(ledger, kind, list(alike), refusal)
             ledger.close()
             sequence = row_log.append(writer, watched.touched, ledger.serial) if watched is not None else 0
             if self._options.acknowledge_early:
@@ -350,6 +347,26 @@ class WriteLane:
             _log.error("defect in the observer of commits", exc_info=error)
         if watched is not None and self._options.confirm is not None:
             self._confirm(self._options.confirm(ledger.serial, sequence), group)
+
+    @staticmethod
+    def _apply(ledger: Ledger, kind: type, jobs: list[Handed[Any]], refusal: ResolverError | None) -> None:
+        """Apply jobs of one kind and door."""
+        if refusal is not None and not getattr(kind, "everywhere", False):
+            for queued in jobs:
+                queued.error = refusal
+            return
+        if len(jobs) > 1 and hasattr(kind, "apply_all"):
+            results = kind.apply_all(ledger, [queued.job for queued in jobs])
+        else:
+            results = repeat(None)
+        for queued, result in zip(jobs, results, strict=False):
+            if result is not None:
+                queued.result = result
+                continue
+            try:
+                queued.result = queued.job.apply(ledger)
+            except ResolverError as error:
+                queued.error = error
 
     @staticmethod
     def _confirm(failure: ResolverError | None, group: list[Handed[Any]]) -> None:
@@ -382,6 +399,11 @@ class WriteLane:
             except Exception as error:  # noqa: BLE001 - one that cannot take its answer must not keep others from theirs
                 _log.error("defect in taking a write's answer", exc_info=error)
         self._room.set()
+
+
+def _kind_and_door(queued: Handed[Any]) -> tuple[type, str]:
+    job = queued.job
+    return type(job), getattr(job, "door", "")  # jobs of the node itself come in at none
 
 
 def _defect(error: Exception) -> InternalError:

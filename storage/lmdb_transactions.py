@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import lmdb
 
 from storage.errors import StorageError
-from storage.tables import Table, seal, unseal
+from storage.tables import Table, seal, seal_many, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -145,7 +145,8 @@ class LmdbWriter(LmdbReader):
 
     def append_many(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Store many (key, body) under ascending keys greater than every other. Raises StoreFull, ValueError."""
-        sealed = [(key, seal(key, body)) for key, body in rows]
+        rows = list(rows)
+        sealed = seal_many([row[0] for row in rows], [row[1] for row in rows])
         try:
             with self.txn.cursor(self._dbs[table]) as cursor:
                 _, stored = cursor.putmulti(sealed, append=True)
@@ -156,7 +157,11 @@ class LmdbWriter(LmdbReader):
 
     def put_many(self, table: Table, rows: Iterable[tuple[bytes, bytes, int]]) -> None:
         """Store many (key, body, marks); sorted by key it is faster. Raises StoreFull, ValueError."""
-        self.put_rows(table, [(key, seal(key, body, marks)) for key, body, marks in rows])
+        rows = list(rows)
+        if any(row[2] for row in rows):
+            self.put_rows(table, [(key, seal(key, body, marks)) for key, body, marks in rows])
+        else:
+            self.put_rows(table, seal_many([row[0] for row in rows], [row[1] for row in rows]))
 
     def put_rows(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Store many rows as they are, seals included. Raises StoreFull, ValueError.

@@ -115,6 +115,15 @@ def seal(key: bytes, body: bytes, marks: int = 0) -> bytes:
     return _FLAGS[marks] + crc.to_bytes(4, "big") + body
 
 
+def seal_many(keys: Sequence[bytes], bodies: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    """Keys and rows ready to store, without marks; half of what ``seal`` costs for each."""
+    checks = map(_checksum, map(concat, keys, bodies))
+    return [
+        (key, b"%b%b%b" % (_UNMARKED, check.to_bytes(4, "big"), body))
+        for key, check, body in zip(keys, checks, bodies, strict=True)
+    ]
+
+
 def unseal(table: Table, key: bytes, row: bytes) -> bytes:
     """The body of a stored row. Raises RowCorrupt when row and checksum differ."""
     body = row[SEAL_OCTETS:]

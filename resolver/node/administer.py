@@ -15,15 +15,15 @@ from resolver.errors import (
     HandleNotFound,
     InvalidField,
     PrefixNotServed,
+    ResolverError,
     ValueAlreadyExists,
     ValuesNotFound,
     VersionMismatch,
 )
 from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold
 from resolver.node import record_octets, templates, values
-from resolver.node.authorize import Action, Caller, require
+from resolver.node.authorize import Action, Caller, Permit, require
 from resolver.node.draft import Draft, of_values, prepare
-from resolver.node.ledger import Permit
 from resolver.node.prefixes import prefix_row, why_not_written
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import registration_pb2 as registration
@@ -31,7 +31,8 @@ from resolver.v1 import registration_pb2 as registration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from resolver.node.ledger import Entry, Ledger, StoredRecord
+    from resolver.node.ledger import Entry, Ledger
+    from resolver.node.record_octets import StoredRecord
     from resolver.v1 import registry_pb2 as registry
 
 __all__ = ("Draft", "prepare")
@@ -95,13 +96,7 @@ def create(
 
     ``is_dated`` says that the timestamps of the values are part of what is registered, as in a migration.
     """
-    prefix_key = draft.prefix_key
-    permit = ledger.permits.get((prefix_key, id(caller)))
-    if permit is None:
-        authorize(ledger, caller, draft.handle)
-        permit = Permit(caller, _prefix(ledger, prefix_key.decode()))
-        if prefix_key != _ROOT_KEY:  # there every handle is judged by its own suffix
-            ledger.permits[prefix_key, id(caller)] = permit
+    permit = ledger.permits.get((draft.prefix_key, id(caller))) or _permit(ledger, caller, draft)
     before = ledger.find(draft.key)
     if before is not None:
         return _create_over(ledger, caller, draft, before, on_existing, is_dated=is_dated)
@@ -110,6 +105,34 @@ def create(
     ledger.meter.charge(caller, permit.row, creates=1)
     version, serial, time_us = ledger.create(draft, caller.principal_id)
     return Outcome(draft.name, CREATED, version, serial, time_us)
+
+
+def create_all(ledger: Ledger, caller: Caller, drafts: Sequence[Draft]) -> list[bytes] | None:
+    """Register handles of one prefix that are new and have neither restricted values nor a template.
+
+    The octets of their receipts. None when that is not so or one of them is to be refused: then nothing is done, and
+    ``create`` has to say so of each.
+    """
+    if drafts[0].prefix_key == _ROOT_KEY or any(draft.restricted or draft.template_id for draft in drafts):
+        return None
+    try:
+        permit = ledger.permits.get((drafts[0].prefix_key, id(caller))) or _permit(ledger, caller, drafts[0])
+    except ResolverError:
+        return None
+    if not ledger.are_new([draft.key for draft in drafts]):
+        return None
+    if not ledger.meter.charge_all(caller, permit.row, len(drafts)):
+        return None
+    return ledger.create_all(drafts, caller.principal_id)
+
+
+def _permit(ledger: Ledger, caller: Caller, draft: Draft) -> Permit:
+    """That the caller may register under a draft's prefix, remembered. Raises what ``authorize`` raises."""
+    authorize(ledger, caller, draft.handle)
+    permit = Permit(caller, _prefix(ledger, draft.prefix_key.decode()))
+    if draft.prefix_key != _ROOT_KEY:  # there every handle is judged by its own suffix
+        ledger.permits[draft.prefix_key, id(caller)] = permit
+    return permit
 
 
 def _create_over(

@@ -7,9 +7,12 @@ enterprise its prefix is allotted to; what the node owns itself has the owner ""
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.errors import CredentialMissing, PermissionDenied
+
+if TYPE_CHECKING:
+    from resolver.v1 import registry_pb2 as registry
 
 
 class Role(Enum):
@@ -28,6 +31,15 @@ class Caller(NamedTuple):
     principal_id: str
     role: Role
     enterprise_id: str = ""
+
+
+class Permit(NamedTuple):
+    """That a caller may register under a prefix, judged in this transaction."""
+
+    caller: Caller
+    """Kept, so that no other can have its identity."""
+    row: registry.Prefix | None
+    """The prefix by which it was judged."""
 
 
 ANONYMOUS = Caller("", Role.ANONYMOUS)

@@ -17,7 +17,7 @@ from resolver.handle.codes import ResponseCode
 from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold
 from resolver.handle.value import Permission
 from resolver.node.hdl_declined import Declined, not_an_administrator
-from resolver.node.ledger import StoredRecord
+from resolver.node.record_octets import StoredRecord
 from resolver.node.values import content
 from resolver.wire.predefined.hs_admin import AdminPermission, HsAdmin
 from resolver.wire.predefined.hs_vlist import HsVlist

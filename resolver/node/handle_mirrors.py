@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold, key_of_octets
 from resolver.node import hdl_resolve, record_octets
-from resolver.node.ledger import StoredRecord, serial_key
+from resolver.node.ledger import serial_key
+from resolver.node.record_octets import StoredRecord
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import registry_pb2 as registry
 from resolver.v1 import stored_pb2 as stored

@@ -6,10 +6,27 @@ The tests hold every octet against protobuf.
 
 from __future__ import annotations
 
-from resolver.node.record_octets import FIELD_1, number_field, text_field, varint
+from typing import TYPE_CHECKING, NamedTuple
+
+from resolver.node.record_octets import FIELD_1, digests, number_field, text_field, varint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resolver.node.draft import Draft
 
 _LOW = [bytes((number | 0x80,)) for number in range(128)]
 """The first octet of a number of more than one."""
+
+
+class NewRows(NamedTuple):
+    """The octets of many new records, in the order of their drafts."""
+
+    records: list[bytes]
+    digests: list[bytes]
+    entries: list[tuple[bytes, bytes]]
+    """Rows of CHANGES, key and body."""
+    receipts: list[bytes]
 
 
 class Moment:
@@ -41,6 +58,51 @@ class Moment:
         tail = b"\x18%b\x20%b%b%b" % (varint(version), number, self._time_field, template)
         return b"%b%b%b%b" % (FIELD_1, varint(len(head) + len(tail)), head, tail)
 
+    def new_rows(self, operation: int, drafts: Sequence[Draft], serial: int, principal_id: str) -> NewRows:
+        """What ``record``, ``entry`` and ``receipt`` write of new records in version 1, a step for all at a time.
+
+        Their serials ascend from ``serial``, and none has restricted values or a template.
+        """
+        serials = range(serial, serial + len(drafts))
+        numbers = list(map(self.number, serials))
+        octets = [draft.name.encode() for draft in drafts]
+        names = [varint(len(name)) + name for name in octets]
+        tail, time = self._time_field, self._time
+        bodies = [
+            b"%b\x18\x01\x20%b%b" % (draft.head, number, tail) for draft, number in zip(drafts, numbers, strict=True)
+        ]
+        records = [b"\x0a%b%b" % (varint(len(body)), body) for body in bodies]
+        sums = digests([draft.key for draft in drafts], records)
+        start, signature = self._entry_start(operation), self._signature(principal_id, "")
+        entries = [
+            b"\x08%b%b%b\x28\x01\x32\x20%b%b" % (number, start, name, digest, signature)
+            for number, name, digest in zip(numbers, names, sums, strict=True)
+        ]
+        told = [
+            b"\x0a%b\x10\x01\x18%b\x20%b" % (name, number, time) for name, number in zip(names, numbers, strict=True)
+        ]
+        return NewRows(
+            records,
+            sums,
+            list(zip([serial.to_bytes(8, "big") for serial in serials], entries, strict=True)),
+            [b"\x0a%b%b" % (varint(len(receipt)), receipt) for receipt in told],
+        )
+
+    def _entry_start(self, operation: int) -> bytes:
+        """Time and operation of a journal entry, and the tag of its name."""
+        start = self._entry_starts.get(operation)
+        if start is None:
+            start = self._entry_starts[operation] = b"\x10%b\x18%b\x22" % (self._time, varint(operation))
+        return start
+
+    def _signature(self, principal_id: str, template_id: str) -> bytes:
+        """Principal and template of a journal entry."""
+        signature = self._signatures.get((principal_id, template_id))
+        if signature is None:
+            signature = text_field(7, principal_id.encode()) + text_field(8, template_id.encode())
+            self._signatures[principal_id, template_id] = signature
+        return signature
+
     def entry(
         self,
         operation: int,
@@ -52,22 +114,15 @@ class Moment:
         template_id: str,
     ) -> bytes:
         """The body of a row of CHANGES."""
-        start = self._entry_starts.get(operation)
-        if start is None:
-            start = self._entry_starts[operation] = b"\x10%b\x18%b\x22" % (self._time, varint(operation))
-        signature = self._signatures.get((principal_id, template_id))
-        if signature is None:
-            signature = text_field(7, principal_id.encode()) + text_field(8, template_id.encode())
-            self._signatures[principal_id, template_id] = signature
         octets = name.encode()
         return b"\x08%b%b%b%b\x28%b\x32\x20%b%b" % (
             number,
-            start,
+            self._entry_start(operation),
             varint(len(octets)),
             octets,
             varint(version),
             digest,
-            signature,
+            self._signature(principal_id, template_id),
         )
 
     def receipt(self, name: str, version: int, serial: int) -> bytes:

@@ -117,6 +117,24 @@ class Meter:
         use.writes += 1
         use.second_writes += 1
 
+    def charge_all(self, caller: Caller, row: registry.Prefix | None, creates: int) -> bool:
+        """Count so many new handles under a prefix; False, and nothing counted, when not all are within the quota."""
+        if row is None or not row.enterprise_id:
+            return True
+        use = self._uses.get(row.enterprise_id) or self._load(row.enterprise_id)
+        quota = use.quota
+        counts = (
+            (quota.handles_max, use.handles),
+            (quota.writes_per_day, use.writes),
+            (quota.writes_per_s, use.second_writes),
+        )
+        if caller.role is not Role.NODE_ADMINISTRATOR and any(most and used + creates > most for most, used in counts):
+            return False
+        use.handles += creates
+        use.writes += creates
+        use.second_writes += creates
+        return True
+
     def _load(self, enterprise_id: str) -> _Use:
         use = self._uses[enterprise_id] = _Use(quota_of(self._writer, enterprise_id, self._default))
         if use.quota.handles_max or use.quota.writes_per_day:

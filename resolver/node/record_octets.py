@@ -8,14 +8,14 @@ whole, because the fields of the head have the lower numbers.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from resolver import limits
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 FIELD_1 = b"\x0a"
 """Tag of field 1 with a length: what every stored record starts with."""
@@ -83,6 +83,32 @@ def restricted_octets(values: list[pb.HandleValue]) -> bytes:
     return stored.StoredRestricted(values=values).SerializeToString(deterministic=True) if values else b""
 
 
+class StoredRecord(NamedTuple):
+    """A record as it is on disk: the public body, and the restricted one or b""."""
+
+    public: bytes
+    restricted: bytes
+
+    def record(self) -> pb.HandleRecord:
+        """The public record."""
+        return parse(self.public)
+
+    def restricted_values(self) -> list[pb.HandleValue]:
+        """The values without public read."""
+        return list(stored.StoredRestricted.FromString(self.restricted).values) if self.restricted else []
+
+    def all_values(self) -> list[pb.HandleValue]:
+        """All values by ascending index."""
+        values = [*self.record().values, *self.restricted_values()]
+        values.sort(key=lambda value: value.index)
+        return values
+
+
 def digest(key: bytes, public: bytes, restricted: bytes) -> bytes:
     """What a record adds to the set hash of its prefix: SHA-256 over key length, key and both bodies."""
     return sha256(b"%b%b%b%b" % (_KEY_LENGTHS[len(key)], key, public, restricted)).digest()
+
+
+def digests(keys: Sequence[bytes], records: Sequence[bytes]) -> list[bytes]:
+    """The ``digest`` of each of many records without restricted values."""
+    return [sha256(_KEY_LENGTHS[len(key)] + key + record).digest() for key, record in zip(keys, records, strict=True)]

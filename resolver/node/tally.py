@@ -5,7 +5,12 @@ The set hash is the sum modulo 2^256 of the digests of all records, so a record 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from resolver.v1 import stored_pb2 as stored
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _HASH_MODULUS = 1 << 256
 _HASH_OCTETS = 32
@@ -22,6 +27,14 @@ class Tally:
         self.set_hash = int.from_bytes(row.set_hash, "big")
         self.serial: int = row.serial
         self.creates = self.modifies = self.deletes = 0
+
+    def add_new(self, records: Sequence[bytes], digests: Sequence[bytes], serial: int) -> None:
+        """Count new records without restricted values, and the serial of the last of them."""
+        self.handles += len(records)
+        self.creates += len(records)
+        self.octets += sum(map(len, records))
+        self.set_hash += sum([int.from_bytes(digest, "big") for digest in digests])
+        self.serial = serial
 
     def row(self) -> bytes:
         """The row to store."""

@@ -12,7 +12,7 @@ from resolver.node.ledger import Ledger
 from resolver.service.reading import stored_rows_checked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from google.protobuf.message import Message
 
@@ -108,6 +108,20 @@ class CreateJob:
         outcome = administer.create(ledger, self.caller, self.draft, self.on_existing)
         return ledger.moment.receipt(outcome.name, outcome.version, outcome.serial)
 
+    @staticmethod
+    def apply_all(ledger: Ledger, jobs: Sequence[CreateJob]) -> list[bytes | None]:
+        """Register the handles of many jobs of one door; None for each that has to be applied by itself."""
+        together: dict[tuple[int, bytes], list[int]] = {}
+        for place, job in enumerate(jobs):
+            together.setdefault((id(job.caller), job.draft.prefix_key), []).append(place)
+        results: list[bytes | None] = [None] * len(jobs)
+        for places in together.values():
+            drafts = [jobs[place].draft for place in places]
+            receipts = administer.create_all(ledger, jobs[places[0]].caller, drafts)
+            for place, receipt in zip(places, receipts or (), strict=False):
+                results[place] = receipt
+        return results
+
 
 class RememberedCreateJob(CreateJob):
     """A registration with a request id: applied once."""
@@ -119,6 +133,11 @@ class RememberedCreateJob(CreateJob):
     ) -> None:
         super().__init__(call, draft, on_existing)
         self._place = (call.caller.principal_id, request_id, fingerprint)
+
+    @staticmethod
+    def apply_all(_ledger: Ledger, jobs: Sequence[CreateJob]) -> list[bytes | None]:
+        """Each has an outcome of its own to recall and to remember."""
+        return [None] * len(jobs)
 
     def apply(self, ledger: Ledger) -> bytes:
         """Register the handle, or recall what became of it."""

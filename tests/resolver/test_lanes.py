@@ -354,3 +354,36 @@ def test_one_that_cannot_take_its_answer_keeps_no_other_from_theirs():
         assert engine.stored() == {"held", "broken", "second"}
 
     run(main)
+
+
+class Together(Checked):
+    """Jobs that are applied many at once, those with an even number; the others want to be applied by themselves."""
+
+    def __init__(self, number, door, seen):
+        super().__init__(f"{number}", fails=HandleNotFound("seven") if number == 7 else None)
+        self.number, self.door, self.seen = number, door, seen
+
+    @staticmethod
+    def apply_all(ledger, jobs):
+        jobs[0].seen.append((ledger.door, [job.number for job in jobs]))
+        return [None if job.number % 2 else f"{job.number} together" for job in jobs]
+
+
+def test_jobs_of_one_kind_and_door_are_applied_together_and_each_gets_its_own_result():
+    async def main(lane, engine):
+        first, gate = await held(lane)
+        seen = []
+        jobs = [*(Together(number, "grpc", seen) for number in range(5)), Put("between")]
+        jobs += [Together(6, "http", seen), Together(7, "grpc", seen), Together(8, "grpc", seen)]
+        tasks = [asyncio.create_task(lane.submit(job)) for job in jobs]
+        await asyncio.sleep(0)
+        gate.set()
+        results = await asyncio.gather(first, *tasks, return_exceptions=True)
+        assert seen == [("grpc", [0, 1, 2, 3, 4]), ("grpc", [7, 8])], "a job alone is applied by itself"
+        assert results[1:7] == ["0 together", "1", "2 together", "3", "4 together", "between"]
+        assert results[7] == "6"
+        assert isinstance(results[8], HandleNotFound)
+        assert results[9] == "8 together"
+        assert engine.stored() == {"held", "1", "3", "between", "6"}
+
+    run(main)

@@ -1,11 +1,11 @@
-"""Rows unsealed together give the bodies of rows unsealed one by one, whatever is wrong with some of them."""
+"""Rows sealed or unsealed together are those of one by one, whatever is wrong with some of them."""
 
 import random
 
 import pytest
 
 from storage.errors import RowCorrupt
-from storage.tables import FORMAT_VERSION, MARK, Table, seal, unseal, unseal_many
+from storage.tables import FORMAT_VERSION, MARK, Table, seal, seal_many, unseal, unseal_many
 
 
 def one_by_one(keys, rows):
@@ -66,3 +66,10 @@ def test_any_flipped_bit_makes_its_row_none_and_no_other():
 def test_a_row_under_the_wrong_key_is_none():
     keys, rows = some(3)
     assert unseal_many(keys, [rows[1], rows[1], rows[2]])[0] is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000])
+def test_rows_sealed_together_are_those_sealed_one_by_one(count):
+    keys, rows = some(count)
+    bodies = [unseal(Table.RECORDS, key, row) for key, row in zip(keys, rows, strict=True)]
+    assert seal_many(keys, bodies) == list(zip(keys, rows, strict=True))
