@@ -106,8 +106,8 @@ def require(caller: Caller, action: Action, owner: str | None, thing: str) -> No
         return
     if caller.role is Role.ANONYMOUS:
         raise CredentialMissing(
-            f"to {action.value} a credential is needed: send metadata 'authorization: Bearer TOKEN', or a client "
-            "certificate that is registered here (idis key create --certificate)"
+            f"to {action.value} a credential is needed: send 'authorization: Bearer TOKEN' as metadata or header, or a "
+            "client certificate that is registered here (idis key create --certificate)"
         )
     raise PermissionDenied(
         f"{caller.role.value} {caller.principal_id!r} may not {action.value} of {thing}: it belongs to another owner "

@@ -7,6 +7,7 @@ and in a batch it concerns one item only. A batch with an item of a wrong shape 
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -136,12 +137,23 @@ class Hosting(Parameters, frozen=True, gc=False):
     ent_prefix_config: PrefixConfig | None = None
 
 
+_KINDS = {"object": "对象", "array": "数组", "str": "字符串", "int": "整数", "float": "数字", "bool": "布尔值"}
+_EXPECTED = re.compile(r"^Expected `([a-z]+)[^`]*`.*?(?: - at `\$\.?([^`]*)`)?$", re.DOTALL)
+
+
+def _misfit(words: str) -> str:
+    """What msgspec says of JSON of another shape, in the language of the interface."""
+    found = _EXPECTED.match(words)
+    kind = _KINDS.get(found[1]) if found else None
+    return words if found is None or kind is None else f"{found[2] + ' ' if found[2] else '请求体'}的类型应为{kind}"
+
+
 def decode(body: bytes, kind: type[T]) -> T:
     """A body of one shape. Raises Said for anything else."""
     try:
         return msgspec.json.decode(body, type=kind, strict=False)
     except msgspec.ValidationError as error:
-        raise Said(f"参数格式不正确: {error}") from None
+        raise Said(f"参数格式不正确: {_misfit(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         words = "嵌套过深" if isinstance(error, RecursionError) else str(error)
         raise Said(f"请求体不是正确的 JSON: {words}") from None

@@ -42,6 +42,7 @@ _PLAIN: dict[str, str] = {
     "CREDENTIAL_MISSING": "未登录，请在请求头中携带 Authorization: Bearer <token>",
     "CREDENTIAL_INVALID": "登录已失效，请重新获取 token",
     "PERMISSION_DENIED": "没有权限",
+    "INVALID_NAME": "参数 handle 不是正确的标识，应为“前缀/后缀”，且不含控制字符",
     "PREFIX_NOT_SERVED": "前缀不存在或不由本节点服务",
     "PREFIX_NOT_ENABLED": "前缀未启用",
     "PREFIX_ELSEWHERE": "前缀未托管在本节点",

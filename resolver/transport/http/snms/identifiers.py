@@ -272,6 +272,8 @@ class _Reader:
         if not given.value:
             raise Missing("value")
         values = [_value(value) for value in given.value]
+        if len({value.index for value in values}) != len(values):
+            raise Said("参数 value 中的索引不能重复")
         template_id = self._template_id(name.partition("/")[0], version)
         if self._reference_type:
             reference = handle.HandleValue(index=REFERENCE_INDEX, type=self._reference_type, data=version.encode())
