@@ -1,4 +1,4 @@
-"""Backups: one file that holds a store, made beside a running node, checked before it is ever opened.
+"""Backups: one file with a store and the files beside it, made while the node runs, checked before it is ever opened.
 
 The file, by convention ``NAME.idisbak``:
 
@@ -6,7 +6,7 @@ The file, by convention ``NAME.idisbak``:
     4 octets   length of the manifest, big-endian
     manifest   JSON in UTF-8: what is inside, when it was taken, SHA-256 of the data file
     32 octets  SHA-256 of the manifest
-    the rest   the data file, compressed by zstd
+    the rest   the data file and then the files beside the store (``backup_files``), compressed by zstd
 
 The store is first copied at full speed to a private directory, because a copy that waits for a slow
 destination pins old pages and lets the store grow; compression works on that copy. Reading goes the
@@ -20,21 +20,23 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib
-import json
 import os
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import zstandard
 
+from storage import backup_files
+from storage.backup_manifest import Manifest, read_head, write_head
 from storage.check import CheckReport, check
 from storage.errors import BackupUnusable, StoreFailed, StoreFull, StoreUnusable
+from storage.files import FILES_DIRECTORY, FileStore
 from storage.lmdb_engine import DATA_FILE, STORE_DIRECTORY, LmdbEngine, sync_directory
 from storage.tables import FORMAT_VERSION, Table
 
@@ -49,12 +51,6 @@ if TYPE_CHECKING:
 SUFFIX = ".idisbak"
 """How the name of a backup ends."""
 
-MAGIC = b"IDISBAK1"
-"""First octets of a backup; the digit is the version of the container."""
-
-MANIFEST_OCTETS_MAX = 1 << 20
-"""Octets of a manifest; real ones have about 700."""
-
 CHUNK_OCTETS = 1 << 20
 """Octets read and written at a time: memory stays at a few of these."""
 
@@ -63,54 +59,6 @@ ZSTD_LEVEL = 3
 
 ZSTD_WINDOW_OCTETS_MAX = 8 << 20
 """Largest window a backup may ask the reader to keep in memory; level 3 asks for 2 MiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a backup says of itself."""
-
-    format_version: int
-    """Version of the layout of keys and rows, ``tables.FORMAT_VERSION``."""
-    time: str
-    """When it was taken, ISO 8601 in UTC."""
-    rows: dict[str, int]
-    """Rows of each table, by name."""
-    data_octets: int
-    """Octets of the data file."""
-    data_sha256: str
-    """SHA-256 of the data file, lower-case hexadecimal."""
-    byte_order: str
-    """Order of octets of the machine; LMDB files cannot be read on the other kind."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The manifest as a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, found: Any) -> Manifest:
-        """The manifest a JSON object holds; members it does not know are ignored. Raises BackupUnusable."""
-        try:
-            manifest = cls(
-                format_version=int(found["format_version"]),
-                time=str(found["time"]),
-                rows={str(name): int(count) for name, count in found["rows"].items()},
-                data_octets=int(found["data_octets"]),
-                data_sha256=str(found["data_sha256"]),
-                byte_order=str(found["byte_order"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BackupUnusable(f"the manifest of the backup is damaged: {error!r}: take another backup") from error
-        if manifest.format_version != FORMAT_VERSION:
-            raise BackupUnusable(
-                f"the backup has format {manifest.format_version} and this version reads {FORMAT_VERSION}: "
-                "see storage/FORMAT.md"
-            )
-        if manifest.byte_order != sys.byteorder:
-            raise BackupUnusable(
-                f"the backup is of a {manifest.byte_order}-endian machine and this one is {sys.byteorder}-endian: "
-                "move the records by dump and import"
-            )
-        return manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +77,7 @@ def back_up(
     path: Path,
     progress: Progress | None = None,
     *,
+    files: FileStore | None = None,
     scratch: Path | None = None,
     now_s: Callable[[], float] = time.time,
 ) -> Manifest:
@@ -138,6 +87,7 @@ def back_up(
         engine: the store.
         path: the file to make, readable by its owner only; it appears whole or not at all.
         progress: octets done and in all; each octet of the copy counts twice, for its digest and its compression.
+        files: the files beside the store, which the backup then holds too.
         scratch: an existing directory on a fast local disk with room for a copy of the store; by default the one
             of ``path``.
         now_s: the clock, seconds since 1970-01-01T00:00:00Z.
@@ -153,16 +103,27 @@ def back_up(
         rows = _rows_of(copy)
         data = copy / DATA_FILE
         octets = data.stat().st_size
-        told = _Told(progress, 2 * octets)
+        beside = backup_files.Listed() if files is None else backup_files.listed(files)
+        told = _Told(progress, 2 * octets + beside.octets)
         digest = hashlib.sha256()
         for chunk in _chunks(data):
             digest.update(chunk)
             told.add(len(chunk))
-        manifest = Manifest(FORMAT_VERSION, taken, rows, octets, digest.hexdigest(), sys.byteorder)
+        manifest = Manifest(
+            format_version=FORMAT_VERSION,
+            time=taken,
+            rows=rows,
+            data_octets=octets,
+            data_sha256=digest.hexdigest(),
+            byte_order=sys.byteorder,
+            files=len(beside.digests),
+            files_octets=beside.octets,
+            files_damaged=beside.damaged,
+        )
         handle, unfinished = tempfile.mkstemp(prefix=".idis-backup-", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as out:
-                _write(out, manifest, data, told)
+                _write(out, manifest, data, told, lambda sink: _append(sink, files, beside, told))
             Path(unfinished).rename(path)
         except BaseException:
             Path(unfinished).unlink(missing_ok=True)
@@ -174,7 +135,7 @@ def back_up(
 def read_manifest(path: Path) -> Manifest:
     """What a backup says of itself, without looking at its data. Raises BackupUnusable, StoreFailed."""
     with _disk_errors(path), path.open("rb") as file:
-        return _read_manifest(file, path)
+        return read_head(file, path)
 
 
 def verify(
@@ -195,7 +156,7 @@ def verify(
         _disk_errors(path),
         tempfile.TemporaryDirectory(prefix=".idis-verify-", dir=scratch or path.parent) as private,
     ):
-        return _unpack_and_check(path, Path(private) / STORE_DIRECTORY, progress, walk_pages=walk_pages)
+        return _unpack_and_check(path, Path(private) / STORE_DIRECTORY, None, progress, walk_pages=walk_pages)
 
 
 def restore(
@@ -223,7 +184,8 @@ def restore(
         _refuse_existing(store)
         with tempfile.TemporaryDirectory(prefix=".idis-restore-", dir=data_dir) as private:
             unpacked = Path(private) / STORE_DIRECTORY
-            verified = _unpack_and_check(path, unpacked, progress, walk_pages=walk_pages)
+            files = FileStore(Path(private) / FILES_DIRECTORY)
+            verified = _unpack_and_check(path, unpacked, files, progress, walk_pages=walk_pages)
             if not verified.report.ok and not accept_findings:
                 first = verified.report.findings[0]
                 raise BackupUnusable(
@@ -231,6 +193,7 @@ def restore(
                     f"{first.key!r} {first.problem}: use another backup, or accept that these rows are lost"
                 )
             sync_directory(unpacked)
+            FileStore(data_dir / FILES_DIRECTORY).take_over(files)  # before the rows that name them
             try:
                 unpacked.rename(store)
             except OSError:
@@ -255,45 +218,40 @@ def _rows_of(copy: Path) -> dict[str, int]:
         engine.close()
 
 
-def _write(out: BinaryIO, manifest: Manifest, data: Path, told: _Told) -> None:
+def _append(sink: backup_files.Sink, files: FileStore | None, beside: backup_files.Listed, told: _Told) -> None:
+    if files is not None:
+        backup_files.write(sink, files, beside, told.add)
+
+
+def _write(
+    out: BinaryIO, manifest: Manifest, data: Path, told: _Told, append: Callable[[backup_files.Sink], None]
+) -> None:
     """Write the container and make it durable."""
-    head = json.dumps(manifest.to_json(), indent=1).encode()
-    out.write(MAGIC + len(head).to_bytes(4, "big") + head + hashlib.sha256(head).digest())
+    write_head(out, manifest)
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
-    with compressor.stream_writer(out, size=manifest.data_octets, closefd=False) as packed:
+    with compressor.stream_writer(out, size=manifest.data_octets + manifest.files_octets, closefd=False) as packed:
         for chunk in _chunks(data):
             packed.write(chunk)
             told.add(len(chunk))
+        append(packed)
     out.flush()
     os.fsync(out.fileno())
 
 
-def _read_manifest(file: BinaryIO, path: Path) -> Manifest:
-    """Read the container up to where the data begins."""
-    if file.read(len(MAGIC)) != MAGIC:
-        raise BackupUnusable(f"{path} is not a backup of this node: it does not begin with {MAGIC.decode()}")
-    octets = int.from_bytes(file.read(4), "big")
-    head = file.read(min(octets, MANIFEST_OCTETS_MAX))
-    try:
-        if len(head) != octets or file.read(32) != hashlib.sha256(head).digest():
-            raise BackupUnusable(f"{path} ends or is damaged within its manifest: take another backup")
-        found = json.loads(head)
-    except ValueError as error:
-        raise BackupUnusable(f"the manifest of {path} is damaged: {error}: take another backup") from error
-    return Manifest.from_json(found)
-
-
-def _unpack_and_check(path: Path, store: Path, progress: Progress | None, *, walk_pages: bool) -> Verified:
-    """Unpack a backup into a new directory and check it; the data file is opened only once its digest fits."""
+def _unpack_and_check(
+    path: Path, store: Path, files: FileStore | None, progress: Progress | None, *, walk_pages: bool
+) -> Verified:
+    """Unpack a backup into new directories and check it; the data file is opened only once its digest fits."""
     store.mkdir(mode=0o700)
     with path.open("rb") as file:
-        manifest = _read_manifest(file, path)
-        told = _Told(progress, 2 * manifest.data_octets)
-        _unpack(file, path, manifest, store / DATA_FILE, told)
+        manifest = read_head(file, path)
+        unpacked_octets = manifest.data_octets + manifest.files_octets
+        told = _Told(progress, unpacked_octets + manifest.data_octets)
+        _unpack(file, path, manifest, store / DATA_FILE, files, told)
     walked = walk_pages and _walk_pages(store / DATA_FILE, path)
 
     def tell(done_rows: int, all_rows: int) -> None:
-        told.reach(manifest.data_octets + manifest.data_octets * min(done_rows, all_rows) // max(all_rows, 1))
+        told.reach(unpacked_octets + manifest.data_octets * min(done_rows, all_rows) // max(all_rows, 1))
 
     try:
         # For writing, because the copy is ours and may come from a version with fewer tables.
@@ -308,13 +266,15 @@ def _unpack_and_check(path: Path, store: Path, progress: Progress | None, *, wal
         said, seen = manifest.rows.get(table.name, 0), report.rows[table.name]
         if said != seen:
             report.find(table, b"", f"has {seen} rows where the manifest says {said}")
+    if manifest.files_damaged:
+        report.find(Table.FILES, b"", f"{manifest.files_damaged} files beside the store were damaged: they are lost")
     (store / "lock.mdb").unlink(missing_ok=True)
-    told.reach(2 * manifest.data_octets)
+    told.reach(unpacked_octets + manifest.data_octets)
     return Verified(manifest, report, walked)
 
 
-def _unpack(file: BinaryIO, path: Path, manifest: Manifest, data: Path, told: _Told) -> None:
-    """Decompress to a private file, never more than the manifest says, and hold its digest against it."""
+def _unpack(file: BinaryIO, path: Path, manifest: Manifest, data: Path, files: FileStore | None, told: _Told) -> None:
+    """Decompress to private files, never more than the manifest says, and hold their digests against them."""
     digest = hashlib.sha256()
     octets = 0
     handle = os.open(data, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -322,20 +282,30 @@ def _unpack(file: BinaryIO, path: Path, manifest: Manifest, data: Path, told: _T
     with os.fdopen(handle, "wb") as out:
         try:
             with unpacker.stream_reader(file, read_across_frames=True, closefd=False) as unpacked:
-                while octets <= manifest.data_octets and (chunk := unpacked.read(CHUNK_OCTETS)):
+                while left := manifest.data_octets - octets:
+                    if not (chunk := unpacked.read(min(CHUNK_OCTETS, left))):
+                        break
                     octets += len(chunk)
                     digest.update(chunk)
                     out.write(chunk)
                     told.add(len(chunk))
-        except zstandard.ZstdError as error:
+                if octets == manifest.data_octets and digest.hexdigest() == manifest.data_sha256:
+                    keep = _forget if files is None else files.put
+                    backup_files.read(unpacked, manifest.files, manifest.files_octets, keep, told.add)
+                is_whole = not unpacked.read(1)
+        except (zstandard.ZstdError, backup_files.FilesDamaged) as error:
             raise BackupUnusable(f"{path} is damaged: {error}: take another backup") from error
         out.flush()
         os.fsync(out.fileno())
-    if octets != manifest.data_octets or digest.hexdigest() != manifest.data_sha256:
+    if not is_whole or digest.hexdigest() != manifest.data_sha256:
         raise BackupUnusable(
             f"{path} is damaged: its data does not fit the digest in its manifest, nothing of it was opened: "
             "take another backup"
         )
+
+
+def _forget(content: bytes) -> None:
+    """Keep nothing."""
 
 
 def _walk_pages(data: Path, path: Path) -> bool:

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from storage.errors import StoreFailed, StoreFull
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+FILES_DIRECTORY = "files"
+"""Where they lie in a data directory."""
+
+_DIGEST_DIGITS = 64
 
 
 class FileStore:
@@ -44,8 +51,7 @@ class FileStore:
         return digest
 
     def _write(self, path: Path, octets: bytes) -> None:
-        for directory in (self._root, path.parent):
-            directory.mkdir(mode=0o700, exist_ok=True)
+        self._make(path.parent)
         beside = path.with_name(f".{secrets.token_hex(8)}")
         try:
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -56,7 +62,16 @@ class FileStore:
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
-        for directory in (path.parent, self._root):
+        self._sync(path.parent)
+
+    def _make(self, parent: Path) -> None:
+        """Make the directories of a file."""
+        for directory in (self._root, parent):
+            directory.mkdir(mode=0o700, exist_ok=True)
+
+    def _sync(self, parent: Path) -> None:
+        """Make the names in them durable."""
+        for directory in (parent, self._root):
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(descriptor)
@@ -70,6 +85,30 @@ class FileStore:
     def has(self, digest: bytes) -> bool:
         """Whether a content is here; it is not read."""
         return (self._root / self.place_of(digest)).exists()
+
+    def digests(self) -> Iterator[bytes]:
+        """The digest of every content that is here, in order; what else lies there is passed over."""
+        try:
+            directories = sorted(entry.name for entry in self._root.iterdir() if len(entry.name) == len("ab"))
+        except FileNotFoundError:
+            return
+        for directory in directories:
+            for name in sorted(entry.name for entry in (self._root / directory).iterdir()):
+                try:
+                    digest = bytes.fromhex(directory + name)
+                except ValueError:
+                    continue
+                if len(directory + name) == _DIGEST_DIGITS and self.place_of(digest) == f"{directory}/{name}":
+                    yield digest
+
+    def take_over(self, other: FileStore) -> None:
+        """Move every content of another store on the same file system here, where it is not here already."""
+        for digest in tuple(other.digests()):
+            if self.get(digest) is None:
+                path = self._root / self.place_of(digest)
+                self._make(path.parent)
+                (other._root / other.place_of(digest)).replace(path)
+                self._sync(path.parent)
 
     def part(self, digest: bytes, offset: int, octets_max: int) -> tuple[bytes, int] | None:
         """Octets of a content from an offset on, as they are on disk, and its size; None when it is not here."""

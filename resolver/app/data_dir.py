@@ -2,7 +2,7 @@
 
     DATA_DIR/                 0700
     ├── store/                the store
-    ├── files/                what applications uploaded, by digest; back it up beside the store
+    ├── files/                what applications uploaded, by digest
     ├── credentials/          admin.token (0600), written at the first start only
     ├── run/                  lock (held by the supervisor), metrics/ of the workers
     └── endpoints.json        where the doors answer; there while they do
@@ -17,6 +17,8 @@ import json
 import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+from storage.files import FILES_DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +35,7 @@ class DataDir:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.store = self.root / "store"
-        self.files = self.root / "files"
+        self.files = self.root / FILES_DIRECTORY
         self.credentials = self.root / "credentials"
         self.admin_token = self.credentials / "admin.token"
         self.mirror_token = self.credentials / "mirror.token"

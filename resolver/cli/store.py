@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from resolver.cli.target import Target
-    from storage.backup import Manifest
+    from storage.backup_manifest import Manifest
     from storage.check import CheckReport
     from storage.lmdb_engine import LmdbEngine
 
@@ -50,20 +50,24 @@ def _engine(root: Path) -> Iterator[LmdbEngine]:
 @_DATA_DIR
 @click.pass_context
 def check(ctx: click.Context, data_dir: Path | None) -> None:
-    """Check every checksum, counter, set hash, journal entry and index of a store.
+    """Check every checksum, counter, set hash, journal entry and index of a store, and every uploaded file.
 
     It may run beside the node. Exit code 0 when everything fits, 1 when something was found.
     """
     from resolver.node.audit import audit  # noqa: PLC0415 - loads protobuf
+    from resolver.node.audit_files import audit_files  # noqa: PLC0415 - as above
     from storage import check as scrub  # noqa: PLC0415 - loads the engine
+    from storage.files import FILES_DIRECTORY, FileStore  # noqa: PLC0415 - as above
 
     target: Target = ctx.obj
-    with _engine(target.store_dir(data_dir)) as engine:
+    root = target.store_dir(data_dir)
+    with _engine(root) as engine:
         begun_s = time.monotonic()
         with _bar("rows") as bar:
             report = scrub.check(engine, bar)
         with Progress(0, "rows compared") as progress:
             audit(engine, report, lambda rows: progress.update(rows, rows))
+        audit_files(engine, FileStore(root / FILES_DIRECTORY), report)
         report.elapsed_s = time.monotonic() - begun_s
     emit(ctx, report.to_json(), _report_text(report))
     ctx.exit(0 if report.ok else FAILED)
@@ -129,8 +133,9 @@ def _records(engine: LmdbEngine, *, include_restricted: bool) -> Iterator[tuple[
 @click.option("--scratch", type=click.Path(exists=True, file_okay=False, path_type=Path), help="For the copy.")
 @click.pass_context
 def backup(ctx: click.Context, data_dir: Path | None, file: Path | None, scratch: Path | None) -> None:
-    """Write a consistent backup while the node runs; without FILE to DATA_DIR/backups."""
+    """Write a consistent backup of store and uploaded files while the node runs; without FILE to DATA_DIR/backups."""
     from storage.backup import SUFFIX, back_up  # noqa: PLC0415 - loads the engine
+    from storage.files import FILES_DIRECTORY, FileStore  # noqa: PLC0415 - as above
 
     target: Target = ctx.obj
     root = target.store_dir(data_dir)
@@ -138,7 +143,9 @@ def backup(ctx: click.Context, data_dir: Path | None, file: Path | None, scratch
         (root / "backups").mkdir(mode=0o700, exist_ok=True)
         file = root / "backups" / (time.strftime("idis-%Y%m%dT%H%M%SZ", time.gmtime()) + SUFFIX)
     with _engine(root) as engine, _bar("octets") as bar:
-        manifest = back_up(engine, file, bar, scratch=scratch)
+        manifest = back_up(engine, file, bar, files=FileStore(root / FILES_DIRECTORY), scratch=scratch)
+    if manifest.files_damaged:
+        note(f"{manifest.files_damaged} uploaded files are damaged and not in the backup: idis check names them")
     octets = file.stat().st_size
     emit(
         ctx,
@@ -205,7 +212,8 @@ def restore(ctx: click.Context, file: Path, data_dir: Path, *, accept_findings: 
 
 
 def _contents(manifest: Manifest) -> str:
-    return f"{manifest.rows.get('RECORDS', 0)} records and {manifest.rows.get('CHANGES', 0)} changes of {manifest.time}"
+    parts = [f"{manifest.rows.get('RECORDS', 0)} records", f"{manifest.rows.get('CHANGES', 0)} changes"]
+    return f"{', '.join(parts)} and {manifest.files} uploaded files of {manifest.time}"
 
 
 @contextmanager

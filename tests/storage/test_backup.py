@@ -12,7 +12,8 @@ import pytest
 import zstandard
 
 from storage import backup
-from storage.backup import MAGIC, back_up, read_manifest, restore, verify
+from storage.backup import back_up, read_manifest, restore, verify
+from storage.backup_manifest import MAGIC
 from storage.check import check
 from storage.errors import BackupUnusable, StoreFailed, StoreUnusable
 from storage.lmdb_engine import DATA_FILE, STORE_DIRECTORY, LmdbEngine

@@ -10,7 +10,7 @@ from resolver.handle.name import Handle
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import resolution_pb2 as resolution
 from storage import engine as _engine
-from storage.backup import MAGIC
+from storage.backup_manifest import MAGIC
 from storage.memory_engine import MemoryEngine
 from storage.tables import FORMAT_VERSION, Table, unseal
 

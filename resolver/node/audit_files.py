@@ -1,0 +1,36 @@
+"""Whether every uploaded file that a row names lies beside the store, whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from resolver.v1 import stored_pb2 as stored
+from storage.tables import Table
+
+if TYPE_CHECKING:
+    from storage.check import CheckReport
+    from storage.engine import Engine
+    from storage.files import FileStore
+
+_BITE_ROWS = 1_000
+"""Rows of one read transaction; the files are read after it has ended."""
+
+
+def audit_files(engine: Engine, files: FileStore, report: CheckReport) -> None:
+    """Add a finding for each row whose content is missing or damaged."""
+    start = b""
+    while True:
+        bite: list[tuple[bytes, bytes]] = []
+        with engine.read() as reader:
+            for key, body in reader.scan(Table.FILES, start):
+                bite.append((key, body))
+                if len(bite) == _BITE_ROWS:
+                    break
+        if not bite:
+            return
+        start = bite[-1][0] + b"\0"
+        for key, body in bite:
+            digest = stored.StoredFile.FromString(body).digest
+            if files.get(digest) is None:
+                problem = "is damaged" if files.has(digest) else "is missing"
+                report.find(Table.FILES, key, f"its content files/{files.place_of(digest)} {problem}")
