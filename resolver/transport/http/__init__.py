@@ -25,5 +25,6 @@ the longest prefix; the proxy has all that is left. ``Door.octets_max`` bounds a
 
 A handler says what is asked for by ``request.scope["operation"] = Operation(SERVICE, NAME, KIND)`` of
 ``telemetry.calls``: so it is counted, and a KIND of resolution or registration gets its times into the statistics.
+What is counted as its result is the HTTP status, or ``request.scope["result"]`` where failures have that of a success.
 Jobs of the write lane get ``door`` from the call.
 """

@@ -104,7 +104,10 @@ class Desk:
             except MessageTooLarge:
                 raise  # its body is still coming in
             except ResolverError as error:
-                return refusal(error, mapped=self.snms.mapped_http_status)
+                response = refusal(error, mapped=self.snms.mapped_http_status)
+                if response.status_code == 200:
+                    request.scope["result"] = str(error.meaning.snms)
+                return response
 
         return Route(entry.path, endpoint, methods=[entry.method])
 

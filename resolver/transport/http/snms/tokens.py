@@ -63,6 +63,8 @@ class Tokens:
         except CredentialInvalid as error:
             words = _LOCKED if error.details.get("rule") == "LOCKED" else WRONG_PASSWORD
             response = reply(None, words, BUSINESS_FAILURE, 401 if desk.snms.mapped_http_status else 200)
+            if response.status_code == 200:
+                request.scope["result"] = str(BUSINESS_FAILURE)
             if error.retry_after_s is not None:
                 response.headers["retry-after"] = str(round(error.retry_after_s))
             return response

@@ -175,6 +175,24 @@ TRAPS = {
 }
 
 
+def test_failures_are_counted_as_failures_though_their_http_status_is_200(snms):
+    async def main(node):
+        node.asker.service.core.calls.take()
+        await node.a.ask("GET", f"{DATA}/detail", params={"handle": A})
+        await node.nobody.ask("GET", f"{DATA}/detail", params={"handle": A})
+        await node.a.ask("POST", DATA, identifier(A))
+        await node.nobody.ask("POST", "/identity/token", {"username": "a", "password": "wrong one"})
+        seen = node.asker.service.core.calls.take().calls
+        return {(called.name, result): count for (door, called, result), count in seen.items() if door == "snms"}
+
+    assert snms(main) == {
+        ("Resolve", "-2"): 1,
+        ("Resolve", "-1"): 1,
+        ("CreateHandle", "200"): 1,
+        ("LogIn", "-2"): 1,
+    }
+
+
 def test_bodies_that_are_none(snms):
     async def main(node):
         for body, words in TRAPS.items():
@@ -280,31 +298,6 @@ def test_batches(snms, monkeypatch, in_slices):
             assert (await node.a.ask("DELETE", f"{DATA}/batchDelete", body))["message"].startswith("请求体是空数组")
 
     snms(main)
-
-
-def test_others_have_their_turn_while_a_batch_is_read(monkeypatch):
-    monkeypatch.setattr(bodies, "AT_ONCE_OCTETS_MAX", 0)
-    monkeypatch.setattr(bodies, "SLICE_OCTETS", 1)
-    turns = 0
-
-    async def main():
-        async def count():
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        counting = asyncio.create_task(count())
-        names = await bodies.decode_each(json.dumps(["name"] * 500).encode(), str)
-        decoded, good = turns, []
-        await identifiers._Rows.read(names, str, good)
-        counting.cancel()
-        return decoded, good
-
-    decoded, good = asyncio.run(main())
-    assert good == ["name"] * 500
-    assert decoded >= 499
-    assert turns - decoded >= 500 // identifiers.SLICE_ROWS - 1
 
 
 def test_two_thousand_and_not_one_more(snms):
