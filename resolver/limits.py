@@ -166,6 +166,10 @@ REVALIDATE_S = 30
 STALE_ANSWER_S = 1.8
 """Seconds that a caller waits for news while an old answer lies there (RFC 8767 section 5)."""
 
+UPSTREAM_TRIAL_WAITING_MAX = 64
+"""Questions that wait while another one tries a server that failed; further ones are refused at once, as all are
+before it is tried, so that they leave room for questions to other servers."""
+
 COOL_DOWN_S = (0.5, 2.0)
 """Seconds that a server which failed is left alone, at first and at most: one unlucky try more is still below five."""
 

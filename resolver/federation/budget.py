@@ -19,20 +19,25 @@ class Budget:
         self._aliases = 0
 
     def spend_message(self, name: str, now_s: float) -> float:
-        """Seconds that one more message may take. Raises UpstreamFailed when the time is over."""
+        """Seconds that one more message may take. Raises RecursionLimit, and UpstreamFailed when the time is over."""
         if self.messages >= limits.UPSTREAM_MESSAGES_MAX:
             raise RecursionLimit(
                 f"{name[:200]!r} needs more than {limits.UPSTREAM_MESSAGES_MAX} questions to other nodes: its records "
                 "lead too far"
             )
+        left_s = self.left_s(name, now_s)
+        self.messages += 1
+        return min(left_s, limits.UPSTREAM_ASK_SECONDS_MAX)
+
+    def left_s(self, name: str, now_s: float) -> float:
+        """Seconds that are left for the question. Raises UpstreamFailed when the time is over."""
         left_s = self._until_s - now_s
         if left_s < _LEAST_S:
             raise UpstreamFailed(
                 f"{name[:200]!r} was not found within {limits.UPSTREAM_SECONDS_MAX:g} s: try again later",
                 retry_after_s=limits.FAILURE_TTL_S,
             )
-        self.messages += 1
-        return min(left_s, limits.UPSTREAM_ASK_SECONDS_MAX)
+        return left_s
 
     def spend_referral(self, name: str) -> None:
         """Follow a referral or an HS_SERV."""

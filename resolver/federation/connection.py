@@ -1,7 +1,9 @@
 """One TCP connection to a Handle server: requests go out as they come, answers are matched by their request id.
 
-Servers that close after one answer are met by connecting again. Answers of several messages are collected up to a
-bound. Encryption, MACs and signatures are the client's business; frames pass here as they are.
+Servers that close after one answer are met by connecting again. A connection that was silent for the whole time of a
+request is not used for further ones: after lost packets the kernel repeats them ever more rarely, and a new connection
+is sooner through. Answers of several messages are collected up to a bound. Encryption, MACs and signatures are the
+client's business; frames pass here as they are.
 """
 
 from __future__ import annotations
@@ -65,6 +67,10 @@ class HandleConnection:
         self._reading: asyncio.Task[None] | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._connecting = asyncio.Lock()
+        self._heard = 0
+        """Messages that have come over all connections."""
+        self._leaving: set[asyncio.Task[None]] = set()
+        """Readers of connections that are used no longer."""
         self._octets_max = octets_max
         self.closes_after_answer = False
         """Whether the server was seen to close while further requests waited, as some do after each answer."""
@@ -86,6 +92,7 @@ class HandleConnection:
         if request_id in self._waiting:
             raise Overloaded(f"request id {request_id} waits for an answer already: choose another")
         waiting = _Waiting(asyncio.get_running_loop().create_future(), is_last)
+        writer, heard = None, self._heard
         try:
             async with asyncio.timeout(timeout_s):
                 writer = await self._connected()
@@ -94,6 +101,8 @@ class HandleConnection:
                 await writer.drain()
                 return await waiting.future
         except TimeoutError:
+            if writer is not None and heard == self._heard:
+                self._leave(writer)
             raise ServerUnreachable(
                 f"{self._host}:{self._port} has not answered within {timeout_s:g} s", retry_after_s=1.0
             ) from None
@@ -111,6 +120,16 @@ class HandleConnection:
                 self._reading = asyncio.create_task(self._read(reader, self._writer))
             return self._writer
 
+    def _leave(self, writer: asyncio.StreamWriter) -> None:
+        """Use a connection no longer; what is under way over it keeps its time."""
+        if self._writer is not writer:
+            return
+        self._writer = None
+        if self._reading is not None:
+            self._leaving.add(self._reading)
+            self._reading.add_done_callback(self._leaving.discard)
+        asyncio.get_running_loop().call_later(self._timeout_s, writer.transport.abort)
+
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Hand out answers until the server closes; what waits then will not be answered."""
         stream = FrameStream(self._octets_max)
@@ -119,6 +138,7 @@ class HandleConnection:
         try:
             while octets := await reader.read(READ_OCTETS):
                 for frame in stream.receive_data(octets):
+                    self._heard += 1
                     self._hand_out(frame)
                     answers += 1
         except (OSError, WireError) as error:
@@ -152,6 +172,7 @@ class HandleConnection:
             self._writer.close()
             with suppress(OSError):
                 await self._writer.wait_closed()
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        readers = [*self._leaving, *([] if self._reading is None else [self._reading])]
+        for task in readers:
+            task.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)

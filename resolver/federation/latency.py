@@ -1,12 +1,15 @@
 """How quickly other servers answer, and which are better left alone for a moment.
 
 A server nobody has asked yet goes first, so that it gets known. One that failed is left alone for a while that
-doubles with each failure; when that is over one question tries it again.
+doubles with each failure; when that is over one question tries it again. Questions beside that one may wait for what
+becomes of it, so that the first moments of a server that is back are not spent on refusals; a bounded number of them,
+because it may not be back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from resolver import limits
@@ -20,6 +23,23 @@ _WEIGHT = 0.3
 """What a new measurement counts in the smoothed latency; TCP uses an eighth, but asks far more often."""
 
 
+_LATE_S = 0.5
+"""Seconds that the end of a trial may come later than its time."""
+
+
+def trial_seconds() -> float:
+    """Seconds after which nobody counts on a trial any more: its driver has lost it."""
+    return limits.UPSTREAM_ASK_SECONDS_MAX + _LATE_S
+
+
+class Standing(Enum):
+    """Whether a server may be asked."""
+
+    READY = "it may; a server that failed is tried with this very question"
+    TRIED = "it failed, and another question tries it now"
+    COOLING = "it failed a moment ago"
+
+
 @dataclass(slots=True)
 class _Known:
     smoothed_s: float = 0.0
@@ -27,6 +47,8 @@ class _Known:
     cool_until_s: float = 0.0
     is_tried: bool = False
     """Whether one question tries it again after a failure."""
+    waiting: int = 0
+    """Questions that wait for what becomes of that one."""
 
 
 class Latencies:
@@ -34,7 +56,7 @@ class Latencies:
 
     def __init__(self, servers_max: int = limits.SERVERS_KNOWN_MAX) -> None:
         self._servers_max = servers_max
-        self._known: dict[tuple[str, str, int], _Known] = {}
+        self._known: dict[str, _Known] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -57,29 +79,48 @@ class Latencies:
         known.failures += 1
         known.is_tried = False
 
-    def is_cooling(self, contact: Contact, now_s: float) -> bool:
-        """Whether a server failed so short ago that it is not asked. The first question afterwards tries it alone."""
-        known = self._known.get(contact[:3])
+    def standing(self, contact: Contact, now_s: float) -> Standing:
+        """Whether a server may be asked. The first question after a while of rest tries it alone."""
+        known = self._known.get(contact.text)
         if known is None or not known.failures:
-            return False
+            return Standing.READY
         if now_s < known.cool_until_s:
-            return True
+            return Standing.TRIED if known.is_tried else Standing.COOLING
         known.is_tried = True
-        known.cool_until_s = now_s + limits.UPSTREAM_ASK_SECONDS_MAX
-        return False
+        known.cool_until_s = now_s + trial_seconds()
+        return Standing.READY
+
+    def join(self, contact: Contact) -> bool:
+        """Wait for the question that tries a server, unless enough others do; ``leave`` it afterwards."""
+        known = self._of(contact)
+        if known.waiting >= limits.UPSTREAM_TRIAL_WAITING_MAX:
+            return False
+        known.waiting += 1
+        return True
+
+    def leave(self, contact: Contact) -> None:
+        """Wait no longer."""
+        known = self._known.get(contact.text)
+        if known is not None and known.waiting:
+            known.waiting -= 1
+
+    def is_failing(self, server: str) -> bool:
+        """Whether a server (``Contact.text``) has not answered since it last failed."""
+        known = self._known.get(server)
+        return known is not None and known.failures > 0
 
     def order(self, contacts: Iterable[Contact]) -> list[Contact]:
         """The quickest first, those that failed last."""
         nobody = _Known()
 
         def rank(contact: Contact) -> tuple[int, float]:
-            known = self._known.get(contact[:3], nobody)
+            known = self._known.get(contact.text, nobody)
             return known.failures, known.smoothed_s
 
         return sorted(contacts, key=rank)
 
     def _of(self, contact: Contact) -> _Known:
-        key = contact[:3]
+        key = contact.text
         known = self._known.pop(key, None) or _Known()
         if len(self._known) >= self._servers_max:
             del self._known[next(iter(self._known))]

@@ -30,7 +30,7 @@ from resolver.errors import (
 )
 from resolver.federation.budget import Budget
 from resolver.federation.contacts import Choice, Contact, Sites, contacts_for, sites_in
-from resolver.federation.latency import Latencies
+from resolver.federation.latency import Latencies, Standing, trial_seconds
 from resolver.federation.steps import Ask, Reply, Said
 from resolver.federation.trail import LOCAL, Trail
 from resolver.handle.name import PREFIX_OF_PREFIXES, fold, fold_prefix, is_prefix_handle, split, whole_name
@@ -272,10 +272,10 @@ class _Walk:
     def _ask(self, name: str, contact: Contact) -> Generator[Ask, Reply, Reply]:
         """Ask one server, unless it failed just now."""
         shared = self._all
-        started_s = self.now.monotonic_s
-        if shared.latencies.is_cooling(contact, started_s):
+        if not (yield from self._may_be_asked(name, contact)):
             self.trail.refused(name, f"{contact.place} failed a moment ago")
             return Reply.failed(self.now, "failed a moment ago")
+        started_s = self.now.monotonic_s
         self._asked.add((*contact[:3], fold_prefix(name)))
         timeout_s = self.budget.spend_message(name, started_s)
         certified = bool(contact.public_key) and self._certifies(name)
@@ -295,6 +295,20 @@ class _Walk:
         self.trail.asked(name, contact, reply, took_s)
         shared.delegations.heard(contact, reply.serial)
         return reply
+
+    def _may_be_asked(self, name: str, contact: Contact) -> Generator[Ask, Reply, bool]:
+        """Whether a server may be asked now, or after the question that tries it. Raises UpstreamFailed."""
+        latencies = self._all.latencies
+        while True:
+            standing = latencies.standing(contact, self.now.monotonic_s)
+            if standing is not Standing.TRIED or not latencies.join(contact):
+                return standing is Standing.READY
+            try:
+                timeout_s = min(self.budget.left_s(name, self.now.monotonic_s), trial_seconds())
+                reply = yield Ask(contact, name, timeout_s, is_certified=False, awaits_trial=True)
+            finally:
+                latencies.leave(contact)
+            self.now = reply.moment
 
     def _kept(self, name: str, contact: Contact, reply: Reply) -> Found:
         """Keep what a server has said. Raises when that is a no."""

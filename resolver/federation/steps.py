@@ -31,7 +31,9 @@ class Moment(NamedTuple):
 class Ask(NamedTuple):
     """Ask a server for all public values of a handle.
 
-    A server with a key is to sign when ``is_certified``, and to search at other nodes when ``recursive``.
+    A server with a key is to sign when ``is_certified``, and to search at other nodes when ``recursive``. With
+    ``awaits_trial`` it is not asked: the reply, whatever it says, is due when another question to the server has been
+    replied to, or when the time is over.
     """
 
     contact: Contact
@@ -41,6 +43,7 @@ class Ask(NamedTuple):
     authoritative: bool = False
     recursions: int = 1
     recursive: bool = False
+    awaits_trial: bool = False
 
 
 class Said(Enum):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from resolver.clock import Clock
     from resolver.federation.grpc_peer import GrpcPeer
     from resolver.federation.search import Searcher
-    from resolver.federation.steps import Ask
+    from resolver.federation.steps import Ask, Search
 
     Peer = HandlePeer | GrpcPeer
 
@@ -71,6 +71,8 @@ class Upstream:
         self._asks: dict[tuple[object, ...], asyncio.Task[Reply]] = {}
         self._peers: dict[tuple[object, ...], Peer] = {}
         self._gates: dict[tuple[object, ...], _Gate] = {}
+        self._trials: dict[str, asyncio.Event] = {}
+        """What becomes of servers that failed, for those who wait until they have been tried again."""
         self._waiting = 0
         self._is_closed = False
         self._closing: set[asyncio.Task[None]] = set()
@@ -147,7 +149,7 @@ class Upstream:
         old = None
         if not question.traced and not question.authoritative and not question.follows_aliases:
             old = self._old(question.name)
-        if old is not None and not task.done() and old[1] <= limits.REVALIDATE_S:
+        if old is not None and not task.done() and old[1]:
             return Outcome(old[0], None)
         waits_s = None if old is None else limits.STALE_ANSWER_S
         if question.timeout_s is not None:
@@ -167,13 +169,18 @@ class Upstream:
             raise ShuttingDown("this worker is shutting down: try again, another one answers", retry_after_s=0.05)
         return task.result()
 
-    def _old(self, name: str) -> tuple[Found, float] | None:
-        """A record past its TTL that may still be given, and for how many seconds it is past it."""
+    def _old(self, name: str) -> tuple[Found, bool] | None:
+        """A record past its TTL that may still be given, and whether nobody has to wait for news of it.
+
+        That is when it has just passed it, and when its server is known to fail (RFC 8767 section 5: resolvers do not
+        let each client wait for the same silence).
+        """
         entry = self._cache.get(fold_prefix(name))
         now_s = self._clock.monotonic_s()
         if entry is None or entry.error is not None or not entry.fresh_until_s <= now_s < entry.stale_until_s:
             return None
-        return Found(entry.body, entry.stale_origin()), now_s - entry.fresh_until_s
+        is_young = now_s - entry.fresh_until_s <= limits.REVALIDATE_S
+        return Found(entry.body, entry.stale_origin()), is_young or self.searcher.latencies.is_failing(entry.server)
 
     def _search(self, question: Question) -> asyncio.Task[Outcome]:
         shared = question._replace(name=fold_prefix(question.name), timeout_s=None)
@@ -192,14 +199,36 @@ class Upstream:
         try:
             ask = next(search)
             while True:
-                reply = await self._shared_reply(ask)
-                self._questions[ask.contact.protocol, reply.said.name.lower()] += 1
-                ask = search.send(reply)
+                if ask.awaits_trial:
+                    ask = search.send(await self._trial_over(ask))
+                else:
+                    reply = await self._shared_reply(ask)
+                    self._questions[ask.contact.protocol, reply.said.name.lower()] += 1
+                    ask = self._tell(search, ask, reply)
         except StopIteration as stop:
             outcome: Outcome = stop.value
             return outcome
         except ResolverError as error:
             return Outcome(None, error)
+
+    def _tell(self, search: Search, ask: Ask, reply: Reply) -> Ask:
+        """Give a search a reply; those who wait for what becomes of the server go on."""
+        try:
+            return search.send(reply)
+        finally:
+            trial = self._trials.pop(ask.contact.text, None)
+            if trial is not None:
+                trial.set()
+
+    async def _trial_over(self, ask: Ask) -> Reply:
+        """Wait until the server has replied to anybody, or has not."""
+        trial = self._trials.setdefault(ask.contact.text, asyncio.Event())
+        try:
+            async with asyncio.timeout(ask.timeout_s):
+                await trial.wait()
+        except TimeoutError:
+            self._trials.pop(ask.contact.text, None)
+        return Reply.failed(self.now(), "another question has tried it")
 
     async def _shared_reply(self, ask: Ask) -> Reply:
         """The reply to an ask, shared with others who ask the same."""

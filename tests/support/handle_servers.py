@@ -41,6 +41,8 @@ class Server:
     def __init__(self, says, *, key=None, closes=False, mangle=lambda octets: octets, delay_s=0.0):
         self.says, self.key, self.closes, self.mangle, self.delay_s = says, key, closes, mangle, delay_s
         self.asked, self.connections, self.writers = [], 0, []
+        self.deaf_until = 0
+        """Connections up to this one are heard no longer, as after packets were lost for a long time."""
         self.port = 0
 
     def octets_for(self, frame):
@@ -51,10 +53,13 @@ class Server:
 
     async def serve(self, reader, writer):
         self.connections += 1
+        number = self.connections
         self.writers.append(writer)
         stream = FrameStream(1 << 20)
         try:
             while octets := await reader.read(65_536):
+                if number <= self.deaf_until:
+                    continue
                 for frame in stream.receive_data(octets):
                     answer = self.octets_for(frame)
                     if answer is None:

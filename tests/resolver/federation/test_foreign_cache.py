@@ -6,7 +6,7 @@ from resolver.errors import HandleNotFound, UpstreamFailed
 from resolver.federation.cache import ForeignCache, ttl_of
 from resolver.federation.contacts import Contact
 from resolver.federation.delegations import Delegations
-from resolver.federation.latency import Latencies
+from resolver.federation.latency import Latencies, Standing
 from resolver.federation.steps import Moment
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import resolution_pb2
@@ -95,13 +95,13 @@ def test_latencies_are_bounded_and_ordered():
     assert len(known) == 10
     known.failed(contacts[49], 1.0)
     assert known.order(contacts[47:]) == [contacts[48], contacts[47], contacts[49]]
-    assert known.is_cooling(contacts[49], 1.4)
-    assert not known.is_cooling(contacts[49], 1.6)
-    assert known.is_cooling(contacts[49], 1.7), "one tries, the others wait"
+    assert known.standing(contacts[49], 1.4) is Standing.COOLING
+    assert known.standing(contacts[49], 1.6) is Standing.READY
+    assert known.standing(contacts[49], 1.7) is Standing.TRIED, "one tries, the others wait"
     known.failed(contacts[49], 1.8)
-    assert known.is_cooling(contacts[49], 2.7)
+    assert known.standing(contacts[49], 2.7) is Standing.COOLING
     known.answered(contacts[49], 0.001)
-    assert not known.is_cooling(contacts[49], 1.9)
+    assert known.standing(contacts[49], 1.9) is Standing.READY
 
 
 @pytest.mark.parametrize(("serial", "outdated"), [(1, False), (2, True), (0xFFFF, False), (0, False), (0x9000, False)])

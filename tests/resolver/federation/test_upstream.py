@@ -9,6 +9,8 @@ import pytest
 from resolver import limits, methods
 from resolver.clock import SystemClock
 from resolver.errors import HandleNotFound, Overloaded, UpstreamFailed
+from resolver.federation.contacts import Contact
+from resolver.federation.latency import Standing
 from resolver.handle.value import HandleValue, Permission, Ttl
 from resolver.node.foreign import Question
 from resolver.node.record_octets import parse
@@ -172,6 +174,75 @@ def test_stale_answers_are_marked_and_renewed_behind(world, clock):
             assert asyncio.get_running_loop().time() - started_s < limits.UPSTREAM_SECONDS_MAX
             with pytest.raises(UpstreamFailed):
                 await get(upstream, "88.300.77/NEVER-SEEN")
+            for searching in tuple(upstream._searches.values()):
+                await searching
+            started_s = asyncio.get_running_loop().time()
+            assert (await get(upstream)).origin.stale
+            assert asyncio.get_running_loop().time() - started_s < limits.STALE_ANSWER_S / 2, "it is known to be silent"
+
+    run(main())
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Servers that are given up, and tried again, soon."""
+    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(limits, "COOL_DOWN_S", (0.1, 0.1))
+    monkeypatch.setattr(limits, "FAILURE_TTL_S", 0.05)
+
+
+def test_questions_beside_the_one_that_tries_a_server_wait_for_it(world, quick, monkeypatch):
+    monkeypatch.setattr(limits, "UPSTREAM_TRIAL_WAITING_MAX", 5)
+
+    async def outcomes(upstream, count):
+        names = [f"88.300.77/{number}" for number in range(count)]
+        found = await asyncio.gather(*(upstream.find(Question(name)) for name in names))
+        return [outcome.error is None for outcome in found]
+
+    async def main():
+        async with serving({}) as server, asking(world, server) as upstream:
+            assert not any(await outcomes(upstream, 1))
+            await asyncio.sleep(0.15)
+            asked = len(server.asked)
+            assert not any(await outcomes(upstream, 20)), "it was tried, and those who waited have heard of it"
+            assert len(server.asked) == asked + 1
+            server.says[""] = found()
+            server.delay_s = 0.005
+            await asyncio.sleep(0.15)
+            assert sum(await outcomes(upstream, 20)) == 6, "the one that tries it, and as many as may wait"
+            await asyncio.sleep(0.1)
+            assert all(await outcomes(upstream, 20))
+            assert upstream.searcher.latencies.standing(known_contact(server), 0.0) is Standing.READY
+            assert not upstream._trials
+
+    run(main())
+
+
+def known_contact(server):
+    return Contact("tcp", "127.0.0.1", server.port)
+
+
+def test_a_connection_that_has_fallen_silent_is_given_up(world, quick):
+    """Its packets may be under way for half a minute when a new connection is through at once."""
+
+    async def main():
+        async with serving({"": found()}) as server, asking(world, server) as upstream:
+            await get(upstream)
+            server.deaf_until = server.connections
+            with pytest.raises(UpstreamFailed):
+                await get(upstream, "88.300.77/B")
+            await asyncio.sleep(0.15)
+            await get(upstream, "88.300.77/C")
+            assert server.connections == 2
+            server.says["88.300.77/SLOW"] = None
+            slow = asyncio.ensure_future(upstream.find(Question("88.300.77/SLOW")))
+            for number in range(5):
+                await asyncio.sleep(0.05)
+                await get(upstream, f"88.300.77/{number}")
+            assert (await slow).error is not None
+            await asyncio.sleep(0.15)
+            await get(upstream, "88.300.77/D")
+            assert server.connections == 2, "one slow answer among others says nothing of the connection"
 
     run(main())
 

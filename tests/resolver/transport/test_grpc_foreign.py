@@ -196,6 +196,68 @@ def test_a_node_asked_by_a_node(world):
     run(main())
 
 
+class DeafPath:
+    """A way to a server on which old connections can be made to lose everything, while new ones work."""
+
+    def __init__(self, target):
+        self.host, _, self.port = target.rpartition(":")
+        self.writers, self.deaf_until, self.count = [], 0, 0
+
+    @asynccontextmanager
+    async def open(self):
+        listening = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        try:
+            yield listening.sockets[0].getsockname()[1]
+        finally:
+            listening.close()
+            for writer in self.writers:
+                writer.close()
+
+    async def _serve(self, reader, writer):
+        self.count += 1
+        number = self.count
+        far_reader, far_writer = await asyncio.open_connection(self.host, int(self.port))
+        self.writers += [writer, far_writer]
+        await asyncio.gather(self._pass(number, reader, far_writer), self._pass(number, far_reader, writer))
+
+    async def _pass(self, number, reader, writer):
+        try:
+            while octets := await reader.read(65_536):
+                if number > self.deaf_until:
+                    writer.write(octets)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.mark.parametrize("kind", DOORS)
+def test_a_channel_that_has_fallen_silent_is_given_up(world, kind):
+    """gRPC itself would wait for the lost packets of the old connection for as long as the kernel does."""
+
+    async def main():
+        async with doors(world) as (clients, _, _):
+            path = DeafPath(clients[kind].target)
+            async with path.open() as port:
+                peer = GrpcPeer(Contact("grpc", "127.0.0.1", port), octets_max=65_536)
+
+                async def said(timeout_s):
+                    reply = await peer.ask(Ask(Contact("grpc", "", 1), LOCAL, timeout_s, False), lambda: Moment(1.0, 1))
+                    return reply.said
+
+                try:
+                    assert await said(5.0) is Said.FOUND
+                    path.deaf_until = path.count
+                    together = await asyncio.gather(*(said(0.3) for _ in range(5)))
+                    assert together == [Said.FAILED] * 5
+                    assert await said(5.0) is Said.FOUND
+                    assert path.count == 2, "one new connection, however many questions were lost"
+                finally:
+                    await peer.close()
+
+    run(main())
+
+
 @pytest.mark.parametrize("kind", DOORS)
 def test_a_caller_that_leaves_and_a_deadline(world, kind):
     async def main():
