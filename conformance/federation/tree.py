@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 40.0
@@ -53,11 +53,20 @@ SMALL = (
 )
 
 
+@dataclass(frozen=True)
+class Host:
+    """Where a node runs: its address, and the words that start a command there."""
+
+    address: str
+    inside: tuple[str, ...] = ()
+
+
 @dataclass
 class Node:
     """A node that runs."""
 
     place: Place
+    host: Host
     directory: Path
     process: subprocess.Popen[bytes]
     endpoints: dict[str, str] = field(default_factory=dict)
@@ -69,37 +78,37 @@ class Node:
 
     def idis(self, *arguments: str) -> str:
         """What a command of its operator prints."""
-        return _idis("--data-dir", str(self.directory), *arguments)
+        return _idis(self.host, "--data-dir", str(self.directory), *arguments)
 
 
-def _idis(*arguments: str) -> str:
-    command = [sys.executable, "-m", "resolver", *arguments]
+def _idis(host: Host, *arguments: str) -> str:
+    command = [*host.inside, sys.executable, "-m", "resolver", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     if done.returncode:
         raise SystemExit(f"idis {' '.join(arguments)} has failed:\n{done.stderr}")
     return done.stdout
 
 
-def _make(root: Path, place: Place, number: int) -> Path:
+def _make(root: Path, place: Place, host: Host) -> Path:
     """Make a node's data directory."""
-    directory, address = root / place.name, f"127.1.0.{number}"
+    directory, address = root / place.name, host.address
     arguments = ["init", "--role", place.role, "--data-dir", str(directory), "--site", address]
     arguments += [part for door in ("grpc", "hdl", "http", "admin") for part in (f"--{door}", f"{address}:0")]
-    arguments += ["--allow-network", "127.1.0.0/24", "--allow-port", "1024-65535"]
+    arguments += ["--allow-network", f"{address.rpartition('.')[0]}.0/24", "--allow-port", "1024-65535"]
     if place.prefix:
         arguments += ["--prefix", place.prefix]
     if place.role != "top":
         arguments += ["--top", str(root / "top" / "site.json")]
-    _idis(*arguments)
+    _idis(host, *arguments)
     return directory
 
 
-def _start(place: Place, directory: Path, options: Iterable[str]) -> Node:
-    command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(directory), "--workers", "1"]
+def _start(place: Place, host: Host, directory: Path, options: Iterable[str]) -> Node:
+    command = [*host.inside, sys.executable, "-m", "resolver", "serve", "--data-dir", str(directory), "--workers", "1"]
     log = directory.with_suffix(".log").open("wb")
     with log:
         process = subprocess.Popen([*command, "--no-banner", *options], cwd=ROOT, stdout=log, stderr=log)  # noqa: S603 - our own
-    return Node(place, directory, process)
+    return Node(place, host, directory, process)
 
 
 def _wait(node: Node) -> None:
@@ -129,16 +138,22 @@ def _end(node: Node) -> None:
 
 
 @contextmanager
-def running(root: Path, places: Iterable[Place], *options: str) -> Iterator[dict[str, Node]]:
-    """The nodes of a tree by name, until the block ends: those with nobody above first, then all others at once."""
+def running(
+    root: Path, places: Iterable[Place], *options: str, hosts: Sequence[Host] = ()
+) -> Iterator[dict[str, Node]]:
+    """The nodes of a tree by name, until the block ends: those with nobody above first, then all others at once.
+
+    The n-th place is on the n-th host; without hosts each node has a loopback address of its own.
+    """
     nodes: dict[str, Node] = {}
     places = list(places)
+    on = dict(zip(places, hosts or [Host(f"127.1.0.{number + 1}") for number in range(len(places))], strict=True))
     with ExitStack() as stack:
         for tier in ([place for place in places if place.role == "top"], [p for p in places if p.role != "top"]):
             started = []
             for place in tier:
-                directory = _make(root, place, len(nodes) + 1)
-                node = nodes[place.name] = _start(place, directory, options)
+                directory = _make(root, place, on[place])
+                node = nodes[place.name] = _start(place, on[place], directory, options)
                 stack.callback(_end, node)
                 started.append(node)
             for node in started:
