@@ -393,11 +393,13 @@ class WriteLane:
         self._loop.call_soon_threadsafe(self._settle, group)
 
     def _settle(self, group: list[Handed[Any]]) -> None:
-        for queued in group:
-            try:
-                queued.settle()
-            except Exception as error:  # noqa: BLE001 - one that cannot take its answer must not keep others from theirs
-                _log.error("defect in taking a write's answer", exc_info=error)
+        for kind, alike in groupby(group, key=type):
+            settle_all = getattr(kind, "settle_all", None)
+            for some in [list(alike)] if settle_all is not None else ([queued] for queued in alike):
+                try:
+                    settle_all(some) if settle_all is not None else some[0].settle()
+                except Exception as error:  # noqa: BLE001 - one that cannot take its answer keeps no other from theirs
+                    _log.error("defect in taking a write's answer", exc_info=error)
         self._room.set()
 
 

@@ -16,7 +16,10 @@ from resolver.node.draft_plain import PlainDrafts
 from resolver.service.jobs import CreateJob, RememberedCreateJob
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from resolver.node.draft import Draft
+    from resolver.node.draft_plain import Options
     from resolver.service.call import Call
     from resolver.service.core import Core
 
@@ -28,26 +31,38 @@ class PlainRegistration:
         self._now_us = core.clock.now_us
         self._drafts = PlainDrafts(core.options.record_octets_max, core.mint)
 
-    def job_of(self, call: Call, request: bytes) -> CreateJob | None:
-        """The job for a CreateHandleRequest of a caller that ``may_register``; None when it is not plain.
+    def jobs_of(self, call: Call, requests: Sequence[bytes]) -> list[CreateJob | None]:
+        """The job for each CreateHandleRequest of a caller that ``may_register``; None for one that is not plain.
 
-        Its result are the octets of a CreateHandleResponse.
+        Their results are the octets of a CreateHandleResponse.
         """
-        found = self._drafts.of_request(request, self._now_us() // 1_000_000)
-        if found is None:
-            return None
-        draft, options = found
-        if not options.request_id:
-            return CreateJob(call, draft, options.on_existing)
-        if len(options.request_id.encode()) > limits.REQUEST_ID_OCTETS_MAX:
-            return None
-        # Plain octets are the canonical form that the usual way makes fingerprints of.
-        fingerprint = outcomes.fingerprint(methods.CREATE_HANDLE.path, request)
-        return RememberedCreateJob(call, draft, options.on_existing, options.request_id, fingerprint)
+        now_s = self._now_us() // 1_000_000
+        of_request = self._drafts.of_request
+        jobs: list[CreateJob | None] = []
+        for request in requests:
+            found = of_request(request, now_s)
+            if found is None:
+                jobs.append(None)
+                continue
+            draft, options = found
+            if options.request_id:
+                jobs.append(_remembered(call, draft, options, request))
+            else:
+                jobs.append(CreateJob(call, draft, options.on_existing))
+        return jobs
 
     def draft_of(self, row: bytes) -> Draft | None:
         """The draft in a NewHandle; None when it is not plain."""
         return self._drafts.of_row(row, self._now_us() // 1_000_000)
+
+
+def _remembered(call: Call, draft: Draft, options: Options, request: bytes) -> RememberedCreateJob | None:
+    """The job of a request with an id."""
+    if len(options.request_id.encode()) > limits.REQUEST_ID_OCTETS_MAX:
+        return None
+    # Plain octets are the canonical form that the usual way makes fingerprints of.
+    fingerprint = outcomes.fingerprint(methods.CREATE_HANDLE.path, request)
+    return RememberedCreateJob(call, draft, options.on_existing, options.request_id, fingerprint)
 
 
 def may_register(call: Call) -> bool:

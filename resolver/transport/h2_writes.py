@@ -14,6 +14,7 @@ import ngh2
 
 from resolver.errors import ResolverError
 from resolver.lanes import Handed
+from resolver.methods import CREATE_HANDLE
 from resolver.service.plain_registration import may_register
 from resolver.transport import grpc_frames as frames
 from resolver.transport.h2_exchange import TIMEOUT_MAX_S
@@ -22,7 +23,7 @@ from resolver.transport.h2_mounts import Lane, Ticket
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from resolver.service import Call
     from resolver.service.jobs import CreateJob
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 class Writing(Handed[bytes]):
     """A registration that waits for its commit."""
 
-    __slots__ = ("_calls", "_timer", "started_s", "stream_id", "ticket")
+    __slots__ = ("_timer", "calls", "started_s", "stream_id", "ticket")
 
     def __init__(  # one object a write: the few fields of Handed are set here, where a call of its own would double it
         self, job: CreateJob, calls: Calls, stream_id: int, ticket: Ticket, started_s: float
@@ -41,7 +42,7 @@ class Writing(Handed[bytes]):
         self.job = job
         self.result = self.error = None
         self.left = False
-        self._calls = calls
+        self.calls = calls
         self._timer: asyncio.TimerHandle | None = None
         self.stream_id = stream_id
         self.ticket = ticket
@@ -51,19 +52,35 @@ class Writing(Handed[bytes]):
 
     def settle(self) -> None:
         """Answer the call, unless it is over."""
-        if self.left:
-            return
-        if self.error is not None:
-            self.fail(self.error)
-            return
-        body: bytes = self.result  # type: ignore[assignment]  # a result there is
-        session, stream_id = self._calls.session, self.stream_id
-        self.close(0)
-        with suppress(ngh2.NGH2Error):  # the stream has ended in the meantime
-            session.send_response(stream_id, frames.RESPONSE)
-            session.send_data(stream_id, frames.PREFIX.pack(0, len(body)) + body)
-            session.send_trailers(stream_id, frames.TRAILERS_OK)
-        self._calls.flush_soon()
+        self.settle_all([self])
+
+    @staticmethod
+    def settle_all(settled: Sequence[Writing]) -> None:
+        """Answer calls; those of one burst are counted together, because they began and end at one time."""
+        counts: dict[tuple[Calls, float], int] = {}
+        head, trailers, pack = frames.RESPONSE, frames.TRAILERS_OK, frames.PREFIX.pack
+        for writing in settled:
+            if writing.left:
+                continue
+            if writing.error is not None:
+                writing.fail(writing.error)
+                continue
+            calls, stream_id = writing.calls, writing.stream_id
+            session = calls.session
+            body: bytes = writing.result  # type: ignore[assignment]  # a result there is
+            writing.end()
+            try:
+                session.send_response(stream_id, head)
+                session.send_data(stream_id, pack(0, len(body)) + body)
+                session.send_trailers(stream_id, trailers)
+            except ngh2.NGH2Error:
+                pass  # the stream has ended in the meantime
+            burst = (calls, writing.started_s)
+            counts[burst] = counts.get(burst, 0) + 1
+        for (calls, started_s), count in counts.items():
+            calls.active_s = now_s = calls.shared.monotonic_s()
+            calls.shared.observe(CREATE_HANDLE, 0, now_s - started_s, count)
+            calls.flush_soon()
 
     def fail(self, error: BaseException) -> None:
         """Answer the call with the status of an error, unless it is over."""
@@ -79,27 +96,29 @@ class Writing(Handed[bytes]):
     def _end(self, code: int, trailers: frames.Headers) -> None:
         self.close(code)
         with suppress(ngh2.NGH2Error):  # the stream has ended in the meantime
-            self._calls.session.send_response(self.stream_id, (*frames.RESPONSE, *trailers), end_stream=True)
-        self._calls.flush_soon()
+            self.calls.session.send_response(self.stream_id, (*frames.RESPONSE, *trailers), end_stream=True)
+        self.calls.flush_soon()
 
     def close(self, code: int) -> None:
-        """The call is over: nobody waits for the lane any more."""
+        """The call is over and counted."""
+        self.end()
+        calls = self.calls
+        calls.active_s = now_s = calls.shared.monotonic_s()
+        calls.shared.observe(self.ticket.mount.method, code, now_s - self.started_s, 1)
+
+    def end(self) -> None:
+        """Nobody waits for the lane any more."""
         self.left = True
         if self._timer is not None:
             self._timer.cancel()
-        calls = self._calls
-        calls.streams.pop(self.stream_id, None)
-        calls.active_s = now_s = calls.shared.monotonic_s()
-        calls.shared.observe(self.ticket.mount.method, code, now_s - self.started_s, 1)
+        self.calls.streams.pop(self.stream_id, None)
 
 
 def hand_over(calls: Calls, ready: Iterable[Ready], started_s: float) -> list[Ready]:
     """Hand the plain registrations of a burst to the lane; the calls that are left."""
     streams, shared = calls.streams, calls.shared
-    job_of = shared.service.registration.plain.job_of
-    callers: dict[str, Call | None] = {}
     rest: list[Ready] = []
-    handed: list[Writing] = []
+    asked: dict[str, list[Ready]] = {}
     for call in ready:
         stream_id, ticket, message = call
         if (
@@ -111,15 +130,21 @@ def hand_over(calls: Calls, ready: Iterable[Ready], started_s: float) -> list[Re
             rest.append(call)
             continue
         token = ticket.credential.token if ticket.credential is not None else ""
-        if token not in callers:
-            callers[token] = _caller_of(calls, ticket)
-        caller = callers[token]
-        job = job_of(caller, message) if caller is not None else None
-        if job is None:
-            rest.append(call)
+        asked.setdefault(token, []).append(call)
+    handed: list[Writing] = []
+    for some in asked.values():
+        caller = _caller_of(calls, some[0][1])
+        if caller is None:
+            rest += some
             continue
-        writing = streams[stream_id] = Writing(job, calls, stream_id, ticket, started_s)
-        handed.append(writing)
+        jobs = shared.service.registration.plain.jobs_of(caller, [message for _, _, message in some])  # type: ignore[misc]  # theirs is whole
+        for call, job in zip(some, jobs, strict=True):
+            if job is None:
+                rest.append(call)
+                continue
+            stream_id, ticket, _ = call
+            writing = streams[stream_id] = Writing(job, calls, stream_id, ticket, started_s)
+            handed.append(writing)
     if handed:
         shared.core.lane.hand_over(handed)
     return rest

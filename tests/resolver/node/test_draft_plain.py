@@ -176,5 +176,60 @@ def test_what_is_remembered_has_bounds(plain, monkeypatch):
         value = pb.HandleValue(index=number, type=f"T{number}", data=b"x", ttl_s=number)
         request = registration.CreateHandleRequest(name="88.300.1/a", values=[value])
         assert plain.of_request(request.SerializeToString(), NOW_S) is not None
+        assert len(plain._era.shapes) <= 10
     assert len(plain._indexes) <= 10
-    assert len(plain._era[1]) <= 10
+    assert len(plain._era.ends) <= 10
+
+
+def alike(chance, request):
+    """A request of the same shape: names, data and request id differ, and have the same lengths."""
+    other = registration.CreateHandleRequest()
+    other.CopyFrom(request)
+    other.name = request.name[:-1] + chance.choice("abc")
+    other.request_id = "".join(chance.choice("xyz%") for _ in request.request_id)
+    for value in other.values:
+        value.data = chance.randbytes(len(value.data))
+    return other.SerializeToString(deterministic=True)
+
+
+def test_requests_of_one_shape_are_read_as_the_first_was(plain):
+    """The first of a length is read octet by octet, the second learnt from, the others cut."""
+    chance = random.Random(13)
+    cut = 0
+    for _ in range(600):
+        first = some_request(chance)
+        for _ in range(4):
+            octets = alike(chance, first)
+            shape = plain._era.shapes.get(len(octets))
+            found = plain.of_request(octets, NOW_S)
+            careful = PlainDrafts(MOST, Mint(FakeClock(), random.Random(1).randbytes)).of_request(octets, NOW_S)
+            assert found == careful
+            if found is not None:
+                assert found[0] == long_way(octets)
+                cut += shape is not None and shape.cut(octets)[::2] == shape.same
+    assert cut > 150
+
+
+def test_one_octet_off_the_shape_is_read_anew(plain):
+    """Every octet of a request whose shape is known, changed: the same draft as by the long way, or none."""
+    chance = random.Random(14)
+    values = [
+        pb.HandleValue(index=1, type="URL", data=b"100% " * 30, timestamp_s=1),
+        pb.HandleValue(index=300, type="%b", data=b"%b%d%%", ttl_s=60),
+    ]
+    request = registration.CreateHandleRequest(name="88.300.1/a%b", values=values, template_id="t", request_id="r%-1")
+    whole = request.SerializeToString(deterministic=True)
+    for _ in range(3):
+        assert plain.of_request(whole, NOW_S)[0] == long_way(whole)
+    assert plain._era.shapes[len(whole)] is not None
+    same = 0
+    for at in range(len(whole)):
+        for octet in {whole[at] ^ 1 << chance.randrange(8), chance.randrange(256), 0, 0x7F, 0x80}:
+            octets = whole[:at] + bytes([octet]) + whole[at + 1 :]
+            found = plain.of_request(octets, NOW_S)
+            careful = PlainDrafts(MOST, Mint(FakeClock(), random.Random(1).randbytes)).of_request(octets, NOW_S)
+            assert found == careful
+            if found is not None and not found[1].mint_suffix:
+                same += 1
+                assert found[0] == long_way(octets)
+    assert same > 300
