@@ -135,7 +135,7 @@ class HandleProtocol:
             OpCode.RETRIEVE_TRANSACTION_LOG: replication.transactions,
             OpCode.DUMP_HANDLES: replication.dump,
             OpCode.BACKUP_SERVER: _denied,
-            OpCode.LOGIN_PASSWORD: _denied,
+            OpCode.LOGIN_PASSWORD: _password_denied,
             OpCode.LOGIN_ID_SYSTEM: authentication.log_in,
         }
         self._plain = PlainQuestions(core, options.site.serial)
@@ -258,6 +258,13 @@ async def _denied(turn: Turn) -> None:
     """Operations this server knows of and does not have."""
     raise Declined(
         ResponseCode.OPERATION_DENIED, f"operation {turn.request.header.op_code} is not supported by this server"
+    )
+
+
+async def _password_denied(_turn: Turn) -> None:
+    """A login that would send its password in clear, and whose answer no document describes."""
+    raise Declined(
+        ResponseCode.OPERATION_DENIED, "passwords are not taken in clear: log in with a key pair (operation 2001)"
     )
 
 
