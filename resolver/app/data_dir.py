@@ -18,6 +18,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from storage.failures import FILE_NAME as FAILURES_FILE
 from storage.files import FILES_DIRECTORY
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class DataDir:
         self.root = root.absolute()
         self.store = self.root / "store"
         self.files = self.root / FILES_DIRECTORY
+        self.failures = self.root / FAILURES_FILE
         self.credentials = self.root / "credentials"
         self.admin_token = self.credentials / "admin.token"
         self.mirror_token = self.credentials / "mirror.token"

@@ -288,6 +288,7 @@ def to_service_options(config: Config, doors: dict[str, tuple[str, int]]) -> Ser
         recursion=config.federation.recursion,
         session_s=config.access.login_token_s,
         files_dir=DataDir(Path(config.node.data_dir)).files,
+        failures_file=DataDir(Path(config.node.data_dir)).failures,
         mirror=mirror_options(config, doors),
         quota=Quota(**msgspec.structs.asdict(config.quota)),
     )

@@ -27,6 +27,7 @@ from resolver.service.reading import Burst, stored_rows_checked
 from resolver.service.residency import Residency
 from resolver.telemetry.calls import CallCounts
 from storage.errors import StorageError
+from storage.failures import MemoryFailures, SharedFailures
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from resolver.service.foreign import Elsewhere
     from resolver.telemetry.calls import Seen
     from storage.engine import Engine, Reader
+    from storage.failures import FailureTable
 
 _log = structlog.get_logger("service")
 
@@ -81,7 +83,20 @@ class ServiceOptions:
     sources_keep_days: int = 0
     session_s: float = 86_400.0
     files_dir: Path | None = None
+    failures_file: Path | None = None
+    """Where the workers of a node remember wrong secrets together; None for a worker on its own."""
     quota: Quota = NO_QUOTA
+
+
+def _failures(path: Path | None) -> FailureTable:
+    """The table of wrong secrets; in memory when the file cannot be had, since a node must start all the same."""
+    if path is None:
+        return MemoryFailures()
+    try:
+        return SharedFailures(path)
+    except StorageError as error:
+        _log.warning("wrong secrets are counted by each worker alone", why=str(error))
+        return MemoryFailures()
 
 
 class Core:
@@ -111,7 +126,8 @@ class Core:
         self.calls = CallCounts(clock.now_us)
         self._observe_seen = on_seen
         self._forgot_on_day = 0
-        self.lockout = Lockout()
+        self.failures = _failures(options.failures_file)
+        self.lockout = Lockout(self.failures)
         self.mint = Mint(clock, randomness)
         self.elsewhere: Elsewhere | None = None
         """Who asks other nodes; None in a worker that asks nobody."""
@@ -206,6 +222,7 @@ class Core:
         self._wake_watchers()
         if self.confirmations is not None:
             self.confirmations.close()
+        self.failures.close()
 
     async def _every(self, seconds: float, action: Callable[[], object]) -> None:
         """Act every so often; a timer is never cut off in the middle, or counts in flight would be lost."""

@@ -48,6 +48,10 @@ CHECKS_WAITING_MAX = 256
 """Answers that wait to be checked before further ones are told to come again."""
 
 
+_NOT_THE_ANSWER = {ResponseCode.SERVER_BUSY, ResponseCode.UNABLE_TO_AUTHENTICATE}
+"""Codes that say nothing about an answer, which is therefore not counted as wrong."""
+
+
 class HandleAuthentication:
     """Challenges, sessions and logins of one worker."""
 
@@ -75,6 +79,12 @@ class HandleAuthentication:
 
     def _now_s(self) -> float:
         return self._core.clock.monotonic_s()
+
+    def _is_locked(self, identity: str, network: str) -> bool:
+        return self._lockout.is_locked(identity, network, self._core.clock.now_us() / 1_000_000)
+
+    def _failed(self, identity: str, network: str) -> None:
+        self._lockout.failed(identity, network, self._core.clock.now_us() / 1_000_000)
 
     async def challenge(self, turn: Turn) -> None:
         """Challenge the client to prove who it is; the request is kept until it does."""
@@ -124,17 +134,19 @@ class HandleAuthentication:
         """Who gave an answer to a nonce. Raises Declined."""
         handle, index = answer.user_handle, answer.user_index
         name = f"{index}:{fold(handle)}"
-        if self._lockout.is_locked(name, peer.network, self._now_s()):
+        if self._is_locked(name, peer.network):
             raise Declined(ResponseCode.AUTHENTICATION_FAILED, "too many wrong answers: wait before trying again")
         is_foreign = self._foreign.is_elsewhere(handle)
         try:
             keys = await self._keys(answer, is_foreign=is_foreign)
             verdict = await self._verdict(answer, keys, nonce, digest)
-        except Declined:
-            self._lockout.failed(name, peer.network, self._now_s())
+        except Declined as declined:
+            if declined.code not in _NOT_THE_ANSWER:
+                self._failed(name, peer.network)
             raise
-        if verdict.index is None:
-            self._lockout.failed(name, peer.network, self._now_s())
+        # Answers that were under way while the lock fell count as wrong, right or not.
+        if verdict.index is None or self._is_locked(name, peer.network):
+            self._failed(name, peer.network)
             raise Declined(ResponseCode.AUTHENTICATION_FAILED)
         self._lockout.succeeded(name, peer.network)
         if verdict.legacy:
@@ -164,13 +176,13 @@ class HandleAuthentication:
     def identify_by_key(self, peer: Peer, handle: str, index: int, der: bytes) -> Identity:
         """Who has a key that was proven elsewhere, as in a TLS handshake; index 0 means any. Raises Declined."""
         name = f"{index}:{fold(handle)}"
-        if self._lockout.is_locked(name, peer.network, self._now_s()):
+        if self._is_locked(name, peer.network):
             raise Declined(ResponseCode.AUTHENTICATION_FAILED, "too many wrong answers: wait before trying again")
         with self._core.reading() as reader:
             authenticate.caller_of(reader, handle, index, self._core.clock.now_us())
             found = authenticate.index_of_key(handle_admin.values_of(reader, handle), index, der)
         if found is None:
-            self._lockout.failed(name, peer.network, self._now_s())
+            self._failed(name, peer.network)
             raise Declined(ResponseCode.AUTHENTICATION_FAILED)
         return self.identity_of(handle, found)
 
@@ -203,7 +215,7 @@ class HandleAuthentication:
         Whoever asks wrongly too often hears "no" from then on, so it cannot be used for guessing.
         """
         name = f"{answer.user_index}:{fold(answer.user_handle)}"
-        if self._lockout.is_locked(name, peer.network, self._now_s()):
+        if self._is_locked(name, peer.network):
             return False
         try:
             with self._core.reading() as reader:
@@ -214,8 +226,8 @@ class HandleAuthentication:
             keys = []
         verdict = await self._verdict(answer, keys, nonce, digest)
         if verdict.index is None:
-            self._lockout.failed(name, peer.network, self._now_s())
-        return verdict.index is not None
+            self._failed(name, peer.network)
+        return verdict.index is not None and not self._is_locked(name, peer.network)
 
     async def log_in(self, turn: Turn) -> None:
         """Bind an identity to a connection; the client proves it by answering the challenge that this is."""

@@ -91,7 +91,7 @@ class Logins:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._lockout = core.lockout
-        self._networks = Lockout(free_failures=NETWORK_FAILURES)
+        self._networks = Lockout(core.failures, free_failures=NETWORK_FAILURES)
         self._hashing = ThreadPoolExecutor(1, "hashing", _stand_back)
         self._waiting = 0
 
@@ -117,7 +117,7 @@ class Logins:
         identity = f"login {user_name[: logins.USER_NAME_CHARACTERS_MAX]}"
         self._refuse_when_locked(identity, network)
         row, is_right = await self._prove(user_name, secret, digest=digest, utc_offset_s=utc_offset_s)
-        now_s = self._core.clock.monotonic_s()
+        now_s = self._core.clock.now_us() / 1_000_000
         # Guesses that were under way while the lock fell count as wrong, right or not.
         self._refuse_when_locked(identity, network)
         if row is None or not is_right:
@@ -148,7 +148,7 @@ class Logins:
         return row, await self._hash(lambda: passwords.proves(known, secret))
 
     def _refuse_when_locked(self, identity: str, network: str) -> None:
-        now_s = self._core.clock.monotonic_s()
+        now_s = self._core.clock.now_us() / 1_000_000
         if self._lockout.is_locked(identity, network, now_s) or self._networks.is_locked("", network, now_s):
             raise CredentialInvalid(
                 "too many wrong passwords came from your network: wait a while before you try again",

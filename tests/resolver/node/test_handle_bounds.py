@@ -1,4 +1,4 @@
-"""What strangers can make the node keep for them: challenges, sessions and failures, all bounded."""
+"""What strangers can make the node keep for them: challenges and sessions, all bounded."""
 
 import pytest
 
@@ -6,7 +6,6 @@ from resolver.node.authorize import Caller, Role
 from resolver.node.challenges import Challenges, worker_of
 from resolver.node.handle_admin import LOOKUPS_MAX, Identity, may
 from resolver.node.hdl_sessions import Sessions
-from resolver.node.lockout import FREE_FAILURES, Lockout
 from resolver.node.values import to_pb
 from resolver.wire import requests
 from resolver.wire.ciphers import CipherCode
@@ -80,24 +79,6 @@ def test_sessions_are_bounded_and_end_when_idle():
     assert sessions.find(mine[-1].id, 61.0) is None
     assert sessions.find(mine[0].id, 1.0) is None
     assert sessions.begin(key, "x", 10**9, 0.0).timeout_s == 86_400.0
-
-
-def test_lockout_is_for_one_identity_and_one_network():
-    lockout = Lockout(entries_max=100)
-    for _ in range(FREE_FAILURES):
-        assert not lockout.is_locked("300:A", "net", 0.0)
-        lockout.failed("300:A", "net", 0.0)
-    assert lockout.is_locked("300:A", "net", 1.0)
-    assert not lockout.is_locked("300:A", "elsewhere", 1.0)
-    assert not lockout.is_locked("300:B", "net", 1.0)
-    assert not lockout.is_locked("300:A", "net", 11.0)
-    lockout.failed("300:A", "net", 11.0)
-    assert lockout.is_locked("300:A", "net", 30.0), "the wait grows"
-    lockout.succeeded("300:A", "net")
-    assert not lockout.is_locked("300:A", "net", 30.0)
-    for number in range(10_000):
-        lockout.failed(f"300:{number}", "net", 0.0)
-    assert len(lockout) == 100
 
 
 def test_endless_groups_cost_a_bounded_number_of_lookups():

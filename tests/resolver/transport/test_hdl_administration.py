@@ -7,7 +7,7 @@ from resolver.handle.value import Permission
 from resolver.node import handle_admin
 from resolver.wire import requests
 from resolver.wire.challenges import HashCode
-from tests.resolver.transport.hdl_node import PRIVATE, SECRET, admin, group, handle_node, rsa_key, value
+from tests.resolver.transport.hdl_node import PRIVATE, SECRET, admin, group, handle_node, read_frame, rsa_key, value
 
 OVERWRITE, MINT = 0x1840_0000, 0x1820_0000
 
@@ -267,6 +267,37 @@ def test_wrong_answers_lock_their_source_and_nobody_else(tmp_path):
         assert "wait" in locked.body.message
         other = client.do(100, one("88.300.2/LOCK"), "300:0.NA/88.300", rsa_key("admin"))
         assert other.header.response_code == 1, "another identity of the same source goes on"
+
+
+def guess(node, worker, secret):
+    """The answer to a creation proven by a secret, asked of a worker."""
+    return node.client(worker).do(100, one("88.300.2/LOCK"), "301:0.NA/88.300", secret).header.response_code
+
+
+def test_workers_count_wrong_answers_together_and_a_restart_forgets_none(tmp_path):
+    shared = tmp_path / "failures"
+    for directory in ("first", "second"):
+        (tmp_path / directory).mkdir()
+    with handle_node(tmp_path / "first", workers=3, failures_file=shared) as node:
+        assert [guess(node, number % 3, b"wrong") for number in range(10)] == [403] * 10
+        assert [guess(node, worker, SECRET) for worker in range(3)] == [403] * 3
+    with handle_node(tmp_path / "second", failures_file=shared) as node:
+        assert guess(node, 0, SECRET) == 403
+
+
+def test_answers_that_are_under_way_when_the_lock_falls_are_wrong(tmp_path):
+    with handle_node(tmp_path) as node:
+        client, connections = node.client(), []
+        request = client.request(100, one("88.300.2/RACE"))
+        for secret in [b"wrong"] * 30 + [SECRET]:
+            answer = client.answer_to(client.send(request), request, "301:0.NA/88.300", secret)
+            connections.append((client.connection(), answer.to_wire()))
+        for connection, octets in connections:
+            connection.sendall(octets)
+        codes = [read_frame(connection).header.response_code for connection, _ in connections]
+        for connection, _ in connections:
+            connection.close()
+        assert codes == [403] * 31
 
 
 def test_old_forms_can_be_switched_off(tmp_path):
