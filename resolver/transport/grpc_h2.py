@@ -15,8 +15,8 @@ import structlog
 
 from resolver import limits
 from resolver.transport import h2_bounds as bounds
-from resolver.transport.h2_connection import H2Connection
 from resolver.transport.h2_mounts import mounts_of
+from resolver.transport.h2_newcomer import Newcomer
 from resolver.transport.h2_shared import Shared
 from resolver.transport.health import Health
 from resolver.transport.table import table_of
@@ -70,7 +70,7 @@ class H2Door:
         listener = _bound(host, port)
         try:
             self._server = await loop.create_server(
-                lambda: H2Connection(shared),
+                lambda: Newcomer(shared),
                 sock=listener,
                 backlog=bounds.BACKLOG,
                 ssl=None if tls is None else tls.ssl_context(),

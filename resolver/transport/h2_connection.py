@@ -18,7 +18,7 @@ from resolver.errors import ShuttingDown
 from resolver.transport import h2_bounds as bounds
 from resolver.transport.h2_calls import Calls
 from resolver.transport.h2_guard import Guard
-from resolver.transport.h2_shared import certificate_of, source_of, speaks_h2
+from resolver.transport.h2_shared import certificate_of, source_of
 
 if TYPE_CHECKING:
     from resolver.transport.h2_shared import Shared
@@ -42,13 +42,14 @@ _GOLDEN = 0.618_034
 
 
 class H2Connection(asyncio.Protocol):
-    """One peer."""
+    """One peer. ``Newcomer`` makes it, and counts it among the connections of the door."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, made_s: float) -> None:
+        """Greet a peer that connected at ``made_s``; it has said its preface, which ``data_received`` gets first."""
         self._shared = shared
         self._session = ngh2.Connection(ngh2.Role.SERVER, _CONFIGURATION)
         self._calls = Calls(shared, self._session, self.flush, self.flush_soon, self._control)
-        self._made_s = shared.monotonic_s()
+        self._made_s = made_s
         self._guard = Guard(self._made_s)
         self._age_s = limits.CONNECTION_AGE_S * (1 - _AGE_SPREAD * (shared.made * _GOLDEN % 1.0))
         self._transport: Any = None
@@ -64,11 +65,8 @@ class H2Connection(asyncio.Protocol):
     # The transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet the peer, unless there are too many or it wants another protocol."""
+        """Greet the peer."""
         self._transport = transport
-        if not speaks_h2(transport) or not self._shared.admit(self):
-            self._abort()
-            return
         self._transport.set_write_buffer_limits(high=bounds.WRITE_OCTETS_HIGH, low=bounds.WRITE_OCTETS_LOW)
         self._calls.identify(source_of(transport), certificate_of(transport))
         self._session.initiate_connection(_SETTINGS)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from resolver.transport.h2_connection import H2Connection
     from resolver.transport.h2_exchange import Exchange
     from resolver.transport.h2_mounts import Mount
+    from resolver.transport.h2_newcomer import Newcomer
     from resolver.transport.tls import TlsFiles
 
     Observe = Callable[[Method[Message, Message], int, float, int], None]
@@ -50,7 +51,7 @@ class Shared:
         self.loop = loop
         self.write_timeout_s = write_timeout_s
         self.tls = tls
-        self.connections: set[H2Connection] = set()
+        self.connections: set[H2Connection | Newcomer] = set()
         self.draining = False
         self.made = 0
         """Connections ever made; their ages are spread by it."""
@@ -58,7 +59,7 @@ class Shared:
         """Octets of unfinished requests."""
         self._connections_max = min(bounds.CONNECTIONS_MAX, _descriptors() - bounds.DESCRIPTORS_SPARE)
 
-    def admit(self, connection: H2Connection) -> bool:
+    def admit(self, connection: Newcomer) -> bool:
         """Count a connection in; False when there are as many as there may be."""
         if len(self.connections) >= self._connections_max:
             return False
@@ -67,6 +68,11 @@ class Shared:
         if self.tls is not None:
             self.tls.current()  # looks for renewed certificates; the next handshake has them
         return True
+
+    def succeed(self, newcomer: Newcomer, connection: H2Connection) -> None:
+        """A newcomer has become a connection."""
+        self.connections.discard(newcomer)
+        self.connections.add(connection)
 
     def hold(self, exchange: Exchange) -> bool:
         """Count what an exchange holds now; False when the worker holds too much: long ones go first, then all."""

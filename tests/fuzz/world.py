@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import structlog
 
 from resolver.service import Service
-from resolver.transport.h2_connection import H2Connection
 from resolver.transport.h2_mounts import mounts_of
+from resolver.transport.h2_newcomer import Newcomer
 from resolver.transport.h2_shared import Shared
 from resolver.transport.health import Health
 from resolver.transport.table import table_of
@@ -119,12 +119,12 @@ class _Connection:
         assert door.is_idle()
         self._door = door
         self.transport = _Transport(door.loop)
-        self._protocol = self.transport.protocol = H2Connection(door.shared)
-        self._run(lambda: self._protocol.connection_made(self.transport))
+        self.transport.protocol = Newcomer(door.shared)
+        self._run(lambda: self.transport.protocol.connection_made(self.transport))
 
     def receive(self, octets):
         if not self.transport.closing and not self.transport.paused and octets:
-            self._run(lambda: self._protocol.data_received(octets))
+            self._run(lambda: self.transport.protocol.data_received(octets))
 
     def turn(self):
         self._run(lambda: None)
@@ -161,6 +161,9 @@ class _Transport:
 
     def set_write_buffer_limits(self, high=None, low=None):
         del high, low
+
+    def set_protocol(self, protocol):
+        self.protocol = protocol
 
     def write(self, octets):
         assert self.lost or not self.closing, "written after the end"

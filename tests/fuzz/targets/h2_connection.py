@@ -19,6 +19,7 @@ INSTRUMENT = (
     "resolver.transport.h2_guard",
     "resolver.transport.h2_lanes",
     "resolver.transport.h2_mounts",
+    "resolver.transport.h2_newcomer",
     "resolver.transport.health",
     "resolver.transport.reflection",
     "resolver.transport.requests",

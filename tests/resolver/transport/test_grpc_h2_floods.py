@@ -10,7 +10,9 @@ import pytest
 
 from resolver import limits, methods
 from resolver.transport import h2_bounds
+from resolver.transport.h2_connection import H2Connection
 from resolver.transport.h2_guard import Guard
+from resolver.transport.h2_newcomer import Newcomer
 from resolver.transport.health import CHECK
 from resolver.v1 import changes_pb2, resolution_pb2
 from tests.resolver.transport.h2_doors import (
@@ -196,14 +198,47 @@ def test_silent_and_slow_greetings_are_ended(world, clock):
             silent = await Peer.connect(client.place.port, greet=False)
             slow = await Peer.connect(client.place.port, greet=False)
             slow.writer.write(PREFACE[:10])
+            mute = await Peer.connect(client.place.port, greet=False)
+            mute.writer.write(PREFACE)
+            assert (await mute.frame())[0] == SETTINGS
             await client.ask("", CHECK)
             shared = client.place.door._shared
-            assert len(shared.connections) == 3
+            assert len(shared.connections) == 4
             clock.advance(limits.HANDSHAKE_TIMEOUT_S)
-            assert await silent.frames(2)
-            assert await slow.frames(2)
+            assert await silent.frames(2) == await slow.frames(2) == []
+            await mute.frames(2)
             assert len(shared.connections) == 1
             await client.ask("", CHECK)
+
+    run(main())
+
+
+def test_a_greeting_may_come_octet_by_octet_and_is_answered_when_it_is_whole(world):
+    async def main():
+        async with h2_client(world) as client:
+            peer = await Peer.connect(client.place.port, greet=False)
+            for at in range(len(PREFACE)):
+                await client.ask("", CHECK)
+                assert {type(each) for each in client.place.door._shared.connections} == {Newcomer, H2Connection}
+                peer.writer.write(PREFACE[at : at + 1])
+                await peer.writer.drain()
+            assert (await peer.frame())[0] == SETTINGS
+            peer.send(SETTINGS)
+            peer.request(1, QUESTION.SerializeToString())
+            assert (await peer.answer(1))[0]["grpc-status"] == "5"
+            assert {type(each) for each in client.place.door._shared.connections} == {H2Connection}
+
+    run(main())
+
+
+def test_who_has_not_greeted_does_not_hold_up_a_drain(world):
+    async def main():
+        async with world.serving() as asker, door_of("h2", asker.service) as place:
+            silent = await Peer.connect(place.port, greet=False)
+            await until(lambda: place.door.connection_count)
+            async with asyncio.timeout(5):
+                await place.door.drain(20.0)
+            assert await silent.frame() is None
 
     run(main())
 
@@ -246,9 +281,8 @@ def test_no_more_connections_than_there_may_be(world, monkeypatch):
 
     async def main():
         async with world.serving() as asker, door_of("h2", asker.service) as place:
-            peers = [await Peer.connect(place.port, greet=False) for _ in range(5)]
-            for peer in peers:
-                assert (await peer.frame())[0] == SETTINGS
+            peers = [await Peer.connect(place.port, greet=False) for _ in range(4)] + [await Peer.connect(place.port)]
+            await until(lambda: len(place.door._shared.connections) == 5)
             late = await Peer.connect(place.port, greet=False)
             assert await late.frame() is None
             peers[0].writer.close()
