@@ -26,7 +26,7 @@ from resolver import __version__
 from resolver.app import backends
 from resolver.app.data_dir import DataDir, StartRefused
 from resolver.app.federation import Federation
-from resolver.app.memory import IdleMemory
+from resolver.app.memory import IdleMemory, share_one_arena
 from resolver.app.messages import BEAT_S, Assignment, Reload, Status, WorkerExit
 from resolver.app.mirror_service import MirrorService, mirror_options
 from resolver.clock import SystemClock
@@ -124,6 +124,8 @@ class Worker:
         """Open the doors, wait, drain; whatever happens the write lane commits what it took."""
         host, port = self._assignment.doors["grpc"]
         choice = backends.choose(self._config.grpc.backend)
+        if choice.name == "grpcio":
+            share_one_arena()
         federation = Federation(service, self._assignment, self._clock, secrets.token_bytes)
         mirroring = MirrorService(service.core, self._assignment, self._clock)
         await service.start()

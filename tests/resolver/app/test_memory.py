@@ -1,5 +1,7 @@
 """Memory that lies idle between living blocks is given back, a little is not, and not all the time."""
 
+import ctypes
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,6 +30,34 @@ def test_what_a_crowd_leaves_is_given_back():
     assert len(blocks) == 20
 
 
+ARENAS_OF_TWO_THREADS = """
+import ctypes, sys, threading
+from resolver.app.memory import share_one_arena
+
+assert share_one_arena() if sys.argv[1] == "shared" else True
+held = []
+thread = threading.Thread(target=lambda: held.append(bytes(50_000)))
+thread.start()
+thread.join()
+library = ctypes.CDLL(None)
+library.fopen.restype = ctypes.c_void_p
+stream = ctypes.c_void_p(library.fopen(b"/dev/stdout", b"w"))
+library.malloc_info(0, stream)
+library.fclose(stream)
+"""
+
+
+@pytest.mark.parametrize(("kind", "arenas"), [("shared", 1), ("apart", 2)])
+def test_all_threads_share_one_arena_when_told_so(kind, arenas):
+    if not hasattr(ctypes.CDLL(None), "malloc_info"):
+        pytest.skip("this C library has no malloc_info")
+    told = subprocess.run(
+        [sys.executable, "-c", ARENAS_OF_TWO_THREADS, kind], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.count("<heap nr=") == arenas
+
+
 def test_without_glibc_nothing_happens(monkeypatch):
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: object())
     assert not IdleMemory().look(100.0)
+    assert not memory.share_one_arena()
