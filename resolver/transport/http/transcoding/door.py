@@ -98,7 +98,7 @@ class Transcoder:
             raise CredentialMissing("this needs a credential: send the header 'Authorization: Bearer TOKEN'")
         message = method.request()
         if binding.has_body:
-            json_in.read(message, await body_of(request, method.octets_max * JSON_OVERHEAD))
+            await json_in.read_in_turns(message, await body_of(request, method.octets_max * JSON_OVERHEAD))
         elif request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
             raise MalformedMessage(f"{request.method} takes no body here: name the fields in the query")
         json_in.read_parameters(message, parameters_of(request), fields)
@@ -111,7 +111,7 @@ class Transcoder:
             answer = await answer
         if type(answer) is bytes:
             answer = method.response.FromString(answer)
-        return Response(json_out.to_json(answer), media_type=MEDIA_TYPE)
+        return Response(await json_out.to_json_in_turns(answer), media_type=MEDIA_TYPE)
 
     def _export(self, request: Request, prefix: str) -> Response:
         call = calls.caller(request, self._service, self._options)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from resolver import limits
 from resolver.errors import InvalidField
 from resolver.telemetry.calls import Operation
 from resolver.transport.http.transcoding import json_in, json_out
@@ -27,6 +26,9 @@ EXPORT = Operation("http", "ExportHandles")
 
 PARAMETERS = ("suffix_start", "include_restricted")
 """Fields of ListHandlesRequest that an export takes."""
+
+PAGE_RECORDS = 100
+"""Records that are read and written before others have their turn."""
 
 _BEFORE, _AFTER = (part.encode() for part in TEMPLATE.split("{prefix}"))
 
@@ -54,7 +56,7 @@ async def pages(
             raise InvalidField(f"an export takes {' and '.join(PARAMETERS)}, not {field.name}", field=field.name)
     request.prefix = prefix
     request.include_records = True
-    request.page_size = limits.PAGE_MAX
+    request.page_size = PAGE_RECORDS
     while True:
         page = handler(call, request)
         yield page

@@ -7,6 +7,7 @@ nesting while it parses, before anything large exists. Names are accepted in bot
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import re
 from base64 import b64decode
@@ -20,7 +21,7 @@ from resolver.errors import InvalidField, MalformedMessage, TooManyItems
 from resolver.transport.http.transcoding.json_out import is_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from google.protobuf.message import Message
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 ITEMS_MAX = 100_000
 """Items of all lists in one body together: what fills the largest gRPC message with values of 40 octets."""
+
+ITEMS_AT_ONCE = 200
+"""Items that are put into a message before others have their turn: about a millisecond."""
 
 # Field types of descriptor.proto.
 _BOOL, _STRING, _MESSAGE, _BYTES, _ENUM = 8, 9, 11, 12, 14
@@ -95,18 +99,28 @@ def _python_type(field: FieldDescriptor) -> Any:
 
 def read(message: Message, octets: bytes) -> None:
     """Fill a message from JSON. Raises MalformedMessage for what is no JSON, InvalidField for what does not fit."""
-    schema = _schema(message.DESCRIPTOR)
+    _Filling().fill(message, _parsed(message, octets), "")
+
+
+async def read_in_turns(message: Message, octets: bytes) -> None:
+    """As ``read``; others have their turn while a long list is put into the message."""
+    for _ in _Filling().steps(message, _parsed(message, octets)):
+        await asyncio.sleep(0)
+
+
+def _parsed(message: Message, octets: bytes) -> msgspec.Struct:
+    """JSON as its schema has it. Raises MalformedMessage and InvalidField."""
     if octets.count(b"{") > ITEMS_MAX:
         raise _too_many("")
     try:
-        values = schema.decoder.decode(octets or b"{}")
+        values: msgspec.Struct = _schema(message.DESCRIPTOR).decoder.decode(octets or b"{}")
     except msgspec.ValidationError as error:
         raise _misfit(message.DESCRIPTOR, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedMessage(f"the body is not JSON in UTF-8: {error}") from None
     except RecursionError:
         raise MalformedMessage("the body is nested too deeply") from None
-    _Filling().fill(message, values, "")
+    return values
 
 
 def _misfit(descriptor: Descriptor, words: str) -> InvalidField:
@@ -161,6 +175,18 @@ def _too_many(where: str) -> TooManyItems:
     )
 
 
+def _given(message: Message, values: msgspec.Struct, place: str) -> Iterator[tuple[FieldDescriptor, Any, str]]:
+    """The fields of a message that JSON gives, with their values and what they are called. Raises InvalidField."""
+    for spec in _schema(message.DESCRIPTOR).specs:
+        given = [value for each in spec.attributes if (value := getattr(values, each)) is not None]
+        if not given:
+            continue
+        where = _joined(place, spec.name)
+        if len(given) > 1:
+            raise InvalidField(f"{where} is given in both spellings: give it once", field=where)
+        yield spec.field, given[0], where
+
+
 class _Filling:
     """Puts parsed values into a message, so many and no more: a worker has others to serve meanwhile."""
 
@@ -169,23 +195,38 @@ class _Filling:
 
     def fill(self, message: Message, values: msgspec.Struct, place: str) -> None:
         """Fill a message. Raises InvalidField and TooManyItems."""
-        for spec in _schema(message.DESCRIPTOR).specs:
-            given = [value for each in spec.attributes if (value := getattr(values, each)) is not None]
-            if not given:
+        for field, value, where in _given(message, values, place):
+            self._set(message, field, value, where)
+
+    def steps(self, message: Message, values: msgspec.Struct) -> Iterator[None]:
+        """Fill a message as ``fill`` does, stopping after every few items of its lists."""
+        for field, value, where in _given(message, values, ""):
+            if not field.is_repeated or is_map(field) or len(value) <= ITEMS_AT_ONCE:
+                self._set(message, field, value, where)
                 continue
-            where = _joined(place, spec.name)
-            if len(given) > 1:
-                raise InvalidField(f"{where} is given in both spellings: give it once", field=where)
-            self._set(message, spec.field, given[0], where)
+            self._count(value, where)
+            target = getattr(message, field.name)
+            due = self._items
+            for number, item in enumerate(value):
+                if field.type == _MESSAGE:
+                    self.fill(target.add(), item, f"{where}[{number}]")
+                else:
+                    target.append(scalar(field, item, f"{where}[{number}]"))
+                if self._items + number >= due + ITEMS_AT_ONCE:  # what items hold themselves is counted as well
+                    due = self._items + number
+                    yield
+
+    def _count(self, items: Any, where: str) -> None:
+        self._items += len(items)
+        if self._items > ITEMS_MAX:
+            raise _too_many(where)
 
     def _set(self, message: Message, field: FieldDescriptor, value: Any, where: str) -> None:
         oneof = field.containing_oneof
         if oneof is not None and (other := message.WhichOneof(oneof.name)) is not None:
             raise InvalidField(f"{where} and {other} exclude each other: give one", field=where)
         if field.is_repeated:
-            self._items += len(value)
-            if self._items > ITEMS_MAX:
-                raise _too_many(where)
+            self._count(value, where)
         target = getattr(message, field.name)
         if is_map(field):
             of_value = field.message_type.fields_by_name["value"]

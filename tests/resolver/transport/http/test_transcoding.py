@@ -1,16 +1,17 @@
 """The parts of the JSON API by themselves: the mapping beside protobuf's own, and the paths."""
 
+import asyncio
 import json
 import random
 
 import pytest
 from google.protobuf import json_format
 
-from resolver.errors import InvalidField, MalformedMessage
+from resolver.errors import InvalidField, MalformedMessage, TooManyItems
 from resolver.methods import METHODS
 from resolver.transport.http.transcoding import json_in, json_out
 from resolver.transport.http.transcoding.paths import Paths
-from resolver.v1 import registry_pb2, resolution_pb2
+from resolver.v1 import registration_pb2, registry_pb2, resolution_pb2
 
 TEXTS = ["", "a", "标识/产品", "é\u202e\x00", "x" * 300, '"\\\n', "😀"]
 EDGES = {
@@ -76,6 +77,72 @@ def test_the_mapping_is_that_of_protobuf(kind):
             read = kind()
             json_in.read(read, octets)
             assert read == message
+
+
+async def _turns_during(work):
+    """The result of a coroutine, and how often others had their turn meanwhile."""
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    result = await work
+    counting.cancel()
+    return result, turns
+
+
+@pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.DESCRIPTOR.name)
+def test_in_turns_the_mapping_is_the_same(kind, monkeypatch):
+    monkeypatch.setattr(json_in, "ITEMS_AT_ONCE", 1)
+    monkeypatch.setattr(json_out, "ITEMS_AT_ONCE", 1)
+    chance = random.Random(kind.DESCRIPTOR.name)
+
+    async def main():
+        for _ in range(12):
+            message, read = filled(chance, kind()), kind()
+            octets = await json_out.to_json_in_turns(message)
+            assert octets == json_out.to_json(message)
+            await json_in.read_in_turns(read, octets)
+            assert read == message
+
+    asyncio.run(main())
+
+
+def test_others_have_their_turn_while_long_lists_are_read_and_written():
+    rows, names = 2_000, registration_pb2.BatchDeleteHandlesRequest(names=[f"88.1/{each}" for each in range(2_000)])
+    batch = registration_pb2.BatchCreateHandlesRequest()
+    for row in range(rows):
+        batch.handles.add(name=f"88.1/{row}").values.add(index=1, type="URL", data=b"x")
+    for message in (batch, names):
+        octets, written = asyncio.run(_turns_during(json_out.to_json_in_turns(message)))
+        read = type(message)()
+        _, turns = asyncio.run(_turns_during(json_in.read_in_turns(read, octets)))
+        assert read == message
+        assert turns >= rows // json_in.ITEMS_AT_ONCE - 1
+        assert message is names or written >= rows // json_out.ITEMS_AT_ONCE - 1
+
+
+def test_what_is_wrong_in_a_long_list_is_named_and_more_is_refused(monkeypatch):
+    monkeypatch.setattr(json_in, "ITEMS_AT_ONCE", 1)
+    rows = [{"name": "a", "values": [{"index": 1}, {"index": 2}]}] * 5
+    broken = [*rows, {"name": "a", "values": [{"index": 1}, {"index": "x"}]}]
+    with pytest.raises(InvalidField) as caught:
+        asyncio.run(_read_batch(broken))
+    assert caught.value.field == "handles[5].values[1].index"
+    monkeypatch.setattr(json_in, "ITEMS_MAX", 17)
+    asyncio.run(_read_batch(rows))
+    monkeypatch.setattr(json_in, "ITEMS_MAX", 16)
+    with pytest.raises(TooManyItems):
+        asyncio.run(_read_batch([*rows, {"values": [{}]}]))
+
+
+async def _read_batch(rows):
+    octets = json.dumps({"handles": rows}).encode()
+    await json_in.read_in_turns(registration_pb2.BatchCreateHandlesRequest(), octets)
 
 
 def test_null_is_not_set_and_both_base64_alphabets_are_read():
