@@ -22,7 +22,15 @@ from resolver.telemetry.calls import REGISTRATION, REST, Operation
 from resolver.transport.http import rest_reply
 from resolver.transport.http.door import Door
 from resolver.transport.http.rest_authorization import NotVerified, RestAuthorization
-from resolver.transport.http.rest_input import VARIOUS, Parameters, form_of, name_in, query_of, values_in
+from resolver.transport.http.rest_input import (
+    STRANGER_OCTETS_MAX,
+    VARIOUS,
+    Parameters,
+    form_of,
+    name_in,
+    query_of,
+    values_in,
+)
 from resolver.transport.http.rest_plain import READ, PlainReads
 from resolver.transport.http.rest_reply import document_of, reply, status_of
 from resolver.transport.http.rest_sessions import RestSessions
@@ -127,8 +135,10 @@ class HandleRest:
     async def _write(self, request: Request, name: str) -> Response:
         request.scope["operation"] = _CREATE
         query = query_of(request)
-        given = await values_in(request, name, self._core.clock.now_us() // 1_000_000)
         asker = await self.authorization.asker(request)
+        if asker.identity is None and len(await request.body()) > STRANGER_OCTETS_MAX:
+            return self._told(request, asker, document_of(ResponseCode.AUTHENTICATION_NEEDED, "", name))
+        given = await values_in(request, name, self._core.clock.now_us() // 1_000_000)
         flags = OpFlag.OVERWRITE.value if query.says_yes("overwrite", default=True) else 0
         op_code = OpCode.CREATE_HANDLE
         if query.get("index") is not None:

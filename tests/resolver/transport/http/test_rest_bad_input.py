@@ -120,6 +120,17 @@ def test_a_body_that_is_too_large_is_refused_in_the_words_of_this_interface(clie
     assert judge(put(client, b"[" + b" " * (5 << 20)), 413, 4)["message"]
 
 
+def test_long_bodies_of_strangers_are_not_parsed(client):
+    long = b"[" + b"[]," * 40_000 + b"[]]"
+    kind = {"content-type": "application/json"}
+    found = client.put(f"/api/handles/{NAME}", content=long, headers=kind)
+    assert judge(found, 401, 402) == {"responseCode": 402, "handle": NAME}
+    judge(client.put(f"/api/handles/{NAME}", content=long[:3_000], headers=kind), 400, 4)
+    judge(put(client, long), 400, 4)
+    for path in ("/api/handles/88.300.2/there", "/api/sessions"):
+        judge(client.post(path, content=long, headers=kind), 400, 4)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
