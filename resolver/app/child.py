@@ -19,6 +19,7 @@ from resolver.telemetry.metrics import METRICS_DIRECTORY_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from resolver.app.messages import Above
     from resolver.clock import Clock
     from resolver.config.settings import Config
 
@@ -36,6 +37,7 @@ class Child:
         self.detail = ""
         self.connections: dict[str, int] = {}
         self.queued_rows = 0
+        self.above: Above | None = None
         self.leaving = False
         self.started_s = self.heard_s = clock.monotonic_s()
         self._process = process
@@ -133,6 +135,7 @@ class Child:
                     status = msgspec.json.decode(line, type=Status)
                     self.state, self.detail = status.state, status.detail
                     self.connections, self.queued_rows = status.connections, status.queued_rows
+                    self.above = status.above
                 self.heard_s = self._clock.monotonic_s()
                 if self.state == "ready":
                     self.ready.set()

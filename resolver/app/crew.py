@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from resolver.app.child import Child
+    from resolver.app.messages import Above
     from resolver.clock import Clock
     from resolver.config.settings import Config
 
@@ -77,6 +78,11 @@ class Crew:
     def ready_count(self) -> int:
         """Workers whose doors answer."""
         return sum(slot.child is not None and slot.child.state == "ready" for slot in self.slots)
+
+    @property
+    def above(self) -> list[Above | None]:
+        """How each worker sees the top of the tree."""
+        return [slot.child.above for slot in self.slots if slot.child is not None]
 
     async def start(self) -> bool:
         """Start every worker; True when all are ready, False when ``failed`` has the reason."""

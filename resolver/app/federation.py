@@ -11,7 +11,10 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
+from resolver.app.messages import Above
 from resolver.config.endpoint import Endpoint
 from resolver.federation.addresses import AddressPolicy
 from resolver.federation.cache import ForeignCache
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from resolver.config.settings import Config
     from resolver.service import Service
     from resolver.wire.predefined.hs_site import HsSite
+
+_log = structlog.get_logger("federation")
 
 TOP_FILE = "top.json"
 
@@ -85,22 +90,52 @@ class Federation:
             forwards=options.forward,
         )
         self.upstream = Upstream(searcher, clock, randomness, octets_max=options.answer_octets_max)
-        path = top_file(config, data)
+        self._path = top_file(config, data)
         self._refresh = Refresh(
             self._delegations,
             clock,
             randomness,
             interval_s=options.refresh_s,
-            keep=lambda octets: write_whole(path, octets),
+            keep=lambda octets: write_whole(self._path, octets),
         )
         self._service = service
+        self._data = data
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Let the service ask other nodes."""
         self._service.core.elsewhere = self.upstream
-        if self._delegations:
+        self._follow_top()
+
+    def _follow_top(self) -> None:
+        """Keep the record of the top up to date while there is a top."""
+        if self._delegations and self._task is None:
             self._task = asyncio.create_task(self._refresh.run())
+        elif not self._delegations and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def above(self) -> Above | None:
+        """How the top of the tree is seen; None when nobody stands above this node."""
+        known = self._delegations
+        return Above(known.is_asked, known.silent_since_us) if known else None
+
+    def reload(self, config: Config) -> None:
+        """Read the site record of the top again; a file that cannot be used changes nothing."""
+        try:
+            sites = top_sites(config, self._data)
+        except StartRefused as error:
+            _log.error("the site record of the top is not taken over, the old one stays", why=str(error))
+            return
+        self._path = top_file(config, self._data)
+        if tuple(sites) == self._delegations.roots().sites:
+            return
+        before = self._delegations.hosts
+        self._delegations.replace_roots(sites)
+        if before.isdisjoint(self._delegations.hosts):
+            self.upstream.searcher.cache.clear()  # another tree says other things
+        self._follow_top()
+        _log.info("the site record of the top was read again", serials=[site.serial for site in sites])
 
     async def close(self) -> None:
         """Ask nobody any more."""

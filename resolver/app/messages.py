@@ -45,13 +45,22 @@ class Reload(Struct, frozen=True, tag="reload"):
     config: Config
 
 
+class Above(Struct, frozen=True):
+    """How the top of the tree is seen by a worker. ``silent_since_us`` is 0 while it answers."""
+
+    is_asked: bool
+    silent_since_us: int = 0
+
+
 class Status(Struct, frozen=True):
     """A sign of life. ``state`` is starting, ready, draining or failed; ``detail`` says why it failed.
 
-    ``connections`` counts those open by door, ``queued_rows`` what waits for the write lane.
+    ``connections`` counts those open by door, ``queued_rows`` what waits for the write lane; ``above`` is None where
+    nobody stands above the node.
     """
 
     state: str
     detail: str = ""
     connections: dict[str, int] = {}
     queued_rows: int = 0
+    above: Above | None = None

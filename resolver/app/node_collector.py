@@ -123,11 +123,20 @@ class NodeCollector(Collector):
         """What the workers have told with their last sign of life."""
         connections = GaugeMetricFamily("idis_connections", "Connections open.", labels=["process", "protocol"])
         queued = GaugeMetricFamily("idis_lane_queued_rows", "Rows waiting to be written.", labels=["process"])
+        silent = GaugeMetricFamily(
+            "idis_upstream_silent_seconds",
+            "For how long the top of the tree has not answered; 0 while it does, and where there is none.",
+            labels=["process"],
+        )
         for slot in self._crew.slots:
             if slot.child is None:
                 continue
+            since_us = slot.child.above.silent_since_us if slot.child.above is not None else 0
+            silent_s = max(0.0, (self._clock.now_us() - since_us) / 1e6) if since_us else 0.0
+            silent.add_metric([f"worker {slot.index}"], silent_s)
             for door, count in slot.child.connections.items():
                 connections.add_metric([f"worker {slot.index}", door], count)
             queued.add_metric([f"worker {slot.index}"], slot.child.queued_rows)
         yield connections
         yield queued
+        yield silent

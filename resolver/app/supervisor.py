@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from resolver import __version__
-from resolver.app import backends, descriptors, optional_doors
+from resolver.app import backends, descriptors, optional_doors, upstream
 from resolver.app.banner import banner
 from resolver.app.child import Child
 from resolver.app.crew import Crew
@@ -249,6 +249,7 @@ class Supervisor:
             )
         except (StorageError, OSError) as error:
             ready, parts["storage"] = False, f"failed: {error}"
+        parts["upstream"] = upstream.said(self._crew.above)
         return Readiness(ready, parts)
 
     def version(self) -> dict[str, str]:
@@ -319,9 +320,11 @@ class Supervisor:
     async def _tick_forever(self, crew: Crew) -> None:
         """Every second: clear dead readers, look after the crew, tell systemd that we live."""
         interval_s = min(TICK_S, watchdog_interval_s() or TICK_S)
+        above = upstream.Watch()
         while True:
             await asyncio.sleep(interval_s)
             crew.tick()
+            above.look(crew.above)
             notify("WATCHDOG=1")
             if self._engine is not None:
                 try:

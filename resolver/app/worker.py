@@ -78,6 +78,7 @@ class Worker:
         self._tls: TlsFiles | None = None
         self._engine: LmdbEngine | None = None
         self._service: Service | None = None
+        self._federation: Federation | None = None
         self._more_doors: list[HandleDoors | HttpDoors] = []
 
     async def run(self) -> int:
@@ -126,7 +127,7 @@ class Worker:
         choice = backends.choose(self._config.grpc.backend)
         if choice.name == "grpcio":
             share_one_arena()
-        federation = Federation(service, self._assignment, self._clock, secrets.token_bytes)
+        federation = self._federation = Federation(service, self._assignment, self._clock, secrets.token_bytes)
         mirroring = MirrorService(service.core, self._assignment, self._clock)
         await service.start()
         federation.start()
@@ -243,6 +244,8 @@ class Worker:
             self._tls.recheck()
         if self._service is not None:
             self._service.refresh()
+        if self._federation is not None:
+            self._federation.reload(config)
 
     def _on_term(self) -> None:
         """Leave; told again, leave at once."""
@@ -263,8 +266,9 @@ class Worker:
         self._state = state
         connections = {door: each.connection_count for door, each in self._counted_doors.items()}
         queued_rows = 0 if self._service is None else self._service.core.lane.queued_rows
+        above = None if self._federation is None else self._federation.above()
         with suppress(OSError):
-            line = msgspec.json.encode(Status(state, detail, connections, queued_rows))
+            line = msgspec.json.encode(Status(state, detail, connections, queued_rows, above))
             os.write(self._assignment.status_fd, line + b"\n")
 
 

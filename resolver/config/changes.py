@@ -70,7 +70,7 @@ WHEN_APPLIED: dict[str, Applied] = {
     "access.public_resolution": Applied.ROLLING,
     "access.login_token_s": Applied.ROLLING,
     "federation.recursion": Applied.ROLLING,
-    "federation.top_file": Applied.ROLLING,
+    "federation.top_file": Applied.RELOAD,
     "federation.forward": Applied.ROLLING,
     "federation.refresh_s": Applied.ROLLING,
     "federation.certified": Applied.ROLLING,

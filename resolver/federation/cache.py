@@ -136,6 +136,11 @@ class ForeignCache:
         until_s = now.monotonic_s + limits.FAILURE_TTL_S
         self._keep(key, Entry(until_s, until_s, "", int(limits.FAILURE_TTL_S), error=error.again()))
 
+    def clear(self) -> None:
+        """Forget everything, as when the tree it came from is another one now."""
+        for key in tuple(self._entries):
+            self._drop(key)
+
     def _keep(self, key: str, entry: Entry) -> None:
         self._drop(key)
         entry.octets = _ENTRY_OCTETS + 2 * len(key) + 2 * len(entry.body)

@@ -45,6 +45,8 @@ class Delegations:
         self._zones: dict[str, _Zone] = {}
         self.is_outdated = False
         """Whether a server of the top has said that its site record has changed."""
+        self._silent_us: dict[str, int] = {}
+        """When each server of the top that was asked fell silent; 0 for one that has answered."""
         self.set_roots(roots)
 
     def __bool__(self) -> bool:
@@ -60,6 +62,28 @@ class Delegations:
         self._policy.named = frozenset(server.ip for site in self._roots.sites for server in site.servers)
         self.hosts = frozenset(map(str, self._policy.named))
         self.is_outdated = False
+        self._silent_us = {host: since for host, since in self._silent_us.items() if host in self.hosts}
+
+    def replace_roots(self, sites: Iterable[HsSite]) -> None:
+        """Use what the operator has named instead; referrals of the tree before are forgotten."""
+        self.set_roots(sites)
+        self._zones.clear()
+
+    def noted(self, host: str, time_us: int, *, answered: bool) -> None:
+        """A server has answered, or has not; those of the top are remembered."""
+        if host in self.hosts:
+            self._silent_us[host] = 0 if answered else self._silent_us.get(host) or time_us
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a server of the top was asked yet."""
+        return bool(self._silent_us)
+
+    @property
+    def silent_since_us(self) -> int:
+        """When the last server of the top fell silent, microseconds since 1970; 0 while one answers."""
+        moments = self._silent_us.values()
+        return max(moments) if moments and all(moments) else 0
 
     def nearest(self, name: str, now_s: float) -> Sites:
         """Whom to ask for a handle of the system: who serves its nearest known ancestor, else the top."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from resolver.errors import ResolverError, WireError
-from resolver.federation.client import HandleClient
+from resolver.federation.client import AnswerRefused, HandleClient
 from resolver.handle.name import fold
 from resolver.wire.predefined.hs_site import QUERY, HsSite, Transport
 
@@ -33,6 +33,9 @@ _LOOK_S = 1.0
 
 _AGAIN_S = 60.0
 """Least seconds between two questions for the record: a server that always claims news is not asked all the time."""
+
+_SILENT_S = 10.0
+"""Seconds between two questions for the record while the top is silent: so its state is known without callers."""
 
 _SITES_MAX = 64
 
@@ -124,11 +127,15 @@ class Refresh:
         while True:
             await asyncio.sleep(min(_LOOK_S, self._interval_s))
             since_s = self._clock.monotonic_s() - asked_s
-            if since_s >= self._interval_s or (
-                self._delegations.is_outdated and since_s >= min(_AGAIN_S, self._interval_s)
-            ):
+            if since_s >= self._due_s():
                 asked_s = self._clock.monotonic_s()
                 await self.once()
+
+    def _due_s(self) -> float:
+        """Seconds after the last question for the record at which the next one is due."""
+        if self._delegations.silent_since_us:
+            return min(_SILENT_S, self._interval_s)
+        return min(_AGAIN_S, self._interval_s) if self._delegations.is_outdated else self._interval_s
 
     async def once(self) -> bool:
         """Ask every site of the top; whether anything has changed."""
@@ -147,9 +154,15 @@ class Refresh:
         place, key = tcp_place(site), site.servers[0].public_key
         if place is None or not key:
             return site
+        is_news = not self._delegations.silent_since_us
         try:
             found = await fetch_site(*place, self._clock, self._randomness, key)
         except (ResolverError, OSError) as error:
-            _log.warning("the top's site record cannot be looked at", server=f"{place[0]}:{place[1]}", why=str(error))
+            if not isinstance(error, AnswerRefused):
+                self._delegations.noted(place[0], self._clock.now_us(), answered=False)
+            if is_news:
+                server = f"{place[0]}:{place[1]}"
+                _log.warning("the top's site record cannot be looked at", server=server, why=str(error))
             return site
+        self._delegations.noted(place[0], self._clock.now_us(), answered=True)
         return found if found.servers else site

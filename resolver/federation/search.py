@@ -288,6 +288,7 @@ class _Walk:
         took_s = self.now.monotonic_s - started_s
         if reply.record is not None and fold(reply.record.name) != fold(name):
             reply = Reply.failed(self.now, f"it answers about {reply.record.name[:80]!r}")
+        shared.delegations.noted(contact.host, self.now.time_us, answered=reply.said is not Said.FAILED)
         if reply.said is Said.FAILED:
             shared.latencies.failed(contact, self.now.monotonic_s)
         else:

@@ -2,7 +2,7 @@
 
 It runs in the supervisor and knows the node only by ``View``. A full disk does not make a node unready:
 it still resolves, and taking it out of rotation would help nobody; /readyz says it in its body and
-``idis_store_free_bytes`` in /metrics. Needs the extra ``[http]``.
+``idis_store_free_bytes`` in /metrics. So it is with a silent top of the tree. Needs the extra ``[http]``.
 """
 
 from __future__ import annotations

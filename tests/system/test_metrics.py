@@ -293,7 +293,7 @@ def test_counters_stay_exact_while_workers_are_replaced_under_load(tmp_path):
         for thread in threads:
             thread.start()
         wait_for(lambda: total(scrape(node), "idis_connections", protocol="grpc") == 3)  # a channel of each resolver
-        assert total(scrape(node), "idis_connections", protocol="http") == 2
+        wait_for(lambda: total(scrape(node), "idis_connections", protocol="http") == 2)
         before = node.workers()
         node.send(signal.SIGUSR2)
         wait_for(lambda: not node.workers() & before and node.ready_workers(), 60)

@@ -152,7 +152,8 @@ def test_doors_answer_and_files_are_private(node):
 def test_admin_pages(node):
     assert node.get("/livez") == (200, "ok\n")
     status, body = node.get("/readyz")
-    assert (status, json.loads(body)) == (200, {"ready": True, "workers": "2 of 2", "storage": "ok"})
+    parts = {"workers": "2 of 2", "storage": "ok", "upstream": "none"}
+    assert (status, json.loads(body)) == (200, {"ready": True, **parts})
     assert json.loads(node.get("/version")[1])["prefix"] == "88.300"
     assert node.get("/elsewhere")[0] == 404
     with channel_to(node) as channel, pytest.raises(grpc.RpcError):

@@ -56,3 +56,23 @@ def test_a_top_that_is_gone_stays_known():
 
     assert not asyncio.run(main())
     assert delegations.roots().sites == (known,)
+    assert delegations.silent_since_us > 0
+
+
+def test_a_top_that_was_silent_is_found_to_answer_without_callers(node):
+    known = site_of("127.0.0.1", node.port, node.port, rsa_key("node").public.to_wire(), "as it was")
+    delegations = Delegations(AddressPolicy(), [known, replace(known, serial=9)])
+    assert (delegations.is_asked, delegations.silent_since_us) == (False, 0)
+    delegations.noted("127.0.0.1", 5, answered=False)
+    delegations.noted("127.0.0.1", 7, answered=False)
+    delegations.noted("192.0.2.1", 9, answered=True)
+    assert (delegations.is_asked, delegations.silent_since_us) == (True, 5), "others say nothing of the top"
+
+    async def main():
+        looking = Refresh(delegations, SystemClock(), node.randomness, interval_s=3_600.0, keep=lambda _: None)
+        assert looking._due_s() < 60
+        await looking.once()
+        assert looking._due_s() == 3_600.0
+
+    asyncio.run(main())
+    assert (delegations.is_asked, delegations.silent_since_us) == (True, 0)
