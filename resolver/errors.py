@@ -7,10 +7,9 @@ The tree tells whose fault it is:
     ├── Refused       the request is well formed and the answer is no
     └── Unavailable   we cannot serve now: a disk, a lane or another site; try again
 
-A leaf is named by its reason, the stable text of ``google.rpc.ErrorInfo.reason``. What a
-reason means at each door stands in one table, ``MEANINGS``: canonical gRPC code, Handle
-response code (RFC 3652 section 2.2.3 and the IDIS additions), HTTP status and SNMS status. The
-table is total: ``tests/resolver/test_errors.py`` holds it against the classes.
+A leaf is named by its reason, the stable text of ``google.rpc.ErrorInfo.reason``. What a reason means at each door
+stands in one table, ``MEANINGS``: canonical gRPC code, Handle response code (RFC 3652 section 2.2.3 and the IDIS
+additions), HTTP status and SNMS status. ``tests/resolver/test_errors.py`` holds it against the classes: it is total.
 
 Programmer errors are ``assert`` and ``ValueError``; they are not in this tree.
 """
@@ -37,9 +36,8 @@ class Meaning(NamedTuple):
     """SNMS OpenAPI status: 1 success, -1 not logged in, -2 business failure, -3 no permission, -4 internal."""
 
 
-# gRPC codes used below: 3 INVALID_ARGUMENT, 5 NOT_FOUND, 6 ALREADY_EXISTS, 7 PERMISSION_DENIED,
-# 8 RESOURCE_EXHAUSTED, 9 FAILED_PRECONDITION, 10 ABORTED, 12 UNIMPLEMENTED, 13 INTERNAL,
-# 14 UNAVAILABLE, 15 DATA_LOSS, 16 UNAUTHENTICATED.
+# gRPC codes used below: 3 INVALID_ARGUMENT, 5 NOT_FOUND, 6 ALREADY_EXISTS, 7 PERMISSION_DENIED, 8 RESOURCE_EXHAUSTED,
+# 9 FAILED_PRECONDITION, 10 ABORTED, 12 UNIMPLEMENTED, 13 INTERNAL, 14 UNAVAILABLE, 15 DATA_LOSS, 16 UNAUTHENTICATED.
 MEANINGS: dict[str, Meaning] = {
     # WireError
     "MALFORMED_MESSAGE": Meaning(3, 4, 400, -2),
@@ -76,6 +74,7 @@ MEANINGS: dict[str, Meaning] = {
     "ANSWER_TOO_LARGE": Meaning(8, 2, 413, -2),
     "RECURSION_LIMIT": Meaning(9, 6, 422, -2),
     "NOT_PRIMARY": Meaning(9, 301, 409, -2),
+    "NOT_THIS_SERVER": Meaning(9, 301, 421, -2),
     "NOT_IMPLEMENTED": Meaning(12, 5, 501, -2),
     # Unavailable
     "STORAGE_FULL": Meaning(8, 3, 507, -4),
@@ -86,6 +85,7 @@ MEANINGS: dict[str, Meaning] = {
     "WATCH_TOO_SLOW": Meaning(8, 3, 503, -4),
     "UPSTREAM_FAILED": Meaning(14, 2, 504, -4),
     "UNCONFIRMED": Meaning(14, 2, 503, -4),
+    "SITE_CHANGING": Meaning(14, 3, 503, -4),
     "INTERNAL": Meaning(13, 2, 500, -4),
 }
 
@@ -340,6 +340,12 @@ class NotPrimary(Refused):
     reason = "NOT_PRIMARY"
 
 
+class NotThisServer(Refused):
+    """Another server of the site has the handle, or takes changes of the registry."""
+
+    reason = "NOT_THIS_SERVER"
+
+
 class NotImplementedYet(Refused):
     """The node has no such operation."""
 
@@ -394,6 +400,12 @@ class Unconfirmed(Unavailable):
     reason = "UNCONFIRMED"
 
 
+class SiteChanging(Unavailable):
+    """The shares of the site's servers are changing: for a moment no handle may be changed."""
+
+    reason = "SITE_CHANGING"
+
+
 class InternalError(Unavailable):
     """A defect of the node; the log has the trace."""
 
@@ -402,11 +414,7 @@ class InternalError(Unavailable):
 
 def leaves() -> dict[str, type[ResolverError]]:
     """Every leaf of the tree by its reason."""
-    found: dict[str, type[ResolverError]] = {}
     branches: list[type[ResolverError]] = [ResolverError]
-    while branches:
-        for branch in branches.pop().__subclasses__():
-            branches.append(branch)
-            if "reason" in vars(branch):
-                found[branch.reason] = branch
-    return found
+    for branch in branches:
+        branches += branch.__subclasses__()
+    return {branch.reason: branch for branch in branches if "reason" in vars(branch)}

@@ -329,9 +329,11 @@ class WriteLane:
             late += join(sum([queued.job.cost for queued in first]))
             group = first + late
             site = site_role.site_of(writer)
-            refusal = site_role.refusal(site)
+            refusal: ResolverError | None = site_role.refusal(site)
             watched = RecordingWriter(writer, row_log.TABLES) if site.logging and refusal is None else None
             ledger = Ledger(watched or writer, self._clock.now_us(), self._options.quota)
+            if refusal is None and ledger.share is not None:
+                refusal = ledger.share.fence(self._clock.now_us())
             for (kind, door), alike in groupby(group, key=_kind_and_door):
                 ledger.door = door
                 self._apply(ledger, kind, list(alike), refusal)

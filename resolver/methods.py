@@ -21,6 +21,7 @@ from resolver.v1 import node_pb2 as node
 from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import registry_pb2 as registry
 from resolver.v1 import resolution_pb2 as resolution
+from resolver.v1 import site_pb2 as site
 from resolver.v1 import template_pb2 as template
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ _LOGIN = "resolver.v1.LoginService"
 _NODE = "resolver.v1.NodeService"
 _CHANGES = "resolver.v1.ChangesService"
 _MIRROR = "resolver.v1.MirrorService"
+_SITE = "resolver.v1.SiteService"
 
 _SINGLE = limits.SINGLE_MESSAGE_OCTETS_MAX
 _BULK = limits.MESSAGE_OCTETS_MAX
@@ -240,6 +242,12 @@ PROMOTE_MIRROR = Method(
 )
 FENCE_PRIMARY = Method(_MIRROR, "FencePrimary", mirror.FencePrimaryRequest, mirror.FencePrimaryResponse, writes=True)
 READ_FILE = Method(_MIRROR, "ReadFile", mirror.ReadFileRequest, mirror.ReadFileResponse)
+
+GET_SITE = Method(_SITE, "GetSite", site.GetSiteRequest, site.GetSiteResponse)
+COUNT_SHARES = Method(_SITE, "CountShares", site.CountSharesRequest, site.CountSharesResponse)
+CHANGE_SITE = Method(
+    _SITE, "ChangeSite", site.ChangeSiteRequest, site.ChangeSiteResponse, writes=True, octets_max=_SINGLE
+)
 
 METHODS: dict[str, Method[Message, Message]] = {
     method.path: method for method in list(globals().values()) if isinstance(method, Method)

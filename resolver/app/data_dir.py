@@ -40,6 +40,7 @@ class DataDir:
         self.failures = self.root / FAILURES_FILE
         self.credentials = self.root / "credentials"
         self.admin_token = self.credentials / "admin.token"
+        self.site_token = self.credentials / "site.token"
         self.mirror_token = self.credentials / "mirror.token"
         self.run = self.root / "run"
         self.metrics = self.run / "metrics"

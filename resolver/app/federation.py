@@ -22,6 +22,7 @@ from resolver.federation.delegations import Delegations
 from resolver.federation.roots import Refresh, SiteFileUnusable, sites_from_octets
 from resolver.federation.search import Searcher
 from resolver.federation.upstream import Upstream
+from resolver.node.site_record import hs_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from resolver.app.messages import Assignment
     from resolver.clock import Clock
     from resolver.config.settings import Config
+    from resolver.node.shares import Share
     from resolver.service import Service
     from resolver.wire.predefined.hs_site import HsSite
 
@@ -90,6 +92,7 @@ class Federation:
             forwards=options.forward,
         )
         self.upstream = Upstream(searcher, clock, randomness, octets_max=options.answer_octets_max)
+        service.core.on_share(lambda share: _allow_siblings(policy, share))
         self._path = top_file(config, data)
         self._refresh = Refresh(
             self._delegations,
@@ -143,6 +146,12 @@ class Federation:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self.upstream.close()
+
+
+def _allow_siblings(policy: AddressPolicy, share: Share | None) -> None:
+    """Let the other servers of this site be asked: the operator has named them."""
+    servers = () if share is None or not share.layout.servers else hs_site(share.layout).servers
+    policy.siblings = frozenset(server.ip for server in servers)
 
 
 def _own_doors(assignment: Assignment) -> list[tuple[str, int]]:

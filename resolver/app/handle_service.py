@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
 from resolver.errors import ResolverError
 from resolver.federation.roots import sites_to_octets
-from resolver.node import site_info, site_role
+from resolver.node import shares, site_info, site_record, site_role
 from resolver.registry.first_start import NodeRole, role_of
 from resolver.registry.handle_start import prepare_handle_service, prepare_root_handle
 from resolver.service.handle_protocol import HandleOptions, HandleProtocol
@@ -31,7 +31,7 @@ from resolver.transport.hdl_tcp import HandleTcpDoor
 from resolver.transport.hdl_udp import HandleUdpDoor
 from resolver.wire import key_files
 from resolver.wire.keys import der_of_pem, pem_of
-from resolver.wire.predefined.hs_site import ADMIN, QUERY, Interface, Transport
+from resolver.wire.predefined.hs_site import ADMIN, QUERY, HsSite, Interface, Transport
 from resolver.wire.private_keys import PrivateKey, private_key_from_der
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from resolver.app.messages import Assignment
     from resolver.clock import Clock
     from resolver.config.settings import Config
+    from resolver.node.shares import Share
     from resolver.service.core import Core
-    from resolver.wire.predefined.hs_site import HsSite
     from storage.engine import Engine
 
 _log = structlog.get_logger()
@@ -103,18 +103,32 @@ def prepare(
     try:
         with engine.read() as reader:
             role = role_of(reader)
+            share = shares.share_of(reader)
             is_primary = site_role.refusal(site_role.site_of(reader)) is None
-        site = _own_site(config, doors, load_or_make_key(data, "node_rsa"), role)
+        own = site = _own_site(config, doors, load_or_make_key(data, "node_rsa"), role)
+        if share is not None and share.layout.servers:
+            site = site_record.hs_site(share.layout)
+            _warn_when_moved(share, own)
         write_whole(data.root / SITE_FILE, sites_to_octets([site]))
-        if not is_primary:
+        if not is_primary or (share is not None and share.follows_registry):
             return
         if config.node.prefix:
             key = admin_key.public.to_wire()
-            prepare_handle_service(engine, config.node.prefix, site, key, clock.now_us(), take_over=take_over)
+            is_layout = site is not own
+            prepare_handle_service(
+                engine, config.node.prefix, site, key, clock.now_us(), take_over=take_over, is_layout=is_layout
+            )
         if role is NodeRole.TOP:
             prepare_root_handle(engine, site, clock.now_us())
     except (ResolverError, OSError) as error:
         raise StartRefused(f"the Handle doors cannot be prepared: {error}") from error
+
+
+def _warn_when_moved(share: Share, own: HsSite) -> None:
+    """Say when this server answers elsewhere than the site's record tells."""
+    known = share.layout.servers[share.place].site if share.place >= 0 else b""
+    if known and HsSite.from_wire(known).servers != own.servers:
+        _log.warning("the site names other ports, another address or key for this server: run idis site move again")
 
 
 def _own_site(config: Config, doors: Mapping[str, tuple[str, int]], key: PrivateKey, role: NodeRole) -> HsSite:
@@ -158,9 +172,8 @@ def handle_protocol(core: Core, assignment: Assignment) -> HandleProtocol:
     config = assignment.config
     key = load_or_make_key(DataDir(Path(config.node.data_dir)), "node_rsa")
     with core.reading() as reader:
-        site = site_info.stored_site(reader, config.node.prefix)
-        if not config.node.prefix:
-            site = _own_site(config, assignment.doors, key, role_of(reader))
+        own = _own_site(config, assignment.doors, key, role_of(reader))
+        site = site_info.stored_site(reader, config.node.prefix) if config.node.prefix else own
     if site is None:
         raise StartRefused(f"the handle 0.NA/{config.node.prefix} has no HS_SITE: start the node anew to get one")
     return HandleProtocol(
@@ -173,6 +186,7 @@ def handle_protocol(core: Core, assignment: Assignment) -> HandleProtocol:
             server_admins=administrators(config.hdl.administrators),
             replication_admins=administrators(config.hdl.replication_admins, "hdl.replication_admins"),
             takes_legacy=config.hdl.legacy_authentication,
+            own_site=own,
         ),
     )
 

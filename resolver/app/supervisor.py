@@ -33,7 +33,7 @@ from resolver.config.changes import Applied, changes, take_over
 from resolver.config.endpoint import Endpoint
 from resolver.config.sources import ConfigInvalid
 from resolver.errors import ResolverError
-from resolver.node import search, site_role
+from resolver.node import search, shares, site_role
 from resolver.node.prefixes import NODE_PREFIX_KEY
 from resolver.registry.first_start import first_start
 from resolver.telemetry.logs import configure_logging
@@ -355,12 +355,17 @@ def _settle(config: Config, prefix: str) -> Config:
 
 
 def _refuse_half_a_mirror(engine: LmdbEngine) -> None:
-    """Raise StartRefused for a copy that has not all of its primary yet: it would deny handles that exist."""
+    """Raise StartRefused for a copy that has not all of its primary or registry yet: it would deny what exists."""
     with engine.read() as reader:
-        site = site_role.site_of(reader)
+        site, server = site_role.site_of(reader), shares.server_row(reader)
     if site.role == mirror_pb2.SITE_ROLE_MIRROR and not site.complete:
         raise StartRefused(
             f"the copy of {site.primary} has not come to its end: go on with idis mirror init --of {site.primary}"
+        )
+    registry = [pull for pull in server.pulls if pull.registry]
+    if server.follows_registry and not registry[0].complete and registry[0].HasField("sweep"):
+        raise StartRefused(
+            f"the copy of the registry has not come to its end: go on with idis site join --of {registry[0].grpc}"
         )
 
 

@@ -29,6 +29,7 @@ from resolver.app.federation import Federation
 from resolver.app.memory import IdleMemory, share_one_arena
 from resolver.app.messages import BEAT_S, Assignment, Reload, Status, WorkerExit
 from resolver.app.mirror_service import MirrorService, mirror_options
+from resolver.app.site_service import SiteService
 from resolver.clock import SystemClock
 from resolver.node.quotas import Quota
 from resolver.service import Service, ServiceOptions
@@ -129,9 +130,11 @@ class Worker:
             share_one_arena()
         federation = self._federation = Federation(service, self._assignment, self._clock, secrets.token_bytes)
         mirroring = MirrorService(service.core, self._assignment, self._clock)
+        site = SiteService(service.core, self._assignment, self._clock)
         await service.start()
         federation.start()
         mirroring.start()
+        site.start()
         beat = asyncio.create_task(self._beat(federation))
         try:
             door = backends.make_door(
@@ -155,6 +158,7 @@ class Worker:
                 self._say("draining")
             await self._drain(door)
         finally:
+            await site.close()
             await mirroring.close()
             await federation.close()
             await service.close()

@@ -50,6 +50,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "init": "init:init",
         "serve": "serve:serve",
         "mirror": "mirror:mirror",
+        "site": "site:site",
         "config": "config_commands:config",
         "doctor": "doctor:doctor",
         "health": "health:health",

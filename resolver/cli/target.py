@@ -63,6 +63,10 @@ class Target:
         except (OSError, ValueError) as error:
             raise self._unusable(error) from error
 
+    def found_token(self) -> Path | None:
+        """The token of the administrator of the node that runs here, if one does and no node was named."""
+        return self._from_data_dir()[1] if self.address is None else None
+
     def store_dir(self, data_dir: Path | None) -> Path:
         """The data directory an offline command works on: its own option, that of the root, or the one found."""
         chosen = data_dir or self.data_dir

@@ -115,6 +115,9 @@ class AsyncClient:
             raise ValueError(f"{connections_max} connections reach nothing: give 1 or more")
         self.in_flight_max = in_flight_max
         self._connection = Connection(target, options)
+        self._options = options
+        self._others: dict[str, AsyncClient] = {}
+        """Clients of other servers of the site, by place."""
         self._coalesce = coalesce
         self._coalescer: Coalescer | None = None
         self._sleep = sleep
@@ -132,6 +135,8 @@ class AsyncClient:
         for channel in self._channels:
             if channel is not None:
                 await channel.close(grace=None)
+        for other in self._others.values():
+            await other.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -148,17 +153,22 @@ class AsyncClient:
 
     async def _call(self, method: methods.Method[Req, Resp], request: Req, attempts: Attempts) -> Resp:
         request = plans.with_request_id(method, request)
+        client, sent_on = self, 0
         before: failures.CallFailed | None = None
         while True:
             attempts.start()
             place = self._busy.index(min(self._busy))
             self._busy[place] += 1
             try:
-                response: Resp = await self._stub(method, place)(
+                response: Resp = await client._stub(method, 0 if sent_on else place)(
                     request, timeout=attempts.left_s, metadata=attempts.metadata, wait_for_ready=attempts.is_retry
                 )
             except grpc.RpcError as error:
-                before = await self._pause(attempts, failures.from_grpc(error), before)
+                failed = failures.from_grpc(error)
+                if failed.other_place and sent_on < plans.SERVERS_FOLLOWED_MAX:
+                    client, sent_on = self._at(failed.other_place), sent_on + 1
+                    continue
+                before = await self._pause(attempts, failed, before)
             except asyncio.CancelledError:
                 self._raise_if_closed()
                 raise
@@ -166,6 +176,13 @@ class AsyncClient:
                 return response
             finally:
                 self._busy[place] -= 1
+
+    def _at(self, place: str) -> AsyncClient:
+        """A client of another server of the site, with the same credential; kept."""
+        client = self._others.get(place)
+        if client is None:
+            client = self._others[place] = AsyncClient(place, connections_max=1, sleep=self._sleep, **self._options)
+        return client
 
     async def drive(self, plan: plans.Plan[T]) -> T:
         """Makes the calls of a plan and returns its result. Raises what the plan lets through."""
@@ -176,7 +193,11 @@ class AsyncClient:
             call = next(plan)
             while True:
                 try:
-                    response = await self._call(call.method, call.request, attempts(call.timeout_s))
+                    if call.place:
+                        other = self._at(call.place)
+                        response = await other.call(call.method, call.request, timeout_s=call.timeout_s)
+                    else:
+                        response = await self._call(call.method, call.request, attempts(call.timeout_s))
                 except failures.CallFailed as failed:
                     call = plan.throw(failed)
                 else:
@@ -311,6 +332,7 @@ class AsyncClient:
             on_existing=on_existing,
             validate_only=validate_only,
             keep_timestamps=keep_timestamps,
+            drive=self.drive,
         )
 
     async def _ask_batch(self, request: BatchResolveRequest, timeout_s: float | None) -> BatchResolveResponse:

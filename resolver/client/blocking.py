@@ -65,6 +65,9 @@ class Client:
 
     def __init__(self, target: str, *, sleep: Callable[[float], None] = time.sleep, **options: Unpack[Options]) -> None:
         self._connection = Connection(target, options)
+        self._options = options
+        self._others: dict[str, Client] = {}
+        """Clients of other servers of the site, by place."""
         self._sleep = sleep
         self._closed = False
         credentials, arguments = self._connection.credentials, self._connection.channel_options
@@ -79,6 +82,8 @@ class Client:
         """Closes the connection; calls in flight fail with CANCELLED."""
         self._closed = True
         self._channel.close()
+        for other in self._others.values():
+            other.close()
 
     def __enter__(self) -> Self:
         return self
@@ -92,19 +97,30 @@ class Client:
         ``timeout_s`` bounds all attempts together; None takes the client's. Raises ``CallFailed``.
         """
         request = plans.with_request_id(method, request)
-        stub = self._stub(method)
         attempts = self._connection.attempts(timeout_s)
+        client, sent_on = self, 0
         before: failures.CallFailed | None = None
         while True:
             attempts.start()
             try:
-                response: Resp = stub(
+                response: Resp = client._stub(method)(
                     request, timeout=attempts.left_s, metadata=attempts.metadata, wait_for_ready=attempts.is_retry
                 )
             except grpc.RpcError as error:
-                before = self._pause(attempts, failures.from_grpc(error), before)
+                failed = failures.from_grpc(error)
+                if failed.other_place and sent_on < plans.SERVERS_FOLLOWED_MAX:
+                    client, sent_on = self._at(failed.other_place), sent_on + 1
+                    continue
+                before = self._pause(attempts, failed, before)
             else:
                 return response
+
+    def _at(self, place: str) -> Client:
+        """A client of another server of the site, with the same credential; kept."""
+        client = self._others.get(place)
+        if client is None:
+            client = self._others[place] = Client(place, sleep=self._sleep, **self._options)
+        return client
 
     def drive(self, plan: plans.Plan[T]) -> T:
         """Makes the calls of a plan and returns its result. Raises what the plan lets through."""
@@ -112,7 +128,8 @@ class Client:
             call = next(plan)
             while True:
                 try:
-                    response = self.call(call.method, call.request, timeout_s=call.timeout_s)
+                    client = self._at(call.place) if call.place else self
+                    response = client.call(call.method, call.request, timeout_s=call.timeout_s)
                 except failures.CallFailed as failed:
                     call = plan.throw(failed)
                 else:

@@ -36,6 +36,10 @@ because the stream is over (grpc/grpc issue 36066).
 """
 
 
+OTHER_SERVER = "NOT_THIS_SERVER"
+"""Reason of what another server of the site is responsible for."""
+
+
 class CallFailed(Exception):
     """A call, or one name or row of a batch, did not succeed.
 
@@ -78,6 +82,11 @@ class CallFailed(Exception):
             and not self.reason
             and any(text in self.message for text in RESET_TEXTS)
         )
+
+    @property
+    def other_place(self) -> str:
+        """Where another server of the site would have taken the call, HOST:PORT; empty when that is not why."""
+        return self.metadata.get("grpc", "") if self.reason == OTHER_SERVER else ""
 
     def copy(self) -> Self:
         """An equal exception for another waiter, so that tracebacks do not pile up on one object."""

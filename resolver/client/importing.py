@@ -17,11 +17,19 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from resolver import limits
-from resolver.client import batches, exchange
-from resolver.v1.registration_pb2 import ImportHandlesRequest, ImportHandlesResponse, NewHandle, OnExisting
+from resolver.client import batches, exchange, plans
+from resolver.client.failures import OTHER_SERVER
+from resolver.v1.registration_pb2 import (
+    BatchCreateHandlesRequest,
+    ImportHandlesRequest,
+    ImportHandlesResponse,
+    NewHandle,
+    OnExisting,
+    RowResult,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
 
 WINDOW_DEFAULT = 8
 """Chunks in flight: enough to hide a commit and a round trip; 32 MiB at most."""
@@ -60,6 +68,8 @@ class ImportWindow:
         self._validate_only = validate_only
         self._keep_timestamps = keep_timestamps
         self._open: deque[ImportHandlesRequest] = deque()
+        self.settled: deque[ImportHandlesRequest] = deque()
+        """Chunks that are acknowledged, until whoever hands out the acknowledgements takes them."""
         self._sent = 0
         self._early: dict[int, ImportHandlesResponse] = {}
 
@@ -103,12 +113,15 @@ class ImportWindow:
         return self._open[self._sent - 1]
 
     def take(self, response: ImportHandlesResponse) -> list[ImportHandlesResponse]:
-        """The acknowledgements that are now complete in order; one that was handed out before is dropped."""
+        """The acknowledgements that are now complete in order; one that was handed out before is dropped.
+
+        The chunks they are for are appended to ``settled``.
+        """
         if self._open and response.sequence >= self._open[0].sequence:
             self._early[response.sequence] = response
         settled: list[ImportHandlesResponse] = []
         while self._open and (ready := self._early.pop(self._open[0].sequence, None)) is not None:
-            self._open.popleft()
+            self.settled.append(self._open.popleft())
             self._sent -= 1
             settled.append(ready)
         return settled
@@ -130,9 +143,12 @@ class ImportSession:
         on_existing: OnExisting | None = None,
         validate_only: bool = False,
         keep_timestamps: bool = False,
+        drive: Callable[[plans.Plan[list[RowResult]]], Awaitable[list[RowResult]]] | None = None,
     ) -> None:
+        """``drive`` makes the calls that take rows to the servers of a site that have them; None: they stay refused."""
         self.import_id = import_id
         self._line = line
+        self._drive = drive
         self._make_window = functools.partial(
             ImportWindow,
             import_id,
@@ -153,10 +169,31 @@ class ImportSession:
         the client's patience, and what ``chunks`` raises once everything before it is acknowledged. The sequence may
         start above 1 when the chunks before are durable.
         """
-        talk = exchange.Exchange(self._make_window(), self._line)
+        window = self._make_window()
+        talk = exchange.Exchange(window, self._line)
         async with contextlib.aclosing(talk.run(chunks)) as acknowledgements:
             async for acknowledgement in acknowledgements:
+                await self._send_on(window.settled.popleft(), acknowledgement)
                 yield acknowledgement
+
+    async def _send_on(self, chunk: ImportHandlesRequest, acknowledgement: ImportHandlesResponse) -> None:
+        """Take the rows that other servers of the site have there, and put what they say into the acknowledgement.
+
+        Sent again after a crash they are the same requests, so that each row is registered once. A migration's rows,
+        which keep their timestamps, cannot be taken there and stay refused.
+        """
+        refused = any(result.reason == OTHER_SERVER for result in acknowledgement.results)
+        if not refused or self._drive is None or chunk.keep_timestamps:
+            return
+        batch = BatchCreateHandlesRequest(
+            handles=chunk.handles,
+            on_existing=chunk.on_existing,
+            validate_only=chunk.validate_only,
+            request_id=f"{self.import_id}#{chunk.sequence}",
+        )
+        results = await self._drive(plans.at_other_servers(list(acknowledgement.results), batch, None))
+        del acknowledgement.results[:]
+        acknowledgement.results.extend(results)
 
     async def durable_sequence(self) -> int:
         """The highest chunk of this import that is durable; 0 when there is none: resume with the one after."""

@@ -8,6 +8,7 @@ next plan depends on the last, such as pages, is driven one plan at a time. Noth
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import grpc
 
 from resolver import limits, methods
 from resolver.client import batches
-from resolver.client.failures import CallFailed, failure
+from resolver.client.failures import OTHER_SERVER, CallFailed, failure
 from resolver.client.values import to_pb
 from resolver.errors import AnswerTooLarge
 from resolver.handle.value import HandleValue
@@ -36,6 +37,9 @@ T = TypeVar("T")
 
 Values: TypeAlias = Iterable[HandleValue | handle_pb2.HandleValue]
 """Values as the conveniences take them."""
+
+SERVERS_FOLLOWED_MAX = 2
+"""Times that one row is sent on to another server of the site: shares may change in between, once."""
 
 Answer: TypeAlias = HandleRecord | ResolveMiss
 """The outcome of one name of many."""
@@ -58,15 +62,17 @@ class Call:
     method: methods.Method[Any, Any]
     request: Any
     timeout_s: float | None
+    place: str = ""
+    """HOST:PORT of another server of the site; empty for the client's own."""
 
 
 Plan: TypeAlias = Generator[Call, Any, T]
 """Calls to make and, in the end, a result."""
 
 
-def ask(method: methods.Method[Req, Resp], request: Req, timeout_s: float | None) -> Plan[Resp]:
+def ask(method: methods.Method[Req, Resp], request: Req, timeout_s: float | None, place: str = "") -> Plan[Resp]:
     """The plan of a single call."""
-    response: Resp = yield Call(method, request, timeout_s)
+    response: Resp = yield Call(method, request, timeout_s, place)
     return response
 
 
@@ -316,9 +322,36 @@ def _create_batch(
     request: registration_pb2.BatchCreateHandlesRequest, first: int, timeout_s: float | None
 ) -> Plan[list[RowResult]]:
     response = yield from ask(methods.BATCH_CREATE_HANDLES, request, timeout_s)
-    for result in response.results:
+    results = yield from at_other_servers(list(response.results), request, timeout_s)
+    for result in results:
         result.row += first
-    return list(response.results)
+    return results
+
+
+def at_other_servers(
+    results: list[RowResult], request: registration_pb2.BatchCreateHandlesRequest, timeout_s: float | None
+) -> Plan[list[RowResult]]:
+    """The results of a batch with those of rows that other servers of the site have taken; rows count from 0."""
+    for _ in range(SERVERS_FOLLOWED_MAX):
+        rows: dict[str, list[int]] = {}
+        for result in results:
+            if result.reason == OTHER_SERVER and result.details.get("grpc"):
+                rows.setdefault(result.details["grpc"], []).append(result.row)
+        if not rows:
+            break
+        for place, taken in rows.items():
+            part = registration_pb2.BatchCreateHandlesRequest(
+                handles=[request.handles[row] for row in taken],
+                on_existing=request.on_existing,
+                validate_only=request.validate_only,
+            )
+            if request.request_id:
+                part.request_id = hashlib.sha256(f"{request.request_id} {place}".encode()).hexdigest()
+            response = yield from ask(methods.BATCH_CREATE_HANDLES, part, timeout_s, place)
+            for row, result in zip(taken, response.results, strict=True):
+                result.row = row
+                results[row] = result
+    return results
 
 
 def list_handles(

@@ -93,6 +93,8 @@ WHEN_APPLIED: dict[str, Applied] = {
     "mirror.token_file": Applied.ROLLING,
     "mirror.ca_file": Applied.ROLLING,
     "mirror.address": Applied.ROLLING,
+    "site.token_file": Applied.ROLLING,
+    "site.ca_file": Applied.ROLLING,
     "quota.handles_max": Applied.ROLLING,
     "quota.writes_per_s": Applied.ROLLING,
     "quota.writes_per_day": Applied.ROLLING,

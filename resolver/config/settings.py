@@ -278,6 +278,17 @@ class Mirror(Section, frozen=True):
     ] = ""
 
 
+class Site(Section, frozen=True):
+    """What a server needs whose site has several; which ones there are stands in their stores."""
+
+    token_file: Annotated[
+        str, Meta(description="API token a server shows the others of its site; empty: credentials/site.token.")
+    ] = ""
+    ca_file: Annotated[
+        str, Meta(description="PEM authorities of the other servers' gRPC certificates; empty means no TLS.")
+    ] = ""
+
+
 class Quota(Section, frozen=True):
     """What one enterprise may use unless its row says otherwise; the national rules name no numbers. 0 is no limit."""
 
@@ -349,6 +360,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     storage: Storage = field(default_factory=Storage)
     lane: Lane = field(default_factory=Lane)
     mirror: Mirror = field(default_factory=Mirror)
+    site: Site = field(default_factory=Site)
     quota: Quota = field(default_factory=Quota)
     statistics: Statistics = field(default_factory=Statistics)
     watch: Watch = field(default_factory=Watch)

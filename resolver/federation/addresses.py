@@ -37,6 +37,8 @@ class AddressPolicy:
         self._own = frozenset(own)
         self.named: frozenset[Address] = frozenset()
         """Addresses that the operator has named himself, as those of the top of the tree: allowed with any port."""
+        self.siblings: frozenset[Address] = frozenset()
+        """Addresses of the other servers of this site: allowed with any port."""
 
     @classmethod
     def from_text(cls, allowed: str, ports: str, own: Iterable[tuple[str, int]] = ()) -> Self:
@@ -51,7 +53,7 @@ class AddressPolicy:
             return "is this node itself"
         if address.is_multicast or any(address in network for network in _UNCONNECTED):
             return "is no address of one machine"
-        if address in self.named or any(address in network for network in self._allowed):
+        if address in self.named or address in self.siblings or any(address in network for network in self._allowed):
             return ""
         hidden = _hidden_in(address)
         if hidden is not None and not hidden.is_global:

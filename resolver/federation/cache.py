@@ -108,14 +108,14 @@ class ForeignCache:
         """Drop the short ways: this node may be responsible for other names than before."""
         self._plain.clear()
 
-    def put(self, key: str, record: handles.HandleRecord, server: str, now: Moment) -> Entry:
+    def put(self, key: str, record: handles.HandleRecord, server: str, now: Moment, *, keeps: bool = True) -> Entry:
         """Keep a record as long as its values say; one that may not be kept is not, and returned all the same."""
         ttl_s = ttl_of(record.values, now)
         origin = pb.Origin(server=server, fetch_time_us=now.time_us, fresh_until_us=now.time_us + ttl_s * 1_000_000)
         body = record_octets.frame(record.SerializeToString(deterministic=True))
         entry = Entry(now.monotonic_s + ttl_s, now.monotonic_s + ttl_s + self._stale_s, server, ttl_s, body)
         entry.origin = origin
-        if ttl_s > 0:
+        if ttl_s > 0 and keeps:
             self._keep(key, entry)
         else:
             self._drop(key)

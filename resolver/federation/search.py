@@ -34,7 +34,7 @@ from resolver.federation.latency import Latencies, Standing, trial_seconds
 from resolver.federation.steps import Ask, Reply, Said
 from resolver.federation.trail import LOCAL, Trail
 from resolver.handle.name import PREFIX_OF_PREFIXES, fold, fold_prefix, is_prefix_handle, split, whole_name
-from resolver.node.authority import ROOT_HANDLE, Below, Here
+from resolver.node.authority import ROOT_HANDLE, Below, Beside, Here
 from resolver.node.foreign import Found, Outcome
 from resolver.node.record_octets import parse
 from resolver.wire.predefined.hs_alias import HsAlias
@@ -103,6 +103,7 @@ class _Walk:
         self.trail = Trail(is_on=question.traced)
         self._asked: set[tuple[str, str, int, str]] = set()
         self._under_way: set[str] = set()
+        self._unkept: set[str] = set()
 
     def answer(self, name: str) -> Steps:
         """The record of a name, or the one that its aliases lead to."""
@@ -124,6 +125,8 @@ class _Walk:
         if key in self._under_way:
             raise RecursionLimit(f"to know where {name[:200]!r} is, one has to know where it is: its records go round")
         look = self._all.look(name)
+        if isinstance(look.authority, Beside):
+            return (yield from self._beside(name, look))
         if isinstance(look.authority, Here) or (not isinstance(look.authority, Below) and not self._all.delegations):
             self.trail.inside(name, LOCAL, look.refusal)
             return Found(look.get())
@@ -141,6 +144,14 @@ class _Walk:
             raise
         finally:
             self._under_way.discard(key)
+
+    def _beside(self, name: str, look: Look) -> Steps:
+        """Ask the server of this site that has a name. Nothing is kept: a site gives one answer, whoever is asked."""
+        sites = sites_in(look.sites, of_prefix=False)
+        if not sites or self._question.recursions >= limits.RECURSIONS_MAX:
+            look.get()  # raises why it is not here
+        self._unkept.add(fold_prefix(name))
+        return (yield from self._ask_sites(name, sites))
 
     def _remembered(self, name: str, entry: Entry, *, is_stale: bool) -> Found:
         """An entry of the cache. Raises the reason when it is a no."""
@@ -315,7 +326,8 @@ class _Walk:
         """Keep what a server has said. Raises when that is a no."""
         key = fold_prefix(name)
         if reply.record is not None:
-            entry = self._all.cache.put(key, reply.record, contact.text, self.now)
+            keeps = key not in self._unkept
+            entry = self._all.cache.put(key, reply.record, contact.text, self.now, keeps=keeps)
             return Found(entry.body, entry.origin)
         error: ResolverError
         details = {"name": name[:200], "server": contact.text}
@@ -326,7 +338,8 @@ class _Walk:
                 f"handle {name[:200]!r} is not registered: {contact.place}, which is responsible, does not know it",
                 details=details,
             )
-        self._all.cache.put_miss(key, error, contact.text, self.now)
+        if key not in self._unkept:
+            self._all.cache.put_miss(key, error, contact.text, self.now)
         raise error
 
     def _referred(self, name: str, reply: Reply) -> SitesSteps:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from resolver.node.ledger import Entry, Ledger
     from resolver.node.record_octets import StoredRecord
+    from resolver.node.shares import Share
     from resolver.v1 import registry_pb2 as registry
 
 __all__ = ("Draft", "prepare")
@@ -57,11 +58,13 @@ def authorize(ledger: Ledger, caller: Caller, handle: Handle) -> bytes:
     """Check that the caller may change the handle here and return the key of its prefix.
 
     A prefix the node does not know belongs to nobody: then only the role is judged. Handles of 0.NA describe
-    prefixes: only administrators may change them, for prefixes the node knows.
+    prefixes: only administrators may change them, for prefixes the node knows, where the registry is changed.
     """
     folded = handle.prefix_folded
     if folded == PREFIX_OF_PREFIXES:
         require(caller, Action.ADMINISTER, "", f"handle {handle.text[:200]!r}")
+        if ledger.share is not None and (elsewhere := ledger.share.registry_refusal()) is not None:
+            raise elsewhere
         if _prefix(ledger, fold(handle.suffix)) is None:
             raise PrefixNotServed(
                 f"prefix {handle.suffix[:80]!r} is not known to this node: create the prefix first", field="name"
@@ -75,6 +78,13 @@ def authorize(ledger: Ledger, caller: Caller, handle: Handle) -> bytes:
         refusal.field = "name"
         raise refusal
     return folded.encode()
+
+
+def _require_share(share: Share, name: str) -> None:
+    """Raise NotThisServer for a handle that another server of the site has."""
+    refusal = share.refusal(name)
+    if refusal is not None:
+        raise refusal
 
 
 def _prefix(ledger: Ledger, folded: str) -> registry.Prefix | None:
@@ -97,6 +107,8 @@ def create(
     ``is_dated`` says that the timestamps of the values are part of what is registered, as in a migration.
     """
     permit = ledger.permits.get((draft.prefix_key, id(caller))) or _permit(ledger, caller, draft)
+    if ledger.share is not None:
+        _require_share(ledger.share, draft.name)
     before = ledger.find(draft.key)
     if before is not None:
         return _create_over(ledger, caller, draft, before, on_existing, is_dated=is_dated)
@@ -114,6 +126,9 @@ def create_all(ledger: Ledger, caller: Caller, drafts: Sequence[Draft]) -> list[
     ``create`` has to say so of each.
     """
     if drafts[0].prefix_key == _ROOT_KEY or any(draft.restricted or draft.template_id for draft in drafts):
+        return None
+    share = ledger.share
+    if share is not None and any(share.refusal(draft.name) is not None for draft in drafts):
         return None
     try:
         permit = ledger.permits.get((drafts[0].prefix_key, id(caller))) or _permit(ledger, caller, drafts[0])
@@ -197,6 +212,8 @@ class Target:
 def _found(ledger: Ledger, caller: Caller, target: Target) -> tuple[bytes, StoredRecord]:
     """The key of the prefix and the record to change, in the version expected."""
     prefix_key = authorize(ledger, caller, target.handle)
+    if ledger.share is not None:
+        _require_share(ledger.share, target.handle.text)
     before = ledger.find(target.key)
     if before is None:
         raise HandleNotFound(

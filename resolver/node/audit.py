@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from resolver.handle.name import key_of_octets
-from resolver.node import audit_rows, record_octets, search
+from resolver.handle.name import fold_octets, key_of_octets
+from resolver.node import audit_rows, record_octets, search, shares
 from resolver.node.ledger import serial_key
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import registry_pb2 as registry
@@ -280,6 +280,9 @@ def _judge_change(reader: Reader, key: bytes, body: bytes) -> Iterator[str]:
     else:
         tombstone = stored.StoredTombstone.FromString(reader.get(Table.TOMBSTONES, handle_key) or b"")
         serial, version, what = tombstone.serial, tombstone.version, "trace of a deletion"
+    share = shares.share_of(reader)
+    if share is not None and not serial and not share.holds(fold_octets(entry.name.encode())):
+        return  # it has gone to the server that it belongs to
     if serial < entry.serial:
         there = f"the {what} there is of serial {serial}" if serial else "there is neither record nor deletion"
         yield f"made version {entry.version} of {entry.name!r}, and {there}: the change was lost"
@@ -287,12 +290,15 @@ def _judge_change(reader: Reader, key: bytes, body: bytes) -> Iterator[str]:
         yield f"made version {entry.version} of {entry.name!r}, and the {what} there is version {version}"
 
 
+_BURYING = {changes.OPERATION_DELETE, changes.OPERATION_ARRIVE}
+
+
 def _judge_tombstone(reader: Reader, key: bytes, body: bytes) -> Iterator[str]:
     tombstone = stored.StoredTombstone.FromString(body)
     if reader.get_row(Table.RECORDS, key) is not None:
         yield "is deleted and registered at once"
     entry = _change(reader, tombstone.serial)
-    if entry is None or entry.operation != changes.OPERATION_DELETE or key_of_octets(entry.name.encode()) != key:
+    if entry is None or entry.operation not in _BURYING or key_of_octets(entry.name.encode()) != key:
         yield f"names serial {tombstone.serial}, which is not its deletion"
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from resolver.errors import HandleNotFound, PrefixElsewhere, PrefixNotServed, ResolverError
+from resolver.errors import HandleNotFound, NotThisServer, PrefixElsewhere, PrefixNotServed, ResolverError
 from resolver.handle.name import PREFIX_OF_PREFIXES, fold, split
-from resolver.node import site_info
+from resolver.node import site_info, site_record
 from resolver.node.authorize import ANONYMOUS
 from resolver.node.prefixes import is_moved_here, prefix_row
 from resolver.node.resolve import resolve
@@ -51,9 +51,15 @@ class Above:
     """A node that is not below this one answers; ask at the top."""
 
 
-Authority = Here | Below | Above
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Another server of this site answers: the one that the hash of the name chooses."""
+
+
+Authority = Here | Beside | Below | Above
 
 _HERE = Here()
+_BESIDE = Beside()
 _ABOVE = Above()
 
 
@@ -105,14 +111,14 @@ def delegation(reader: Reader, below: Below, *, of_prefix: bool) -> list[pb.Hand
     return site_info.referral_to(reader, prefix) or site_info.site_from_routes(below.row.routes)
 
 
-NOT_OURS = (HandleNotFound, PrefixElsewhere, PrefixNotServed)
+NOT_OURS = (HandleNotFound, NotThisServer, PrefixElsewhere, PrefixNotServed)
 """Refusals of this node that leave open whether another one has the answer."""
 
 
 class Look(NamedTuple):
     """What this node itself says of a name: its public record or why there is none, and who is responsible.
 
-    ``sites`` name the node below when one is responsible.
+    ``sites`` name the node below when one is responsible, or this site when another server of it is.
     """
 
     authority: Authority
@@ -131,6 +137,8 @@ def look(reader: Reader, served: ServedPrefixes, name: str) -> Look:
     """What this node itself says of a name to anybody."""
     try:
         return Look(_HERE, resolve(reader, served, ANONYMOUS, name, None))
+    except NotThisServer as error:
+        return Look(_BESIDE, b"", error.again(), () if served.share is None else site_record.referral(served.share))
     except NOT_OURS as error:
         authority, refusal = authority_for(reader, name), error.again()
         if not isinstance(authority, Below):

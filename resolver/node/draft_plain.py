@@ -112,7 +112,10 @@ class PlainDrafts:
         if options.mint_suffix:
             if b"/" not in name:
                 return None
-            name += self._mint.suffix().encode()
+            if self._mint.share is None:
+                name += self._mint.suffix().encode()
+            else:
+                name = self._mint.name(name.decode()).encode()
         draft = self._draft(name, body, options.template_id)
         return None if draft is None else (draft, options)
 

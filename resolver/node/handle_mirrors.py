@@ -39,6 +39,8 @@ _ACTIONS = {
     int(changes.OPERATION_CREATE): Action.CREATE,
     int(changes.OPERATION_MODIFY): Action.UPDATE,
     int(changes.OPERATION_DELETE): Action.DELETE,
+    int(changes.OPERATION_ARRIVE): Action.UPDATE,
+    int(changes.OPERATION_LEAVE): Action.DELETE,
 }
 
 

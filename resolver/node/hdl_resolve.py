@@ -53,10 +53,12 @@ def find(reader: Reader, served: ServedPrefixes, name: bytes) -> Found:
     prefix = text_from_wire(prefix_octets)
     row = reader.get_row(Table.RECORDS, key) if prefix_octets else None
     if row is None:
-        raise _absent(reader, served, prefix, name)
+        raise _absent(reader, served, prefix, name, folded if slash else key)
     refusal = served.refusal(reader, prefix)
     if refusal is not None:
         raise refusal.again()
+    if served.sifts:
+        served.require_share(text_from_wire(name[:200]), folded if slash else key)
     try:
         body = unseal(Table.RECORDS, key, row)
     except RowCorrupt as error:
@@ -65,17 +67,17 @@ def find(reader: Reader, served: ServedPrefixes, name: bytes) -> Found:
             "restore it from a backup or a mirror"
         ) from error
     if len(key) > limits.KEY_WHOLE_OCTETS_MAX and fold_octets(record_octets.parse(body).name.encode()) != folded:
-        raise _absent(reader, served, prefix, name)
+        raise _absent(reader, served, prefix, name, folded if slash else key)
     return Found(key, prefix, body, bool(marks_of(row) & MARK))
 
 
-def _absent(reader: Reader, served: ServedPrefixes, prefix: str, name: bytes) -> Exception:
+def _absent(reader: Reader, served: ServedPrefixes, prefix: str, name: bytes, whole: bytes) -> Exception:
     """Why a name without a record is not answered; octets that cannot be a prefix are just not found."""
     shown = name[:200].decode(errors="replace")
     octets = prefix.encode("utf-8", "surrogateescape")
     if not prefix or len(octets) > limits.PREFIX_OCTETS_MAX or not _is_text(prefix):
         return HandleNotFound(f"handle {shown!r} is not registered: check its spelling", details={"name": shown})
-    return served.absent(reader, prefix, shown)
+    return served.absent(reader, prefix, shown, whole)
 
 
 def _is_text(text: str) -> bool:

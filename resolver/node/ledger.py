@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from resolver.clock import day_of
 from resolver.errors import RecordCorrupt
 from resolver.handle.name import fold
-from resolver.node import activity, record_octets, search
+from resolver.node import activity, record_octets, search, shares
 from resolver.node.moment import Moment
 from resolver.node.quotas import NO_QUOTA, Count, Meter, Quota
 from resolver.node.record_octets import StoredRecord
@@ -98,6 +98,8 @@ class Ledger:
         """The door of the job that is applied now; whoever applies jobs sets it."""
         self.changed: dict[tuple[str, str], int] = {}
         """Handles changed in this transaction by door and operation: create, modify or delete."""
+        self.share = shares.share_of(writer)
+        """What of its site this node has; None when that is everything."""
         self.meter = Meter(writer, quota, self.now_us, self._count)
         """Counts changes against the quotas of enterprises; ``quota`` is the node's default."""
 
@@ -254,6 +256,11 @@ class Ledger:
             tally.set_hash += int.from_bytes(record_octets.digest(key, public, restricted), "big")
         self._records[key] = (public, restricted) if public else None
 
+    def put_tombstone(self, key: bytes, tombstone: stored.StoredTombstone) -> None:
+        """Keep the version of a handle that was deleted elsewhere."""
+        self.writer.put(Table.TOMBSTONES, key, tombstone.SerializeToString())
+        self._has_tombstones = True
+
     def adopt_entry(self, body: bytes) -> None:
         """Append a journal entry of another node, which must be the next one, and count it. Raises ValueError."""
         entry = changes.Change.FromString(body)
@@ -263,34 +270,15 @@ class Ledger:
         self._journal.append((serial_key(entry.serial), body))
         self.count_entry(entry, 1)
 
-    def make_own(self, key: bytes, principal_id: str) -> None:
-        """Write a record that was adopted anew, as a change of this node."""
-        before = self.find(key)
-        if before is None:
-            return
-        record = before.record()
+    def take_serial(self) -> int:
+        """The serial of a change that is made by ``adopt`` and told by ``append_own``."""
         self._serial += 1
-        record.serial = self._serial
-        public = record_octets.frame(record.SerializeToString(deterministic=True))
-        self.adopt(key, fold(record.name.partition("/")[0]).encode(), public, before.restricted)
-        digest = record_octets.digest(key, public, before.restricted)
-        operation = _MODIFY if record.update_time_us else _CREATE
-        self._own_entry(operation, record.name, record.version, digest, principal_id, record.template_id)
+        return self._serial
 
-    def make_deletion_own(self, key: bytes, name: str, digest: bytes, principal_id: str) -> None:
-        """Write a deletion that was adopted anew, as a change of this node."""
-        body = self.writer.get(Table.TOMBSTONES, key)
-        if body is None:
-            return
-        tombstone = stored.StoredTombstone.FromString(body)
-        self._serial += 1
-        tombstone.serial = self._serial
-        self.writer.put(Table.TOMBSTONES, key, tombstone.SerializeToString())
-        self._own_entry(_DELETE, name, tombstone.version, digest, principal_id, "")
-
-    def _own_entry(
-        self, operation: int, name: str, version: int, digest: bytes, principal_id: str, template_id: str
+    def append_own(
+        self, operation: int, name: str, version: int, digest: bytes, principal_id: str = "", template_id: str = ""
     ) -> None:
+        """Append the entry of the serial taken last; it is no registration, and not counted as one."""
         entry = self.moment.entry(
             operation, self.moment.number(self._serial), name, version, digest, principal_id, template_id
         )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from resolver.clock import Clock
+    from resolver.node.shares import Share
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_BITS = 80
@@ -30,10 +31,21 @@ class Mint:
     def __init__(self, clock: Clock, randomness: Callable[[int], bytes]) -> None:
         self._clock = clock
         self._randomness = randomness
+        self.share: Share | None = None
+        """The names that may be minted; None for any."""
         self._last = 0
         self._high = -1
         self._high_text = ""
         self._steps: Iterator[int] = iter(())
+
+    def take_share(self, share: Share | None) -> None:
+        """Mint names of a share from now on."""
+        self.share = share
+
+    def name(self, start: str) -> str:
+        """A name that begins with ``start``; where servers share handles by hash, one of this server's."""
+        share = self.share
+        return start + self.suffix() if share is None else share.first_held(lambda: start + self.suffix())
 
     def suffix(self) -> str:
         """The next suffix."""

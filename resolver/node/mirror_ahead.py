@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resolver.handle.name import fold
 from resolver.node import record_octets
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import stored_pb2 as stored
@@ -73,7 +74,32 @@ def make_own(ledger: Ledger) -> None:
     """Make every change that is ahead one of this node."""
     for row in sorted(rows(ledger.writer), key=lambda row: row.serial):
         if row.digest:
-            ledger.make_deletion_own(row.key, row.name, row.digest, "")
+            _make_deletion_own(ledger, row)
         else:
-            ledger.make_own(row.key, "")
+            _make_record_own(ledger, row.key)
     ledger.writer.delete(Table.META, META_KEY)
+
+
+def _make_record_own(ledger: Ledger, key: bytes) -> None:
+    """Write a record that was adopted anew, as a change of this node."""
+    before = ledger.find(key)
+    if before is None:
+        return
+    record = before.record()
+    record.serial = ledger.take_serial()
+    public = record_octets.frame(record.SerializeToString(deterministic=True))
+    ledger.adopt(key, fold(record.name.partition("/")[0]).encode(), public, before.restricted)
+    digest = record_octets.digest(key, public, before.restricted)
+    operation = changes.OPERATION_MODIFY if record.update_time_us else changes.OPERATION_CREATE
+    ledger.append_own(operation, record.name, record.version, digest, template_id=record.template_id)
+
+
+def _make_deletion_own(ledger: Ledger, row: stored.HandleAhead) -> None:
+    """Write a deletion that was adopted anew, as a change of this node."""
+    body = ledger.writer.get(Table.TOMBSTONES, row.key)
+    if body is None:
+        return
+    tombstone = stored.StoredTombstone.FromString(body)
+    tombstone.serial = ledger.take_serial()
+    ledger.writer.put(Table.TOMBSTONES, row.key, tombstone.SerializeToString())
+    ledger.append_own(changes.OPERATION_DELETE, row.name, tombstone.version, row.digest)

@@ -66,7 +66,7 @@ def _apply_rows(ledger: Ledger, rows: pb.ChangedRows) -> Copied:
             f"the primary sent changes from {rows.first_serial} and row log entries from {rows.first_sequence}, this "
             f"mirror holds {ledger.serial} and {sequence}: greet again"
         )
-    others = [(_table(image.table), image.key, _body(image.table, image.key, image.row)) for image in rows.rows]
+    others = [(stored_table(image.table), image.key, _body(image.table, image.key, image.row)) for image in rows.rows]
     names = {key_of_octets(name.encode()): name for name in mirror_ahead.names_in(rows.changes)}
     ahead = mirror_ahead.Ahead(writer, names)
     for image in rows.records:
@@ -99,9 +99,9 @@ def _caught_up(writer: Writer, held: pb.MirrorPosition) -> None:
 
 def _apply_chunk(ledger: Ledger, chunk: pb.SweepChunk, newest: pb.MirrorPosition) -> Copied:
     """Make a range of a table equal to the primary's."""
-    writer, table = ledger.writer, _table(chunk.table)
+    writer, table = ledger.writer, stored_table(chunk.table)
     keys, rows = chunk.rows[::2], chunk.rows[1::2]
-    theirs = {key: _unsealed(table, key, row) for key, row in zip(keys, rows, strict=True)}
+    theirs = {key: unsealed(table, key, row) for key, row in zip(keys, rows, strict=True)}
     ours = _keys_between(writer, table, chunk.after, chunk.through)
     gone = [key for key in ours if key not in theirs]
     if table is Table.RECORDS:
@@ -170,7 +170,7 @@ def _put_or_delete(writer: Writer, table: Table, key: bytes, row: bytes | tuple[
         writer.put(table, key, row[0], marks=row[1])
 
 
-def _table(name: str) -> Table:
+def stored_table(name: str) -> Table:
     """The table of a name. Raises MalformedMessage."""
     try:
         return Table(name.encode())
@@ -181,7 +181,7 @@ def _table(name: str) -> Table:
         ) from None
 
 
-def _unsealed(table: Table, key: bytes, row: bytes) -> tuple[bytes, int]:
+def unsealed(table: Table, key: bytes, row: bytes) -> tuple[bytes, int]:
     """Body and marks of a row. Raises RecordCorrupt."""
     try:
         return unseal(table, key, row), marks_of(row)
@@ -191,7 +191,7 @@ def _unsealed(table: Table, key: bytes, row: bytes) -> tuple[bytes, int]:
 
 def _body(table: str, key: bytes, row: bytes) -> tuple[bytes, int] | None:
     """Body and marks of a row that may be missing."""
-    return _unsealed(_table(table), key, row) if row else None
+    return unsealed(stored_table(table), key, row) if row else None
 
 
 def _compare(ledger: Ledger, tallies: Sequence[pb.RowImage]) -> tuple[str, ...]:
@@ -200,7 +200,7 @@ def _compare(ledger: Ledger, tallies: Sequence[pb.RowImage]) -> tuple[str, ...]:
     for image in tallies:
         theirs = stored.StoredTally()
         if image.row:
-            theirs.ParseFromString(_unsealed(Table.TALLIES, image.key, image.row)[0])
+            theirs.ParseFromString(unsealed(Table.TALLIES, image.key, image.row)[0])
         if not ledger.agree(image.key, theirs):
             parted.append(image.key.decode(errors="replace"))
     return tuple(parted)

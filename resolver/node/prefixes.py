@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver.errors import HandleNotFound, PrefixElsewhere, PrefixNotEnabled, PrefixNotServed, Refused
-from resolver.handle.name import PREFIX_OF_PREFIXES, fold
+from resolver.handle.name import PREFIX_OF_PREFIXES, fold, fold_octets
 from resolver.v1 import registry_pb2 as registry
 from storage.tables import Table
 
 if TYPE_CHECKING:
+    from resolver.node.shares import Share
     from storage.engine import Reader
 
 NODE_PREFIX_KEY = b"node_prefix"
@@ -109,12 +110,30 @@ class ServedPrefixes:
         self._owners: dict[str, str | None] = {PREFIX_OF_PREFIXES: ""}
         self._moving: dict[str, Refused] = {}
         """What is said of handles that a moving prefix has not got here."""
+        self.share: Share | None = None
+        """What of its site this node has, None for everything; whoever drops the rest looks again."""
+        self.sifts = False
+        """Whether a handle that is found may be another server's."""
 
     def drop(self) -> None:
         """Forget everything."""
         self._reasons = {PREFIX_OF_PREFIXES: None}
         self._owners = {PREFIX_OF_PREFIXES: ""}
         self._moving = {}
+
+    def take_share(self, share: Share | None) -> None:
+        """Answer for a share from now on."""
+        self.share = share
+        self.sifts = share is not None and share.sifts
+
+    def require_share(self, name: str, octets: bytes | None = None) -> None:
+        """Raise NotThisServer for a handle of another server of the site; ``octets`` as for ``absent``."""
+        if self.share is None:
+            return
+        whole = fold_octets(name.encode("utf-8", "surrogateescape") if octets is None else octets)
+        refusal = self.share.refusal_of(whole, name)
+        if refusal is not None:
+            raise refusal
 
     def refusal(self, reader: Reader, folded: str, spelling: str = "") -> Refused | None:
         """Why the prefix is not served, in the caller's ``spelling`` where it is known; None when it is.
@@ -156,12 +175,19 @@ class ServedPrefixes:
         if reason is not None:
             raise reason.again()
 
-    def absent(self, reader: Reader, folded: str, name: str) -> Refused:
-        """What to say of a handle without a record: that it, or already its prefix, is not here."""
+    def absent(self, reader: Reader, folded: str, name: str, octets: bytes | None = None) -> Refused:
+        """What to say of a handle without a record: that it, or already its prefix, is not here.
+
+        ``octets`` are those of the whole handle when ``name`` shows less.
+        """
         spelling, slash, _ = name.partition("/")
         reason = self.refusal(reader, folded, spelling if slash and fold(spelling) == folded else "")
         if reason is not None:
             return reason.again()
+        if self.share is not None:
+            whole = fold_octets(name.encode("utf-8", "surrogateescape") if octets is None else octets)
+            if (elsewhere := self.share.refusal_of(whole, name)) is not None:
+                return elsewhere
         if folded in self._moving:
             return self._moving[folded].again()
         return HandleNotFound(

@@ -75,6 +75,8 @@ def _resolve(reader: Reader, served: ServedPrefixes, caller: Caller, handle: Han
     refusal = served.refusal(reader, prefix)
     if refusal is not None:
         raise refusal.again()
+    if served.sifts:
+        served.require_share(handle.text)
     body = unseal(Table.RECORDS, key, row)
     if len(key) > limits.KEY_WHOLE_OCTETS_MAX and fold(record_octets.parse(body).name) != fold(handle.text):
         raise served.absent(reader, prefix, handle.text)

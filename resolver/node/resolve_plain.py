@@ -41,6 +41,10 @@ def find_plain(
         keys = [key if 0 < len(key) <= limits.KEY_WHOLE_OCTETS_MAX else b"/" for key in keys]  # "/" is no handle
     bodies = unseal_many(keys, reader.get_rows(Table.RECORDS, keys))
     found = [key for key, body in zip(keys, bodies, strict=True) if body is not None] if None in bodies else keys
+    if found and served.sifts and served.share is not None:
+        holds = served.share.holds
+        bodies = [body if body is None or holds(key) else None for key, body in zip(keys, bodies, strict=True)]
+        found = [key for key, body in zip(keys, bodies, strict=True) if body is not None]
     counts = _prefixes(found)
     refused = [prefix for prefix in counts if served.refusal(reader, prefix) is not None]
     if refused:

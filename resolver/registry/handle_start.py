@@ -35,16 +35,27 @@ _ROWS_PER_COMMIT = 1_000
 
 
 def prepare_handle_service(
-    engine: Engine, node_prefix: str, site: HsSite, admin_key: bytes, now_us: int, *, take_over: bool = False
+    engine: Engine,
+    node_prefix: str,
+    site: HsSite,
+    admin_key: bytes,
+    now_us: int,
+    *,
+    take_over: bool = False,
+    is_layout: bool = False,
 ) -> None:
     """Make or update the prefix handles of the node.
 
     ``admin_key`` is the data of the HS_PUBKEY of an administrator, for the handles of the node's prefix and of its
-    own enterprise prefix when they are new. With ``take_over`` this node's site replaces that of the primary before.
+    own enterprise prefix when they are new. With ``take_over`` this node's site replaces that of the primary before;
+    with ``is_layout`` it is the record of several servers, and told as it is.
     """
     with engine.read() as reader:
         known = site_info.stored_site(reader, node_prefix)
-        site, moved = _taken_over(known, site) if take_over and known is not None else _settled(known, site)
+        if is_layout:
+            moved = known != site
+        else:
+            site, moved = _taken_over(known, site) if take_over and known is not None else _settled(known, site)
         stale = [
             row
             for row in (pb.Prefix.FromString(body) for _, body in reader.scan(Table.PREFIXES))

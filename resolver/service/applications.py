@@ -73,6 +73,7 @@ class Applications:
         request_id: str,
         password_hash: bytes = b"",
     ) -> None:
+        self._core.require_registry()
         octets = json.dumps(document, sort_keys=True).encode()
         request = stored.StoredApplication(document=octets, password_hash=password_hash)
         job = RequestJob(caller=call.caller, method=method, request=request, decide=decide, request_id=request_id)
@@ -82,6 +83,7 @@ class Applications:
     async def upload(self, call: Call, octets: bytes, request_id: str) -> tuple[str, str]:
         """Store a file: its id, and where its content lies below the directory of files."""
         files.require_uploader(call.caller)
+        self._core.require_registry()
         if self._files is None:
             raise NotImplementedYet("this node keeps no files: start it with a data directory")
         media_type = files.media_type_of(octets)

@@ -13,6 +13,7 @@ from resolver import limits
 from resolver.clock import day_of
 from resolver.errors import ResolverError, ShuttingDown
 from resolver.lanes import Commit, LaneOptions, WriteLane
+from resolver.node import shares
 from resolver.node.authorize import ANONYMOUS, Action, Caller, require
 from resolver.node.ledger import last_serial
 from resolver.node.lockout import Lockout
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from resolver.clock import Clock
+    from resolver.node.shares import Share
     from resolver.service.call import Call, Credential
     from resolver.service.counting import Names
     from resolver.service.foreign import Elsewhere
+    from resolver.service.published_site import PublishedSite
     from resolver.telemetry.calls import Seen
     from storage.engine import Engine, Reader
     from storage.failures import FailureTable
@@ -131,12 +134,16 @@ class Core:
         self.mint = Mint(clock, randomness)
         self.elsewhere: Elsewhere | None = None
         """Who asks other nodes; None in a worker that asks nobody."""
+        self.published: PublishedSite | None = None
+        """The site as the Handle doors tell it; None in a worker without them."""
         self.serial = 0
         """Newest serial this worker knows of; ``changed`` is set anew when it grows."""
         self._changed: asyncio.Event | None = None
         self._draining: asyncio.Event | None = None
         self._observe_commit = on_commit
         self._registry_version = -1
+        self._share_rows = (b"", b"")
+        self._share_listeners: list[Callable[[Share | None], None]] = [self.served.take_share, self.mint.take_share]
         self._burst: Reader | None = None
         self._loop: asyncio.AbstractEventLoop
         self._tasks: list[asyncio.Task[None]] = []
@@ -247,6 +254,12 @@ class Core:
         with self.engine.read() as reader:
             version = registry_version(reader)
             serial = last_serial(reader)
+            share_rows = shares.rows_of(reader)
+            if share_rows != self._share_rows:
+                self._share_rows, self._registry_version = share_rows, -1
+                share = shares.share_of(reader)
+                for listener in self._share_listeners:
+                    listener(share)
         if version != self._registry_version:
             self._registry_version = version
             self.refresh()
@@ -359,6 +372,18 @@ class Core:
     def identify_again(self, call: Call) -> None:
         """Judge the credential of a long stream anew: it may have been revoked since."""
         call.caller = self.identify(call.credential)
+
+    def on_share(self, listener: Callable[[Share | None], None]) -> None:
+        """Tell somebody what of its site this node has, now and whenever that changes."""
+        self._share_listeners.append(listener)
+        listener(self.served.share)
+
+    def require_registry(self) -> None:
+        """Raise NotThisServer where another server of the site takes changes of the registry."""
+        share = self.served.share
+        refusal = None if share is None else share.registry_refusal()
+        if refusal is not None:
+            raise refusal
 
     def require_resolution(self, caller: Caller) -> None:
         """Raise unless the caller may resolve public values."""

@@ -17,6 +17,7 @@ from resolver.service.registration import Registration
 from resolver.service.registry import Registry
 from resolver.service.registry_pages import RegistryPages
 from resolver.service.resolution import Resolution
+from resolver.service.site import Site
 from resolver.service.templates import Templates
 from resolver.telemetry.calls import GRPC
 from storage.files import FileStore
@@ -72,6 +73,7 @@ class Service:
         self.changes = Changes(self.core)
         self.mirroring = Mirroring(self.core)
         self.mirror_files = MirrorFiles(file_store)
+        self.site = Site(self.core)
 
     async def start(self) -> None:
         """Start the write lane and the timers."""
@@ -147,5 +149,8 @@ class Service:
             methods.PROMOTE_MIRROR: self.mirroring.promote_mirror,
             methods.FENCE_PRIMARY: self.mirroring.fence_primary,
             methods.READ_FILE: self.mirror_files.read_file,
+            methods.GET_SITE: self.site.get_site,
+            methods.COUNT_SHARES: self.site.count_shares,
+            methods.CHANGE_SITE: self.site.change_site,
         }
         return {method.path: handler for method, handler in table.items()}

@@ -10,10 +10,10 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from resolver import limits
-from resolver.errors import AnswerTooLarge, ResolverError, ValuesNotFound
+from resolver.errors import AnswerTooLarge, NotThisServer, ResolverError, ValuesNotFound
 from resolver.handle.codes import ResponseCode
 from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold, split
-from resolver.node import record_octets
+from resolver.node import record_octets, site_record
 from resolver.node.authority import NOT_OURS, Below, Here, Look, authority_for, delegation, look
 from resolver.node.foreign import Found, Outcome, Question
 from resolver.node.resolve import resolve
@@ -77,6 +77,8 @@ class Foreign:
         if elsewhere is None or not isinstance(error, NOT_OURS):
             return ""
         handle = Handle.from_text(name)
+        if isinstance(error, NotThisServer):
+            return handle.text
         with self._core.reading() as reader:
             authority = authority_for(reader, handle.text)
         if isinstance(authority, Here) or (not isinstance(authority, Below) and not elsewhere.has_top):
@@ -104,6 +106,10 @@ class Foreign:
         """Who answers in this node's place, for a node that asks itself."""
         if not isinstance(error, NOT_OURS):
             return None
+        if isinstance(error, NotThisServer):
+            share = self._core.served.share
+            site = [] if share is None else site_record.referral(share)
+            return pb.ResolveResponse(referral=pb.Referral(values=site)).SerializeToString() if site else None
         with self._core.reading() as reader:
             authority = authority_for(reader, Handle.from_text(name).text)
             if not isinstance(authority, Below):
@@ -170,6 +176,9 @@ class Foreign:
                 if miss.reason == "HANDLE_NOT_FOUND" and fold(split(name)[0]) != PREFIX_OF_PREFIXES:
                     continue
                 whole = Handle.from_text(name).text
+                if miss.reason == NotThisServer.reason:
+                    found[miss.position] = whole
+                    continue
                 authority = authority_for(reader, whole)
                 if isinstance(authority, Below) or (elsewhere.has_top and not isinstance(authority, Here)):
                     found[miss.position] = whole

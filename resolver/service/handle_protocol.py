@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from resolver.errors import Refused, ResolverError, WireError
+from resolver.errors import NotThisServer, Refused, ResolverError, WireError
 from resolver.handle.codes import OpCode, ResponseCode
 from resolver.handle.name import PREFIX_OF_PREFIXES
 from resolver.node.authenticate import server_admins
@@ -30,6 +30,7 @@ from resolver.service.hdl_replication import HandleReplication
 from resolver.service.hdl_resolution import HandleResolution
 from resolver.service.hdl_turn import ChallengeWanted, Turn
 from resolver.service.hdl_writing import HandleWriting
+from resolver.service.published_site import PublishedSite
 from resolver.telemetry.calls import HDL_TCP
 from resolver.wire import credential, responses
 from resolver.wire import header as headers
@@ -75,7 +76,8 @@ class HandleOptions:
 
     ``worker`` numbers the worker from 0 to 255; ``server_admins`` are references ``INDEX:HANDLE``, none meaning key
     300 of the node's prefix; ``replication_admins`` may follow, none meaning the server's; ``takes_legacy`` lets old
-    clients authenticate by forms that are weak by now.
+    clients authenticate by forms that are weak by now. ``own_site`` is the record of this server alone, ``site`` when
+    None.
     """
 
     worker: int
@@ -85,6 +87,7 @@ class HandleOptions:
     server_admins: tuple[str, ...] = ()
     replication_admins: tuple[str, ...] = ()
     takes_legacy: bool = True
+    own_site: HsSite | None = None
 
 
 class HandleProtocol:
@@ -93,9 +96,11 @@ class HandleProtocol:
     def __init__(self, core: Core, options: HandleOptions) -> None:
         self._core = core
         self._worker = options.worker
-        self.site = options.site
+        published = self._published = PublishedSite(options.site, options.own_site or options.site)
+        core.published = published
+        core.on_share(published.follow)
         signer = self.signer = Signer(options.key)
-        self.answers = Answers(core.clock, signer, options.site.serial, core.randomness)
+        self.answers = Answers(core.clock, signer, published, core.randomness)
         self.authentication = HandleAuthentication(
             core,
             options.worker,
@@ -104,7 +109,7 @@ class HandleProtocol:
             options.key.public.to_wire(),
             takes_legacy=options.takes_legacy,
         )
-        self.resolution = HandleResolution(core, self.answers, options.site.serial)
+        self.resolution = HandleResolution(core, self.answers, published)
         writing = HandleWriting(HandleChanges(core))
         listing = self.listing = HandleListing(core)
         authentication = self.authentication
@@ -138,7 +143,7 @@ class HandleProtocol:
             OpCode.LOGIN_PASSWORD: _password_denied,
             OpCode.LOGIN_ID_SYSTEM: authentication.log_in,
         }
-        self._plain = PlainQuestions(core, options.site.serial)
+        self._plain = PlainQuestions(core, published)
 
     def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:
         """The answer to the octets of one plain question, None when they are anything else, or the store is on disk."""
@@ -249,6 +254,11 @@ class HandleProtocol:
             _log.error("defect in a handler", op_code=turn.request.header.op_code, exc_info=error)
             await turn.answer(responses.Failure(_SERVER_ERROR), code=ResponseCode.ERROR)
 
+    @property
+    def site(self) -> HsSite:
+        """The site as it is told now."""
+        return self._published.site
+
     async def _site_info(self, turn: Turn) -> None:
         """Say which site this is; whatever handle the request names."""
         await turn.answer(responses.SiteInfo(self.site))
@@ -277,7 +287,7 @@ def code_of(error: ResolverError) -> int:
 
 def words_of(error: ResolverError) -> str:
     """What is said beside the code."""
-    if error.response_code == ResponseCode.SERVER_NOT_RESPONSIBLE:
+    if error.response_code == ResponseCode.SERVER_NOT_RESPONSIBLE and not isinstance(error, NotThisServer):
         return "That prefix doesn't live here"
     return "" if error.response_code in _SILENT_CODES else error.message
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from resolver.clock import Clock
     from resolver.node.hdl_sessions import Session
+    from resolver.service.published_site import PublishedSite
     from resolver.wire.message import Frame, Message
     from resolver.wire.private_keys import PrivateKey
     from resolver.wire.responses import ResponseBody
@@ -94,10 +95,10 @@ class Signer:
 class Answers:
     """Makes the answers of one worker."""
 
-    def __init__(self, clock: Clock, signer: Signer, site_serial: int, randomness: Callable[[int], bytes]) -> None:
+    def __init__(self, clock: Clock, signer: Signer, site: PublishedSite, randomness: Callable[[int], bytes]) -> None:
         self._clock = clock
         self._signer = signer
-        self._serial = site_serial
+        self._site = site
         self._randomness = randomness
 
     @property
@@ -138,7 +139,7 @@ class Answers:
             added &= ~OpFlag.REQUEST_DIGEST.value
         else:
             added |= OpFlag.REQUEST_DIGEST.value
-        header = Header(op_code, code, added, self._serial, asked.header.recursion_count, self.expiration_s, 0)
+        header = Header(op_code, code, added, self._site.serial, asked.header.recursion_count, self.expiration_s, 0)
         octets = header_and_body_of(header, body_to_wire(body, digest, version))
         id_ = session_id or (session.id if session is not None else 0)
         envelope = Envelope(version, OWN, 0, id_, asked.envelope.request_id, 0, 0)
@@ -167,6 +168,6 @@ class Answers:
         version = asked.envelope.answered_in()
         flags = answer_flags(asked.header.flags, is_primary=True)
         flags &= ~(OpFlag.CERTIFIED | OpFlag.REQUEST_DIGEST | OpFlag.ENCRYPTION).value
-        header = Header(asked.header.op_code, ResponseCode.ERROR, flags, self._serial, 0, self.expiration_s, 0)
+        header = Header(asked.header.op_code, ResponseCode.ERROR, flags, self._site.serial, 0, self.expiration_s, 0)
         octets = header_and_body_of(header, Failure().to_wire())
         return frame_of(Envelope(version, OWN, 0, 0, asked.envelope.request_id, 0, 0), octets)

@@ -105,16 +105,29 @@ class HandleChanges:
             return None
         return prefix if prefix.is_derived_from(registry_prefixes.node_prefix(reader)) else None
 
-    def _require_here(self, reader: Reader, handle: Handle) -> None:
-        """Raise the refusal of a prefix whose handles do not live here."""
-        if handle.prefix_folded != PREFIX_OF_PREFIXES:
-            self._core.served.require(reader, handle.prefix)
+    def _require_here(self, reader: Reader, handle: Handle, *, is_whole: bool = True) -> None:
+        """Raise why a handle cannot be changed here: its prefix lives elsewhere, or it is another server's."""
+        if handle.prefix_folded == PREFIX_OF_PREFIXES:
+            self._core.require_registry()
+            return
+        self._core.served.require(reader, handle.prefix)
+        if is_whole:
+            self._core.served.require_share(handle.text)
+
+    def _minted(self, start: str) -> str:
+        """A name with a suffix of its own, one of this server's."""
+        share = self._core.served.share
+
+        def mint() -> str:
+            return start + str(uuid.UUID(bytes=self._core.randomness(16), version=4))
+
+        return mint() if share is None else share.first_held(mint)
 
     def before_create(self, name: str, given: Sequence[HandleValue], *, overwrites: bool, mints: bool) -> None:
         """Raise what is wrong with a creation, whoever asks."""
         handle = Handle.from_text(name + "x" if mints else name)
         with self._core.reading() as reader:
-            self._require_here(reader, handle)
+            self._require_here(reader, handle, is_whole=not mints)
             check_indexes(given)
             if not overwrites and not mints and handle_admin.is_registered(reader, name):
                 raise HandleAlreadyExists("")
@@ -131,7 +144,7 @@ class HandleChanges:
     ) -> tuple[str, bool]:
         """Create a handle; its name, and whether one was overwritten.."""
         if mints:
-            name += str(uuid.UUID(bytes=self._core.randomness(16), version=4))
+            name = self._minted(name)
         most = self._core.options.record_octets_max
         draft = administer.prepare(name, _messages(given), "", self._now_s(), most, may_be_empty=True)
 
@@ -278,6 +291,7 @@ class HandleChanges:
 
     async def home(self, identity: Identity, prefix: Prefix, *, homed: bool, door: str = HDL_TCP) -> None:
         """Home a prefix in this node, or end that; a prefix under the node's that is new is allotted to the node."""
+        self._core.require_registry()
 
         def decide(ledger: Ledger) -> None:
             require_policy(identity.caller, Action.ADMINISTER, "", f"prefix {prefix.text!r}")

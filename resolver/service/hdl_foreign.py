@@ -4,6 +4,9 @@ A client may be told whom to ask (303 for a prefix handle below an ancestor's si
 this node ask (RECURSIVE; IDIS clients set no flag at all and cannot follow a referral, so theirs counts as set).
 Prefix handles are referred whenever the client's version knows the newer referrals, since whoever has to ask often
 learns the tree that way; a client below 2.10 is spared that, and one below 2.5 does not know the code.
+
+A handle of another server of this site is fetched there for who wants it, as the reference server does for what is not
+homed in it; everybody else is told 301, and a newer serial of the site than theirs says why.
 """
 
 from __future__ import annotations
@@ -11,7 +14,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver import limits
-from resolver.errors import HandleNotFound, InvalidName, PrefixElsewhere, PrefixNotServed, Refused, ValuesNotFound
+from resolver.errors import (
+    HandleNotFound,
+    InvalidName,
+    NotThisServer,
+    PrefixElsewhere,
+    PrefixNotServed,
+    Refused,
+    ValuesNotFound,
+)
 from resolver.handle.codes import ResponseCode
 from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold, is_derived_prefix_handle, split
 from resolver.node import hdl_resolve, record_octets, site_info, values
@@ -79,7 +90,7 @@ class HandleForeign:
         except InvalidName:
             raise refusal from None
         elsewhere = self._core.elsewhere
-        way = self._ways(name)
+        way = Ways(is_open=True) if isinstance(refusal, NotThisServer) else self._ways(name)
         header, version = turn.request.header, turn.asked.envelope.answered_in()
         searches = way.is_open and elsewhere is not None and self._core.options.recursion and wants_search(header.flags)
         refers = not header.has(OpFlag.DO_NOT_REFER)

@@ -26,6 +26,7 @@ from storage.tables import MARK, Table, unseal
 
 if TYPE_CHECKING:
     from resolver.service.core import Core
+    from resolver.service.published_site import PublishedSite
 
 KEPT_OCTETS_MAX = 16 << 20
 """Octets of rows and ends of answers kept in one worker: about twenty thousand usual records."""
@@ -50,9 +51,9 @@ _OWN_MAJOR, _OWN_MINOR = OWN
 class PlainQuestions:
     """Answers the plain questions of one worker."""
 
-    def __init__(self, core: Core, site_serial: int) -> None:
+    def __init__(self, core: Core, site: PublishedSite) -> None:
         self._core = core
-        self._serial = site_serial
+        self._site = site
         self._kept: dict[bytes, tuple[bytes, bytes]] = {}
         self._kept_octets = 0
 
@@ -123,7 +124,7 @@ class PlainQuestions:
                 1,
                 1,
                 op_flags & _ECHOED | _ADDED,
-                self._serial,
+                self._site.serial,
                 recursion_count,
                 0,
                 core.clock.now_us() // _US + EXPIRATION_S,
@@ -151,6 +152,7 @@ class PlainQuestions:
                 row is None
                 or (row[0] & MARK and not op_flags & _PUBLIC_ONLY)
                 or core.served.refusal(reader, prefix) is not None
+                or (core.served.sifts and not core.served.share.holds(key))  # type: ignore[union-attr]  # sifts by it
             ):
                 return None
             kept = self._kept.get(key)

@@ -13,6 +13,7 @@ from resolver import limits
 from resolver.errors import (
     HandleNotFound,
     MalformedMessage,
+    NotThisServer,
     PrefixElsewhere,
     PrefixNotServed,
     Refused,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from resolver.service.core import Core
     from resolver.service.hdl_answers import Answers
     from resolver.service.hdl_turn import Turn
+    from resolver.service.published_site import PublishedSite
     from resolver.v1 import handle_pb2 as pb
     from resolver.wire.cursor import Cursor
     from resolver.wire.message import ResolutionRequest
@@ -78,10 +80,10 @@ class RawValues:
 class HandleResolution:
     """The resolving operations of one worker."""
 
-    def __init__(self, core: Core, answers: Answers, site_serial: int) -> None:
+    def __init__(self, core: Core, answers: Answers, site: PublishedSite) -> None:
         self._core = core
         self._answers = answers
-        self._serial = site_serial
+        self._site = site
         self._foreign = HandleForeign(core)
         self._status = HandleStatus(core)
 
@@ -116,7 +118,7 @@ class HandleResolution:
             asked,
             encoded,
             flags=answer_flags(asked.flags, is_primary=True),
-            site_serial=self._serial,
+            site_serial=self._site.serial,
             expiration_s=self._answers.expiration_s,
         )
 
@@ -138,7 +140,7 @@ class HandleResolution:
             asked,
             [hdl_resolve.value_to_wire(value) for value in record_octets.parse(found.body).values],
             flags=answer_flags(asked.flags, is_primary=False),
-            site_serial=self._serial,
+            site_serial=self._site.serial,
             expiration_s=self._answers.expiration_s,
         )
 
@@ -147,7 +149,7 @@ class HandleResolution:
         version = asked.version
         expiration_s = self._answers.expiration_s
         code = response_code_for(code, version)
-        header = Header(OpCode.RESOLUTION, code, flags, self._serial, asked.recursion_count, expiration_s, 0)
+        header = Header(OpCode.RESOLUTION, code, flags, self._site.serial, asked.recursion_count, expiration_s, 0)
         envelope = Envelope(version, OWN, 0, 0, asked.request_id, 0, 0)
         return frame_of(envelope, header_and_body_of(header, _EMPTY_FAILURE)).to_wire()
 
@@ -178,11 +180,14 @@ class HandleResolution:
             return
         here = self._here(turn, body)
         if isinstance(here, Refused):
-            self.count(text_to_wire(body.handle), turn.peer.source, 0, turn.peer.door)
+            is_counted = not isinstance(here, NotThisServer)  # else the server that has it counts it
+            if is_counted:
+                self.count(text_to_wire(body.handle), turn.peer.source, 0, turn.peer.door)
             other = await self._foreign.answer(turn, body, here)
             if other is None:
                 return
-            core.counting.resolved("", turn.peer.source, 0, 1, turn.peer.door)
+            if is_counted:
+                core.counting.resolved("", turn.peer.source, 0, 1, turn.peer.door)
             encoded = [hdl_resolve.value_to_wire(value) for value in other]
             await turn.answer(RawValues(text_to_wire(body.handle), encoded), is_authoritative=False)
             return

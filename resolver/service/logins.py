@@ -112,7 +112,11 @@ class Logins:
     async def log_in(
         self, user_name: str, secret: str, source: str, *, digest: bool = False, utc_offset_s: float = 0.0
     ) -> Opened:
-        """A token for a user name and its password, or the SNMS digest of it. Raises CredentialInvalid, Overloaded."""
+        """A token for a user name and its password, or the SNMS digest of it.
+
+        Raises CredentialInvalid, Overloaded, NotThisServer.
+        """
+        self._core.require_registry()
         network = network_of(source)
         identity = f"login {user_name[: logins.USER_NAME_CHARACTERS_MAX]}"
         self._refuse_when_locked(identity, network)
@@ -216,6 +220,7 @@ class Logins:
         token = call.credential.token if call.credential else ""
         if not token:
             raise CredentialMissing("there is no token to end: send the one you were given")
+        self._core.require_registry()
 
         def decide(ledger: Ledger) -> str:
             logins.close_session(ledger.writer, token)

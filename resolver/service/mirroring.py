@@ -18,6 +18,7 @@ from resolver.errors import InvalidField
 from resolver.node import site_role
 from resolver.node.authorize import Action, require
 from resolver.node.mirror_source import MirrorSource, lag
+from resolver.node.share_source import ShareSource
 from resolver.registry.rows import check_id
 from resolver.service import mirror_report
 from resolver.v1 import mirror_pb2 as pb
@@ -71,7 +72,7 @@ class Mirroring:
         self._core = core
 
     async def follow(self, call: Call, requests: AsyncIterator[pb.FollowRequest]) -> AsyncIterator[pb.FollowResponse]:
-        """Feed a mirror for as long as both live and this node is the primary."""
+        """Feed a mirror, or another server of the site, for as long as both live and this node is the primary."""
         require(call.caller, Action.MIRROR, "", "the store of the node")
         incoming = self._core.until_drain(requests)
         try:
@@ -80,7 +81,7 @@ class Mirroring:
             return
         check_id(greeting.mirror_id, "mirror_id")
         await self._begin_logging(greeting)
-        source = MirrorSource()
+        source = ShareSource(greeting.share) if greeting.HasField("share") else MirrorSource()
         with self._core.reading() as reader:
             yield source.greet(reader, greeting)
         stream = _Acknowledged(self._core, greeting)
@@ -117,7 +118,7 @@ class Mirroring:
             await core.lane.submit(SiteJob(begin))
 
     async def _messages(
-        self, call: Call, source: MirrorSource, stream: _Acknowledged
+        self, call: Call, source: MirrorSource | ShareSource, stream: _Acknowledged
     ) -> AsyncIterator[pb.FollowResponse]:
         core = self._core
         loop = asyncio.get_running_loop()
@@ -141,7 +142,7 @@ class Mirroring:
             yield message
 
     @staticmethod
-    def _next(source: MirrorSource, reader: Reader, *, is_quiet: bool) -> pb.FollowResponse | None:
+    def _next(source: MirrorSource | ShareSource, reader: Reader, *, is_quiet: bool) -> pb.FollowResponse | None:
         """What to send now; None for nothing yet."""
         message = source.next_message(reader)
         if message.HasField("chunk") or message.HasField("rows"):
@@ -212,7 +213,7 @@ class _Acknowledged:
 
     def __init__(self, core: Core, greeting: pb.FollowRequest) -> None:
         self._core = core
-        self._confirmations = core.confirmations
+        self._confirmations = None if greeting.HasField("share") else core.confirmations  # those are of mirrors
         self._place = self._confirmations.place(greeting.mirror_id) if self._confirmations is not None else 0
         self._arrived = asyncio.Event()
         self.sent = self.acknowledged = 0

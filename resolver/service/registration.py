@@ -102,7 +102,7 @@ class Registration:
     async def create_handle(self, call: Call, request: pb.CreateHandleRequest) -> bytes:
         """Register a handle."""
         draft: Draft
-        name = request.name + self._core.mint.suffix() if request.mint_suffix else request.name
+        name = self._core.mint.name(request.name) if request.mint_suffix else request.name
 
         def check() -> None:
             nonlocal draft

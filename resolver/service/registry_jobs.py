@@ -33,6 +33,7 @@ async def write_row(
     """The response of a write request, durable. ``stored_form`` is what a retry is told when that must be less."""
     if call.caller.role is Role.ANONYMOUS:
         require(call.caller, Action.ADMINISTER, None, "the registry")
+    core.require_registry()
 
     def change(ledger: Ledger) -> Resp:
         response = decide(ledger)

@@ -6,7 +6,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING
 
 from resolver import limits
-from resolver.errors import AnswerTooLarge, PrefixNotServed, ResolverError, TooManyItems, WireError
+from resolver.errors import AnswerTooLarge, NotThisServer, PrefixNotServed, ResolverError, TooManyItems, WireError
 from resolver.handle.name import PREFIX_OF_PREFIXES, Prefix, fold
 from resolver.node import listing
 from resolver.node.authorize import Action, require
@@ -55,8 +55,9 @@ class Resolution:
             try:
                 body = resolve(reader, core.served, call.caller, name, wanted)
             except ResolverError as error:
-                self._count(name, call, 0, error)
                 instead = self.foreign.instead(call, request, wanted, error)
+                if instead is None or not isinstance(error, NotThisServer):  # the server that has it counts it
+                    self._count(name, call, 0, error)
                 if instead is None:
                     raise
                 return instead
@@ -141,6 +142,8 @@ class Resolution:
                     )
             except ResolverError as error:
                 misses.append(miss_of(position, error))
+                if isinstance(error, NotThisServer):
+                    continue  # the server that has it counts it
                 counts.setdefault(counted_prefix(name, error), [0, 0])[0] += 1
                 continue
             octets += len(body)

@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from resolver.v1 import handle_pb2 as resolver_dot_v1_dot_handle__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19resolver/v1/changes.proto\x12\x0bresolver.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x18resolver/v1/handle.proto\"\xb5\x01\n\x06\x43hange\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x0f\n\x07time_us\x18\x02 \x01(\x04\x12)\n\toperation\x18\x03 \x01(\x0e\x32\x16.resolver.v1.Operation\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x04\x12\x15\n\rrecord_digest\x18\x06 \x01(\x0c\x12\x14\n\x0cprincipal_id\x18\x07 \x01(\t\x12\x13\n\x0btemplate_id\x18\x08 \x01(\t\"c\n\x0cWatchRequest\x12\x13\n\x0b\x66rom_serial\x18\x01 \x01(\x04\x12\x10\n\x08prefixes\x18\x02 \x03(\t\x12\x17\n\x0finclude_records\x18\x03 \x01(\x08\x12\x13\n\x0bstop_at_end\x18\x04 \x01(\x08\"T\n\rWatchResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.resolver.v1.WatchedChange\x12\x16\n\x0ethrough_serial\x18\x02 \x01(\x04\"_\n\rWatchedChange\x12#\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x13.resolver.v1.Change\x12)\n\x06record\x18\x02 \x01(\x0b\x32\x19.resolver.v1.HandleRecord*h\n\tOperation\x12\x19\n\x15OPERATION_UNSPECIFIED\x10\x00\x12\x14\n\x10OPERATION_CREATE\x10\x01\x12\x14\n\x10OPERATION_DELETE\x10\x02\x12\x14\n\x10OPERATION_MODIFY\x10\x03\x32m\n\x0e\x43hangesService\x12[\n\x05Watch\x12\x19.resolver.v1.WatchRequest\x1a\x1a.resolver.v1.WatchResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/changes:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19resolver/v1/changes.proto\x12\x0bresolver.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x18resolver/v1/handle.proto\"\xb5\x01\n\x06\x43hange\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x0f\n\x07time_us\x18\x02 \x01(\x04\x12)\n\toperation\x18\x03 \x01(\x0e\x32\x16.resolver.v1.Operation\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x04\x12\x15\n\rrecord_digest\x18\x06 \x01(\x0c\x12\x14\n\x0cprincipal_id\x18\x07 \x01(\t\x12\x13\n\x0btemplate_id\x18\x08 \x01(\t\"c\n\x0cWatchRequest\x12\x13\n\x0b\x66rom_serial\x18\x01 \x01(\x04\x12\x10\n\x08prefixes\x18\x02 \x03(\t\x12\x17\n\x0finclude_records\x18\x03 \x01(\x08\x12\x13\n\x0bstop_at_end\x18\x04 \x01(\x08\"T\n\rWatchResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.resolver.v1.WatchedChange\x12\x16\n\x0ethrough_serial\x18\x02 \x01(\x04\"_\n\rWatchedChange\x12#\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x13.resolver.v1.Change\x12)\n\x06record\x18\x02 \x01(\x0b\x32\x19.resolver.v1.HandleRecord*\x93\x01\n\tOperation\x12\x19\n\x15OPERATION_UNSPECIFIED\x10\x00\x12\x14\n\x10OPERATION_CREATE\x10\x01\x12\x14\n\x10OPERATION_DELETE\x10\x02\x12\x14\n\x10OPERATION_MODIFY\x10\x03\x12\x14\n\x10OPERATION_ARRIVE\x10\x10\x12\x13\n\x0fOPERATION_LEAVE\x10\x11\x32m\n\x0e\x43hangesService\x12[\n\x05Watch\x12\x19.resolver.v1.WatchRequest\x1a\x1a.resolver.v1.WatchResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/changes:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHANGESSERVICE'].methods_by_name['Watch']._loaded_options = None
   _globals['_CHANGESSERVICE'].methods_by_name['Watch']._serialized_options = b'\202\323\344\223\002\023\022\021/v1/changes:watch'
-  _globals['_OPERATION']._serialized_start=566
-  _globals['_OPERATION']._serialized_end=670
+  _globals['_OPERATION']._serialized_start=567
+  _globals['_OPERATION']._serialized_end=714
   _globals['_CHANGE']._serialized_start=99
   _globals['_CHANGE']._serialized_end=280
   _globals['_WATCHREQUEST']._serialized_start=282
@@ -45,6 +45,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHRESPONSE']._serialized_end=467
   _globals['_WATCHEDCHANGE']._serialized_start=469
   _globals['_WATCHEDCHANGE']._serialized_end=564
-  _globals['_CHANGESSERVICE']._serialized_start=672
-  _globals['_CHANGESSERVICE']._serialized_end=781
+  _globals['_CHANGESSERVICE']._serialized_start=716
+  _globals['_CHANGESSERVICE']._serialized_end=825
 # @@protoc_insertion_point(module_scope)

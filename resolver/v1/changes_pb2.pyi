@@ -15,10 +15,14 @@ class Operation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OPERATION_CREATE: _ClassVar[Operation]
     OPERATION_DELETE: _ClassVar[Operation]
     OPERATION_MODIFY: _ClassVar[Operation]
+    OPERATION_ARRIVE: _ClassVar[Operation]
+    OPERATION_LEAVE: _ClassVar[Operation]
 OPERATION_UNSPECIFIED: Operation
 OPERATION_CREATE: Operation
 OPERATION_DELETE: Operation
 OPERATION_MODIFY: Operation
+OPERATION_ARRIVE: Operation
+OPERATION_LEAVE: Operation
 
 class Change(_message.Message):
     __slots__ = ("serial", "time_us", "operation", "name", "version", "record_digest", "principal_id", "template_id")

@@ -48,20 +48,40 @@ class Sweep(_message.Message):
     def __init__(self, start: _Optional[_Union[MirrorPosition, _Mapping]] = ..., epoch: _Optional[int] = ..., table: _Optional[int] = ..., after: _Optional[bytes] = ...) -> None: ...
 
 class FollowRequest(_message.Message):
-    __slots__ = ("mirror_id", "epoch", "held", "sweep", "start_sweep", "site_id")
+    __slots__ = ("mirror_id", "epoch", "held", "sweep", "start_sweep", "site_id", "share")
     MIRROR_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
     SWEEP_FIELD_NUMBER: _ClassVar[int]
     START_SWEEP_FIELD_NUMBER: _ClassVar[int]
     SITE_ID_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
     mirror_id: str
     epoch: int
     held: MirrorPosition
     sweep: Sweep
     start_sweep: bool
     site_id: bytes
-    def __init__(self, mirror_id: _Optional[str] = ..., epoch: _Optional[int] = ..., held: _Optional[_Union[MirrorPosition, _Mapping]] = ..., sweep: _Optional[_Union[Sweep, _Mapping]] = ..., start_sweep: _Optional[bool] = ..., site_id: _Optional[bytes] = ...) -> None: ...
+    share: ShareWanted
+    def __init__(self, mirror_id: _Optional[str] = ..., epoch: _Optional[int] = ..., held: _Optional[_Union[MirrorPosition, _Mapping]] = ..., sweep: _Optional[_Union[Sweep, _Mapping]] = ..., start_sweep: _Optional[bool] = ..., site_id: _Optional[bytes] = ..., share: _Optional[_Union[ShareWanted, _Mapping]] = ...) -> None: ...
+
+class ShareWanted(_message.Message):
+    __slots__ = ("registry", "from_hash", "from_servers", "from_place", "to_hash", "to_servers", "to_place")
+    REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    FROM_HASH_FIELD_NUMBER: _ClassVar[int]
+    FROM_SERVERS_FIELD_NUMBER: _ClassVar[int]
+    FROM_PLACE_FIELD_NUMBER: _ClassVar[int]
+    TO_HASH_FIELD_NUMBER: _ClassVar[int]
+    TO_SERVERS_FIELD_NUMBER: _ClassVar[int]
+    TO_PLACE_FIELD_NUMBER: _ClassVar[int]
+    registry: bool
+    from_hash: int
+    from_servers: int
+    from_place: int
+    to_hash: int
+    to_servers: int
+    to_place: int
+    def __init__(self, registry: _Optional[bool] = ..., from_hash: _Optional[int] = ..., from_servers: _Optional[int] = ..., from_place: _Optional[int] = ..., to_hash: _Optional[int] = ..., to_servers: _Optional[int] = ..., to_place: _Optional[int] = ...) -> None: ...
 
 class FollowResponse(_message.Message):
     __slots__ = ("newest", "epochs", "chunk", "rows", "parted", "site_id", "sweep")
@@ -88,7 +108,7 @@ class CommonPoint(_message.Message):
     def __init__(self, serial: _Optional[int] = ...) -> None: ...
 
 class SweepChunk(_message.Message):
-    __slots__ = ("table", "after", "through", "rows", "restricted", "next", "last")
+    __slots__ = ("table", "after", "through", "rows", "restricted", "next", "last", "images")
     TABLE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     THROUGH_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +116,7 @@ class SweepChunk(_message.Message):
     RESTRICTED_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
     table: str
     after: bytes
     through: bytes
@@ -103,10 +124,11 @@ class SweepChunk(_message.Message):
     restricted: _containers.RepeatedScalarFieldContainer[bytes]
     next: Sweep
     last: bool
-    def __init__(self, table: _Optional[str] = ..., after: _Optional[bytes] = ..., through: _Optional[bytes] = ..., rows: _Optional[_Iterable[bytes]] = ..., restricted: _Optional[_Iterable[bytes]] = ..., next: _Optional[_Union[Sweep, _Mapping]] = ..., last: _Optional[bool] = ...) -> None: ...
+    images: _containers.RepeatedCompositeFieldContainer[RecordImage]
+    def __init__(self, table: _Optional[str] = ..., after: _Optional[bytes] = ..., through: _Optional[bytes] = ..., rows: _Optional[_Iterable[bytes]] = ..., restricted: _Optional[_Iterable[bytes]] = ..., next: _Optional[_Union[Sweep, _Mapping]] = ..., last: _Optional[bool] = ..., images: _Optional[_Iterable[_Union[RecordImage, _Mapping]]] = ...) -> None: ...
 
 class ChangedRows(_message.Message):
-    __slots__ = ("first_serial", "changes", "records", "first_sequence", "log", "rows", "settled", "tallies")
+    __slots__ = ("first_serial", "changes", "records", "first_sequence", "log", "rows", "settled", "tallies", "through")
     FIRST_SERIAL_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +137,7 @@ class ChangedRows(_message.Message):
     ROWS_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
     TALLIES_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_FIELD_NUMBER: _ClassVar[int]
     first_serial: int
     changes: _containers.RepeatedScalarFieldContainer[bytes]
     records: _containers.RepeatedCompositeFieldContainer[RecordImage]
@@ -123,19 +146,22 @@ class ChangedRows(_message.Message):
     rows: _containers.RepeatedCompositeFieldContainer[RowImage]
     settled: bool
     tallies: _containers.RepeatedCompositeFieldContainer[RowImage]
-    def __init__(self, first_serial: _Optional[int] = ..., changes: _Optional[_Iterable[bytes]] = ..., records: _Optional[_Iterable[_Union[RecordImage, _Mapping]]] = ..., first_sequence: _Optional[int] = ..., log: _Optional[_Iterable[bytes]] = ..., rows: _Optional[_Iterable[_Union[RowImage, _Mapping]]] = ..., settled: _Optional[bool] = ..., tallies: _Optional[_Iterable[_Union[RowImage, _Mapping]]] = ...) -> None: ...
+    through: MirrorPosition
+    def __init__(self, first_serial: _Optional[int] = ..., changes: _Optional[_Iterable[bytes]] = ..., records: _Optional[_Iterable[_Union[RecordImage, _Mapping]]] = ..., first_sequence: _Optional[int] = ..., log: _Optional[_Iterable[bytes]] = ..., rows: _Optional[_Iterable[_Union[RowImage, _Mapping]]] = ..., settled: _Optional[bool] = ..., tallies: _Optional[_Iterable[_Union[RowImage, _Mapping]]] = ..., through: _Optional[_Union[MirrorPosition, _Mapping]] = ...) -> None: ...
 
 class RecordImage(_message.Message):
-    __slots__ = ("key", "public", "restricted", "tombstone")
+    __slots__ = ("key", "public", "restricted", "tombstone", "name")
     KEY_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_FIELD_NUMBER: _ClassVar[int]
     RESTRICTED_FIELD_NUMBER: _ClassVar[int]
     TOMBSTONE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     key: bytes
     public: bytes
     restricted: bytes
     tombstone: bytes
-    def __init__(self, key: _Optional[bytes] = ..., public: _Optional[bytes] = ..., restricted: _Optional[bytes] = ..., tombstone: _Optional[bytes] = ...) -> None: ...
+    name: str
+    def __init__(self, key: _Optional[bytes] = ..., public: _Optional[bytes] = ..., restricted: _Optional[bytes] = ..., tombstone: _Optional[bytes] = ..., name: _Optional[str] = ...) -> None: ...
 
 class RowImage(_message.Message):
     __slots__ = ("table", "key", "row")

@@ -234,7 +234,7 @@ class PrefixMove(_message.Message):
     def __init__(self, stage: _Optional[_Union[MoveStage, str]] = ..., to: _Optional[_Union[Hosting, str]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., step_time_us: _Optional[int] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("address", "tcp_port", "udp_port", "http_port", "grpc_port", "public_key", "service")
+    __slots__ = ("address", "tcp_port", "udp_port", "http_port", "grpc_port", "public_key", "service", "site")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     TCP_PORT_FIELD_NUMBER: _ClassVar[int]
     UDP_PORT_FIELD_NUMBER: _ClassVar[int]
@@ -242,6 +242,7 @@ class Route(_message.Message):
     GRPC_PORT_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
+    SITE_FIELD_NUMBER: _ClassVar[int]
     address: str
     tcp_port: int
     udp_port: int
@@ -249,7 +250,8 @@ class Route(_message.Message):
     grpc_port: int
     public_key: bytes
     service: str
-    def __init__(self, address: _Optional[str] = ..., tcp_port: _Optional[int] = ..., udp_port: _Optional[int] = ..., http_port: _Optional[int] = ..., grpc_port: _Optional[int] = ..., public_key: _Optional[bytes] = ..., service: _Optional[str] = ...) -> None: ...
+    site: bytes
+    def __init__(self, address: _Optional[str] = ..., tcp_port: _Optional[int] = ..., udp_port: _Optional[int] = ..., http_port: _Optional[int] = ..., grpc_port: _Optional[int] = ..., public_key: _Optional[bytes] = ..., service: _Optional[str] = ..., site: _Optional[bytes] = ...) -> None: ...
 
 class CreatePrefixRequest(_message.Message):
     __slots__ = ("prefix", "request_id", "validate_only")

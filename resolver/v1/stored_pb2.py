@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from resolver.v1 import handle_pb2 as resolver_dot_v1_dot_handle__pb2
 from resolver.v1 import mirror_pb2 as resolver_dot_v1_dot_mirror__pb2
+from resolver.v1 import site_pb2 as resolver_dot_v1_dot_site__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18resolver/v1/stored.proto\x12\x0bresolver.v1\x1a\x18resolver/v1/handle.proto\x1a\x18resolver/v1/mirror.proto\"<\n\x10StoredRestricted\x12(\n\x06values\x18\x01 \x03(\x0b\x32\x18.resolver.v1.HandleValue\"C\n\x0fStoredTombstone\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0e\n\x06serial\x18\x02 \x01(\x04\x12\x0f\n\x07time_us\x18\x03 \x01(\x04\"\\\n\x0bStoredTally\x12\x14\n\x0chandle_count\x18\x01 \x01(\x04\x12\x15\n\rrecord_octets\x18\x02 \x01(\x04\x12\x10\n\x08set_hash\x18\x03 \x01(\x0c\x12\x0e\n\x06serial\x18\x04 \x01(\x04\"\xaa\x01\n\tStoredKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x14\n\x0cprincipal_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x16\n\x0e\x63reate_time_us\x18\x05 \x01(\x04\x12\x16\n\x0e\x65xpire_time_us\x18\x06 \x01(\x04\x12\x0f\n\x07revoked\x18\x07 \x01(\x08\x12\x13\n\x0bhandle_data\x18\x08 \x01(\x0c\"\xc2\x01\n\x0bStoredLogin\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x0c\n\x04salt\x18\x02 \x01(\x0c\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x0e\n\x06log2_n\x18\x04 \x01(\r\x12\t\n\x01r\x18\x05 \x01(\r\x12\t\n\x01p\x18\x06 \x01(\r\x12\x17\n\x0fpassword_sha256\x18\x07 \x01(\x0c\x12\x16\n\x0e\x63reate_time_us\x18\x08 \x01(\x04\x12\x18\n\x10password_time_us\x18\t \x01(\x04\x12\x10\n\x08sessions\x18\n \x03(\x0c\"P\n\rStoredSession\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12\x16\n\x0e\x65xpire_time_us\x18\x03 \x01(\x04\",\n\nStoredRate\x12\x0e\n\x06second\x18\x01 \x01(\x04\x12\x0e\n\x06writes\x18\x02 \x01(\x04\"p\n\x16StoredEnterpriseRecord\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63reate_time_us\x18\x02 \x01(\x04\x12\x16\n\x0eupdate_time_us\x18\x03 \x01(\x04\x12\x14\n\x0cprincipal_id\x18\x04 \x01(\t\"S\n\x11StoredApplication\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\x15\n\rpassword_hash\x18\x03 \x01(\x0c\"\x85\x01\n\nStoredFile\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0e\n\x06octets\x18\x02 \x01(\x04\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12\x14\n\x0cprincipal_id\x18\x04 \x01(\t\x12\x15\n\renterprise_id\x18\x05 \x01(\t\x12\x16\n\x0e\x63reate_time_us\x18\x06 \x01(\x04\"t\n\rStoredOutcome\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\x0c\x12\x0f\n\x07time_us\x18\x02 \x01(\x04\x12\x10\n\x08response\x18\x03 \x01(\x0c\x12+\n\x07refusal\x18\x04 \x01(\x0b\x32\x1a.resolver.v1.StoredRefusal\"\xa9\x01\n\rStoredRefusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x38\n\x07\x64\x65tails\x18\x04 \x03(\x0b\x32\'.resolver.v1.StoredRefusal.DetailsEntry\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"9\n\x0cStoredImport\x12\x18\n\x10\x64urable_sequence\x18\x01 \x01(\x04\x12\x0f\n\x07time_us\x18\x02 \x01(\x04\"\xd9\x01\n\tStoredDay\x12\x0f\n\x07\x63reates\x18\x01 \x01(\x04\x12\x10\n\x08modifies\x18\x02 \x01(\x04\x12\x0f\n\x07\x64\x65letes\x18\x03 \x01(\x04\x12\x13\n\x0bresolutions\x18\x04 \x01(\x04\x12\x19\n\x11resolutions_found\x18\x05 \x01(\x04\x12\x0f\n\x07sources\x18\x06 \x01(\r\x12\x15\n\rsources_error\x18\x07 \x01(\x04\x12\x14\n\x0cunattributed\x18\x08 \x01(\x04\x12\x14\n\x0chandle_count\x18\t \x01(\x04\x12\x14\n\x0cnew_prefixes\x18\n \x01(\x04\"2\n\x0cStoredSource\x12\x13\n\x0bresolutions\x18\x01 \x01(\x04\x12\r\n\x05\x65rror\x18\x02 \x01(\x04\"\xf0\x01\n\x0eStoredActivity\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x04\x12\x10\n\x08total_us\x18\x02 \x01(\x04\x12\x10\n\x08least_us\x18\x03 \x01(\x04\x12\x15\n\rleast_time_us\x18\x04 \x01(\x04\x12\x0f\n\x07most_us\x18\x05 \x01(\x04\x12\x14\n\x0cmost_time_us\x18\x06 \x01(\x04\x12\r\n\x05items\x18\x07 \x01(\x04\x12\x10\n\x08items_ok\x18\x08 \x01(\x04\x12\x0c\n\x04peak\x18\t \x01(\x04\x12\x13\n\x0bpeak_time_s\x18\n \x01(\x04\x12)\n\x06recent\x18\x0b \x03(\x0b\x32\x19.resolver.v1.StoredSecond\"-\n\x0cStoredSecond\x12\x0e\n\x06time_s\x18\x01 \x01(\x04\x12\r\n\x05items\x18\x02 \x01(\x04\"\xa6\x02\n\nStoredSite\x12#\n\x04role\x18\x01 \x01(\x0e\x32\x15.resolver.v1.SiteRole\x12\"\n\x06\x65pochs\x18\x02 \x03(\x0b\x32\x12.resolver.v1.Epoch\x12\x0f\n\x07primary\x18\x03 \x01(\t\x12\x11\n\tmirror_id\x18\x04 \x01(\t\x12!\n\x05sweep\x18\x05 \x01(\x0b\x32\x12.resolver.v1.Sweep\x12\x10\n\x08to_fence\x18\x06 \x01(\t\x12\x0f\n\x07logging\x18\x07 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x08 \x01(\x08\x12\x10\n\x08\x61nnounce\x18\t \x01(\x08\x12\x0f\n\x07site_id\x18\n \x01(\x0c\x12\x30\n\x0b\x63\x61tching_up\x18\x0b \x01(\x0b\x32\x1b.resolver.v1.MirrorPosition\"5\n\x0bStoredAhead\x12&\n\x04rows\x18\x01 \x03(\x0b\x32\x18.resolver.v1.HandleAhead\"H\n\x0bHandleAhead\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06serial\x18\x03 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18resolver/v1/stored.proto\x12\x0bresolver.v1\x1a\x18resolver/v1/handle.proto\x1a\x18resolver/v1/mirror.proto\x1a\x16resolver/v1/site.proto\"<\n\x10StoredRestricted\x12(\n\x06values\x18\x01 \x03(\x0b\x32\x18.resolver.v1.HandleValue\"C\n\x0fStoredTombstone\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0e\n\x06serial\x18\x02 \x01(\x04\x12\x0f\n\x07time_us\x18\x03 \x01(\x04\"\\\n\x0bStoredTally\x12\x14\n\x0chandle_count\x18\x01 \x01(\x04\x12\x15\n\rrecord_octets\x18\x02 \x01(\x04\x12\x10\n\x08set_hash\x18\x03 \x01(\x0c\x12\x0e\n\x06serial\x18\x04 \x01(\x04\"\xaa\x01\n\tStoredKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x14\n\x0cprincipal_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x16\n\x0e\x63reate_time_us\x18\x05 \x01(\x04\x12\x16\n\x0e\x65xpire_time_us\x18\x06 \x01(\x04\x12\x0f\n\x07revoked\x18\x07 \x01(\x08\x12\x13\n\x0bhandle_data\x18\x08 \x01(\x0c\"\xc2\x01\n\x0bStoredLogin\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x0c\n\x04salt\x18\x02 \x01(\x0c\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x0e\n\x06log2_n\x18\x04 \x01(\r\x12\t\n\x01r\x18\x05 \x01(\r\x12\t\n\x01p\x18\x06 \x01(\r\x12\x17\n\x0fpassword_sha256\x18\x07 \x01(\x0c\x12\x16\n\x0e\x63reate_time_us\x18\x08 \x01(\x04\x12\x18\n\x10password_time_us\x18\t \x01(\x04\x12\x10\n\x08sessions\x18\n \x03(\x0c\"P\n\rStoredSession\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12\x16\n\x0e\x65xpire_time_us\x18\x03 \x01(\x04\",\n\nStoredRate\x12\x0e\n\x06second\x18\x01 \x01(\x04\x12\x0e\n\x06writes\x18\x02 \x01(\x04\"p\n\x16StoredEnterpriseRecord\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63reate_time_us\x18\x02 \x01(\x04\x12\x16\n\x0eupdate_time_us\x18\x03 \x01(\x04\x12\x14\n\x0cprincipal_id\x18\x04 \x01(\t\"S\n\x11StoredApplication\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\x15\n\rpassword_hash\x18\x03 \x01(\x0c\"\x85\x01\n\nStoredFile\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0e\n\x06octets\x18\x02 \x01(\x04\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12\x14\n\x0cprincipal_id\x18\x04 \x01(\t\x12\x15\n\renterprise_id\x18\x05 \x01(\t\x12\x16\n\x0e\x63reate_time_us\x18\x06 \x01(\x04\"t\n\rStoredOutcome\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\x0c\x12\x0f\n\x07time_us\x18\x02 \x01(\x04\x12\x10\n\x08response\x18\x03 \x01(\x0c\x12+\n\x07refusal\x18\x04 \x01(\x0b\x32\x1a.resolver.v1.StoredRefusal\"\xa9\x01\n\rStoredRefusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x38\n\x07\x64\x65tails\x18\x04 \x03(\x0b\x32\'.resolver.v1.StoredRefusal.DetailsEntry\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"9\n\x0cStoredImport\x12\x18\n\x10\x64urable_sequence\x18\x01 \x01(\x04\x12\x0f\n\x07time_us\x18\x02 \x01(\x04\"\xd9\x01\n\tStoredDay\x12\x0f\n\x07\x63reates\x18\x01 \x01(\x04\x12\x10\n\x08modifies\x18\x02 \x01(\x04\x12\x0f\n\x07\x64\x65letes\x18\x03 \x01(\x04\x12\x13\n\x0bresolutions\x18\x04 \x01(\x04\x12\x19\n\x11resolutions_found\x18\x05 \x01(\x04\x12\x0f\n\x07sources\x18\x06 \x01(\r\x12\x15\n\rsources_error\x18\x07 \x01(\x04\x12\x14\n\x0cunattributed\x18\x08 \x01(\x04\x12\x14\n\x0chandle_count\x18\t \x01(\x04\x12\x14\n\x0cnew_prefixes\x18\n \x01(\x04\"2\n\x0cStoredSource\x12\x13\n\x0bresolutions\x18\x01 \x01(\x04\x12\r\n\x05\x65rror\x18\x02 \x01(\x04\"\xf0\x01\n\x0eStoredActivity\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x04\x12\x10\n\x08total_us\x18\x02 \x01(\x04\x12\x10\n\x08least_us\x18\x03 \x01(\x04\x12\x15\n\rleast_time_us\x18\x04 \x01(\x04\x12\x0f\n\x07most_us\x18\x05 \x01(\x04\x12\x14\n\x0cmost_time_us\x18\x06 \x01(\x04\x12\r\n\x05items\x18\x07 \x01(\x04\x12\x10\n\x08items_ok\x18\x08 \x01(\x04\x12\x0c\n\x04peak\x18\t \x01(\x04\x12\x13\n\x0bpeak_time_s\x18\n \x01(\x04\x12)\n\x06recent\x18\x0b \x03(\x0b\x32\x19.resolver.v1.StoredSecond\"-\n\x0cStoredSecond\x12\x0e\n\x06time_s\x18\x01 \x01(\x04\x12\r\n\x05items\x18\x02 \x01(\x04\"\xa6\x02\n\nStoredSite\x12#\n\x04role\x18\x01 \x01(\x0e\x32\x15.resolver.v1.SiteRole\x12\"\n\x06\x65pochs\x18\x02 \x03(\x0b\x32\x12.resolver.v1.Epoch\x12\x0f\n\x07primary\x18\x03 \x01(\t\x12\x11\n\tmirror_id\x18\x04 \x01(\t\x12!\n\x05sweep\x18\x05 \x01(\x0b\x32\x12.resolver.v1.Sweep\x12\x10\n\x08to_fence\x18\x06 \x01(\t\x12\x0f\n\x07logging\x18\x07 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x08 \x01(\x08\x12\x10\n\x08\x61nnounce\x18\t \x01(\x08\x12\x0f\n\x07site_id\x18\n \x01(\x0c\x12\x30\n\x0b\x63\x61tching_up\x18\x0b \x01(\x0b\x32\x1b.resolver.v1.MirrorPosition\"5\n\x0bStoredAhead\x12&\n\x04rows\x18\x01 \x03(\x0b\x32\x18.resolver.v1.HandleAhead\"H\n\x0bHandleAhead\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06serial\x18\x03 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\"\x97\x02\n\x0cStoredServer\x12\n\n\x02id\x18\x01 \x01(\r\x12%\n\x05stage\x18\x02 \x01(\x0e\x32\x16.resolver.v1.SiteStage\x12%\n\x04next\x18\x03 \x01(\x0b\x32\x17.resolver.v1.SiteLayout\x12$\n\x05pulls\x18\x04 \x03(\x0b\x32\x15.resolver.v1.SitePull\x12\x16\n\x0e\x66\x65nce_until_us\x18\x05 \x01(\x04\x12\x11\n\tleftovers\x18\x06 \x01(\x08\x12\x17\n\x0fleftovers_after\x18\x07 \x01(\x0c\x12)\n\x08previous\x18\x08 \x01(\x0b\x32\x17.resolver.v1.SiteLayout\x12\x18\n\x10\x66ollows_registry\x18\t \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,46 +36,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STOREDREFUSAL_DETAILSENTRY']._loaded_options = None
   _globals['_STOREDREFUSAL_DETAILSENTRY']._serialized_options = b'8\001'
-  _globals['_STOREDRESTRICTED']._serialized_start=93
-  _globals['_STOREDRESTRICTED']._serialized_end=153
-  _globals['_STOREDTOMBSTONE']._serialized_start=155
-  _globals['_STOREDTOMBSTONE']._serialized_end=222
-  _globals['_STOREDTALLY']._serialized_start=224
-  _globals['_STOREDTALLY']._serialized_end=316
-  _globals['_STOREDKEY']._serialized_start=319
-  _globals['_STOREDKEY']._serialized_end=489
-  _globals['_STOREDLOGIN']._serialized_start=492
-  _globals['_STOREDLOGIN']._serialized_end=686
-  _globals['_STOREDSESSION']._serialized_start=688
-  _globals['_STOREDSESSION']._serialized_end=768
-  _globals['_STOREDRATE']._serialized_start=770
-  _globals['_STOREDRATE']._serialized_end=814
-  _globals['_STOREDENTERPRISERECORD']._serialized_start=816
-  _globals['_STOREDENTERPRISERECORD']._serialized_end=928
-  _globals['_STOREDAPPLICATION']._serialized_start=930
-  _globals['_STOREDAPPLICATION']._serialized_end=1013
-  _globals['_STOREDFILE']._serialized_start=1016
-  _globals['_STOREDFILE']._serialized_end=1149
-  _globals['_STOREDOUTCOME']._serialized_start=1151
-  _globals['_STOREDOUTCOME']._serialized_end=1267
-  _globals['_STOREDREFUSAL']._serialized_start=1270
-  _globals['_STOREDREFUSAL']._serialized_end=1439
-  _globals['_STOREDREFUSAL_DETAILSENTRY']._serialized_start=1393
-  _globals['_STOREDREFUSAL_DETAILSENTRY']._serialized_end=1439
-  _globals['_STOREDIMPORT']._serialized_start=1441
-  _globals['_STOREDIMPORT']._serialized_end=1498
-  _globals['_STOREDDAY']._serialized_start=1501
-  _globals['_STOREDDAY']._serialized_end=1718
-  _globals['_STOREDSOURCE']._serialized_start=1720
-  _globals['_STOREDSOURCE']._serialized_end=1770
-  _globals['_STOREDACTIVITY']._serialized_start=1773
-  _globals['_STOREDACTIVITY']._serialized_end=2013
-  _globals['_STOREDSECOND']._serialized_start=2015
-  _globals['_STOREDSECOND']._serialized_end=2060
-  _globals['_STOREDSITE']._serialized_start=2063
-  _globals['_STOREDSITE']._serialized_end=2357
-  _globals['_STOREDAHEAD']._serialized_start=2359
-  _globals['_STOREDAHEAD']._serialized_end=2412
-  _globals['_HANDLEAHEAD']._serialized_start=2414
-  _globals['_HANDLEAHEAD']._serialized_end=2486
+  _globals['_STOREDRESTRICTED']._serialized_start=117
+  _globals['_STOREDRESTRICTED']._serialized_end=177
+  _globals['_STOREDTOMBSTONE']._serialized_start=179
+  _globals['_STOREDTOMBSTONE']._serialized_end=246
+  _globals['_STOREDTALLY']._serialized_start=248
+  _globals['_STOREDTALLY']._serialized_end=340
+  _globals['_STOREDKEY']._serialized_start=343
+  _globals['_STOREDKEY']._serialized_end=513
+  _globals['_STOREDLOGIN']._serialized_start=516
+  _globals['_STOREDLOGIN']._serialized_end=710
+  _globals['_STOREDSESSION']._serialized_start=712
+  _globals['_STOREDSESSION']._serialized_end=792
+  _globals['_STOREDRATE']._serialized_start=794
+  _globals['_STOREDRATE']._serialized_end=838
+  _globals['_STOREDENTERPRISERECORD']._serialized_start=840
+  _globals['_STOREDENTERPRISERECORD']._serialized_end=952
+  _globals['_STOREDAPPLICATION']._serialized_start=954
+  _globals['_STOREDAPPLICATION']._serialized_end=1037
+  _globals['_STOREDFILE']._serialized_start=1040
+  _globals['_STOREDFILE']._serialized_end=1173
+  _globals['_STOREDOUTCOME']._serialized_start=1175
+  _globals['_STOREDOUTCOME']._serialized_end=1291
+  _globals['_STOREDREFUSAL']._serialized_start=1294
+  _globals['_STOREDREFUSAL']._serialized_end=1463
+  _globals['_STOREDREFUSAL_DETAILSENTRY']._serialized_start=1417
+  _globals['_STOREDREFUSAL_DETAILSENTRY']._serialized_end=1463
+  _globals['_STOREDIMPORT']._serialized_start=1465
+  _globals['_STOREDIMPORT']._serialized_end=1522
+  _globals['_STOREDDAY']._serialized_start=1525
+  _globals['_STOREDDAY']._serialized_end=1742
+  _globals['_STOREDSOURCE']._serialized_start=1744
+  _globals['_STOREDSOURCE']._serialized_end=1794
+  _globals['_STOREDACTIVITY']._serialized_start=1797
+  _globals['_STOREDACTIVITY']._serialized_end=2037
+  _globals['_STOREDSECOND']._serialized_start=2039
+  _globals['_STOREDSECOND']._serialized_end=2084
+  _globals['_STOREDSITE']._serialized_start=2087
+  _globals['_STOREDSITE']._serialized_end=2381
+  _globals['_STOREDAHEAD']._serialized_start=2383
+  _globals['_STOREDAHEAD']._serialized_end=2436
+  _globals['_HANDLEAHEAD']._serialized_start=2438
+  _globals['_HANDLEAHEAD']._serialized_end=2510
+  _globals['_STOREDSERVER']._serialized_start=2513
+  _globals['_STOREDSERVER']._serialized_end=2792
 # @@protoc_insertion_point(module_scope)

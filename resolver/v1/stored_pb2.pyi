@@ -1,5 +1,6 @@
 from resolver.v1 import handle_pb2 as _handle_pb2
 from resolver.v1 import mirror_pb2 as _mirror_pb2
+from resolver.v1 import site_pb2 as _site_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -284,3 +285,25 @@ class HandleAhead(_message.Message):
     serial: int
     digest: bytes
     def __init__(self, key: _Optional[bytes] = ..., name: _Optional[str] = ..., serial: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class StoredServer(_message.Message):
+    __slots__ = ("id", "stage", "next", "pulls", "fence_until_us", "leftovers", "leftovers_after", "previous", "follows_registry")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    PULLS_FIELD_NUMBER: _ClassVar[int]
+    FENCE_UNTIL_US_FIELD_NUMBER: _ClassVar[int]
+    LEFTOVERS_FIELD_NUMBER: _ClassVar[int]
+    LEFTOVERS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWS_REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    stage: _site_pb2.SiteStage
+    next: _site_pb2.SiteLayout
+    pulls: _containers.RepeatedCompositeFieldContainer[_site_pb2.SitePull]
+    fence_until_us: int
+    leftovers: bool
+    leftovers_after: bytes
+    previous: _site_pb2.SiteLayout
+    follows_registry: bool
+    def __init__(self, id: _Optional[int] = ..., stage: _Optional[_Union[_site_pb2.SiteStage, str]] = ..., next: _Optional[_Union[_site_pb2.SiteLayout, _Mapping]] = ..., pulls: _Optional[_Iterable[_Union[_site_pb2.SitePull, _Mapping]]] = ..., fence_until_us: _Optional[int] = ..., leftovers: _Optional[bool] = ..., leftovers_after: _Optional[bytes] = ..., previous: _Optional[_Union[_site_pb2.SiteLayout, _Mapping]] = ..., follows_registry: _Optional[bool] = ...) -> None: ...

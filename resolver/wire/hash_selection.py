@@ -28,12 +28,24 @@ def hashed_part(handle: str, option: int) -> bytes:
     return fold_octets(text_to_wire(part))
 
 
+def key_index(folded: bytes, option: int, servers: int) -> int:
+    """As ``server_index``, for the folded octets of a whole handle, which are its key while it is short."""
+    if option < HashOption.WHOLE:
+        prefix, _, suffix = folded.partition(b"/")
+        folded = prefix if option == HashOption.PREFIX else suffix
+    return _hash_of(folded) % servers
+
+
+def _hash_of(part: bytes) -> int:
+    return abs(int.from_bytes(md5(part)[-4:], "big", signed=True))
+
+
 def handle_hash(handle: str, option: int = HashOption.WHOLE) -> int:
     """The hash of a handle, 0 to 2**31.
 
     The reference implementation leaves -2**31 negative; its absolute value is taken here.
     """
-    return abs(int.from_bytes(md5(hashed_part(handle, option))[-4:], "big", signed=True))
+    return _hash_of(hashed_part(handle, option))
 
 
 def server_index(handle: str, option: int, servers: int) -> int:

@@ -12,6 +12,7 @@ from resolver.v1 import (
     registration_pb2,
     registry_pb2,
     resolution_pb2,
+    site_pb2,
     template_pb2,
 )
 
@@ -23,10 +24,11 @@ FILES = [
     registration_pb2,
     registry_pb2,
     resolution_pb2,
+    site_pb2,
     template_pb2,
 ]
-TURNS = {methods.PROMOTE_MIRROR, methods.FENCE_PRIMARY}
-"""Turns of who is primary: each begins an epoch, so that none is done twice, and none can be tried."""
+TURNS = {methods.PROMOTE_MIRROR, methods.FENCE_PRIMARY, methods.CHANGE_SITE}
+"""Turns of who is primary, and steps of a change of the site: none is done twice, and none can be tried."""
 CONTRACT = {
     f"/{service.full_name}/{method.name}": method
     for file in FILES

@@ -36,7 +36,7 @@ ANSWER, REFUSE, ROWS_REFUSED = "answer", "refuse", "every row refused"
 def verdict(role, method, request):  # noqa: PLR0911 - one line a rule
     """What the policy says of a request that touches enterprise B: the whole of it, for whoever is not B."""
     name = method.name
-    if name == "GetNodeInfo":
+    if name in {"GetNodeInfo", "GetSite"}:
         return ANSWER
     if name in {"BatchResolve", "StreamResolve"}:
         return ROWS_REFUSED if request.include_restricted else ANSWER
@@ -210,6 +210,9 @@ ATTEMPTS = {
         methods.PROMOTE_MIRROR: {"at_least_serial": st.sampled_from([0, 1])},
         methods.FENCE_PRIMARY: {"epoch": st.sampled_from([1, 2, 9]), "primary": st.just("127.0.0.1:1")},
         methods.READ_FILE: {"sha256": st.sampled_from(["0" * 64, ""]), "offset": st.sampled_from([0, 1 << 63])},
+        methods.GET_SITE: {},
+        methods.COUNT_SHARES: {"servers": st.sampled_from([1, 2]), "hash": st.just(3)},
+        methods.CHANGE_SITE: {"step": st.sampled_from([1, 2, 7]), "lease_ms": st.just(1_000), "server": st.just(1)},
     }.items()
 }
 

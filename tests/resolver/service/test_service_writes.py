@@ -21,7 +21,7 @@ from storage.tables import Table
 from tests.support.builders import PREFIX_A, dump, journal, recount, tallies, value
 from tests.support.damage import damage
 
-UNDIVIDED = {"ImportHandles", "PromoteMirror", "FencePrimary"}
+UNDIVIDED = {"ImportHandles", "PromoteMirror", "FencePrimary", "ChangeSite"}
 """Writes that cannot be asked to validate only: a stream does so chunk by chunk, and a site has one primary or none."""
 
 

@@ -1,0 +1,311 @@
+"""Changing the servers of a site while it serves: the plan, and the steps in their order.
+
+Whoever leads a change keeps nothing: every server says in its answers how far it is, so the same command given again
+goes on where another one was ended. Two things make that safe. Nobody switches before every server is held, and all
+that others copy has been seen to end where the journals of the held servers do; and once one server has switched there
+is only one way, forward. Until then a change can be given up.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from resolver import methods
+from resolver.client.failures import CallFailed, failure
+from resolver.v1 import site_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resolver.client.blocking import Client
+
+LEASE_S = 10.0
+"""Seconds that a fence stands by itself: longer than copying the tail takes, short enough if whoever leads is gone."""
+
+LOOK_S = 0.05
+SERIAL_MAX = 0xFFFE
+"""Serials of a site start again after this."""
+
+_SWITCHED = {pb.SITE_STAGE_SWITCHED, pb.SITE_STAGE_STRICT}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The servers that a site is to have: id and gRPC place of each in order, what is hashed, who has the registry."""
+
+    servers: tuple[tuple[int, str], ...]
+    hash: pb.SiteHash
+    registry: int = 0
+    """0 leaves it as it is."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """What goes from one server to another, or stays."""
+
+    origin: int
+    target: int
+    handles: int
+    octets: int
+
+
+class Resharding:
+    """One change of a site. ``begin`` first."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        open_client: Callable[[str], Client],
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        """``open_client`` opens a client of a place, as somebody who may look after mirrors."""
+        self._wanted = wanted
+        self._open = open_client
+        self._say = say
+        self._sleep = sleep
+        self._lease_s = lease_s
+        self._clients: dict[str, Client] = {}
+        self._places = dict(wanted.servers)
+        self.current = pb.SiteLayout()
+        """The layout that holds, or held when a change under way began."""
+        self.next = pb.SiteLayout()
+        """The layout that is led to."""
+
+    def close(self) -> None:
+        """Close the clients."""
+        for client in self._clients.values():
+            client.close()
+
+    def begin(self) -> None:
+        """Ask all servers where they stand, and settle which layout is led to. Raises CallFailed."""
+        states = {id_: self._ask(place) for id_, place in self._wanted.servers}
+        for id_, state in states.items():
+            if state.server not in {0, id_}:
+                raise _unfit(f"what answers at {self._places[id_]} is server {state.server}, not {id_}")
+            if not state.own_site:
+                raise _unfit(f"server {id_} at {self._places[id_]} has no Handle or HTTP door, and so no site record")
+        self.current = self._current(states)
+        under_way = [state.next for state in states.values() if state.stage]
+        self.next = under_way[0] if under_way else self._next(states)
+        if any(other != self.next for other in under_way) or not self._leads_to(self.next):
+            raise _unfit("another change of the site is under way: finish or cancel it with its own servers file")
+        for server in self.current.servers:
+            self._places.setdefault(server.id, server.grpc)
+
+    def _current(self, states: dict[int, pb.GetSiteResponse]) -> pb.SiteLayout:
+        for state in states.values():
+            if state.HasField("previous"):
+                return state.previous
+        layouts = [state.layout for state in states.values() if state.layout.servers]
+        if layouts:
+            return layouts[0]
+        alone = [id_ for id_, state in states.items() if not any(pull.registry for pull in state.pulls)]
+        if len(alone) != 1:
+            raise _unfit(
+                "exactly one of the servers must be the node that has the handles and the registry now; the others are "
+                "made with idis site join"
+            )
+        state = states[alone[0]]
+        first = pb.SiteServer(id=alone[0], grpc=self._places[alone[0]], site=state.own_site)
+        serial = state.site_serial or 1
+        return pb.SiteLayout(serial=serial, hash=self._wanted.hash, registry_server=alone[0], servers=[first])
+
+    def _next(self, states: dict[int, pb.GetSiteResponse]) -> pb.SiteLayout:
+        serial = max(self.current.serial, *(state.site_serial for state in states.values())) % SERIAL_MAX + 1
+        return pb.SiteLayout(
+            serial=serial,
+            hash=self._wanted.hash,
+            registry_server=self._wanted.registry or self.current.registry_server,
+            servers=[
+                pb.SiteServer(id=id_, grpc=place, site=states[id_].own_site) for id_, place in self._wanted.servers
+            ],
+        )
+
+    def _leads_to(self, layout: pb.SiteLayout) -> bool:
+        return (layout.hash, [(each.id, each.grpc) for each in layout.servers]) == (
+            self._wanted.hash,
+            list(self._wanted.servers),
+        )
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the site is so already, and no change is under way."""
+        if any(self._ask(place).stage for place in self._places.values()):
+            return False
+        one, other = pb.SiteLayout(), pb.SiteLayout()
+        one.CopyFrom(self.current)
+        other.CopyFrom(self.next)
+        one.serial = other.serial = 0
+        return one == other
+
+    # The plan
+
+    def plan(self) -> list[Move]:
+        """What would go where, by asking every server that has handles to count. Raises CallFailed."""
+        found: list[Move] = []
+        count = len(self.next.servers)
+        for origin in self.current.servers:
+            sums = [[0, 0] for _ in range(count)]
+            token = ""
+            while True:
+                request = pb.CountSharesRequest(servers=count, hash=self.next.hash, page_token=token)
+                page = self._client(self._places[origin.id]).call(methods.COUNT_SHARES, request)
+                for total, share in zip(sums, page.shares, strict=True):
+                    total[0] += share.handles
+                    total[1] += share.octets
+                token = page.next_page_token
+                if not token:
+                    break
+            found += [
+                Move(origin.id, target.id, handles, octets)
+                for target, (handles, octets) in zip(self.next.servers, sums, strict=True)
+            ]
+        return found
+
+    # The change
+
+    def move(self) -> None:
+        """Change the site. Raises CallFailed; the same again goes on."""
+        if not self._is_switched():
+            self._prepare()
+            self._hold()
+        self._finish()
+
+    def cancel(self) -> None:
+        """Give the change up; refused once a server has switched."""
+        if self._is_switched():
+            raise _unfit("servers have switched already: go on with idis site move")
+        for id_ in self._ids():
+            self._step(id_, pb.SITE_STEP_CANCEL)
+
+    def _ids(self) -> list[int]:
+        """All servers there are before or after, the one with the registry first: what it says others take over."""
+        ids = {server.id for layout in (self.current, self.next) for server in layout.servers}
+        return sorted(ids, key=lambda id_: (id_ != self.next.registry_server, id_))
+
+    def _is_switched(self) -> bool:
+        states = [self._ask(self._places[id_]) for id_ in self._ids()]
+        return any(state.stage in _SWITCHED or state.layout == self.next for state in states)
+
+    def _prepare(self) -> None:
+        for id_ in self._ids():
+            self._step(id_, pb.SITE_STEP_PREPARE, server=id_, current=self.current)
+        self._say("copying what goes to other servers")
+        while not self._is_copied(lag_max=1_000):
+            self._sleep(LOOK_S * 4)
+
+    def _is_copied(self, *, lag_max: int) -> bool:
+        """Whether every server holds what others have for it, but for so many changes of each."""
+        states = {id_: self._ask(self._places[id_]) for id_ in self._ids()}
+        for id_, state in states.items():
+            pulls = {pull.server: pull for pull in state.pulls if not pull.registry}
+            if not any(server.id == id_ for server in self.next.servers):
+                continue
+            for origin in self.current.servers:
+                pull = pulls.get(origin.id)
+                if origin.id == id_:
+                    continue
+                if pull is None or not pull.complete or states[origin.id].serial - pull.held.serial > lag_max:
+                    return False
+        return True
+
+    def _hold(self) -> None:
+        """Stop changes everywhere and see that everything is copied; again when that takes too long."""
+        while True:
+            self._say("stopping changes of handles for a moment")
+            for id_ in self._ids():
+                self._step(id_, pb.SITE_STEP_FENCE, lease_s=self._lease_s)
+            until_s = time.monotonic() + self._lease_s * 0.6
+            while not self._is_copied(lag_max=0) and time.monotonic() < until_s:
+                self._sleep(LOOK_S)
+            if self._is_held():
+                return
+            self._sleep(LOOK_S)
+
+    def _is_held(self) -> bool:
+        """Hold every server where its journal ends, and look once more whether everything is copied."""
+        try:
+            for id_ in self._ids():
+                serial = self._ask(self._places[id_]).serial
+                self._step(id_, pb.SITE_STEP_HOLD, expected_serial=serial)
+        except CallFailed as failed:
+            if failed.reason != "INVALID_TRANSITION":
+                raise
+            return False
+        until_s = time.monotonic() + self._lease_s
+        while not self._is_copied(lag_max=0):
+            if time.monotonic() > until_s:
+                raise _unfit("a server does not copy what others have for it: see its log, then give the command again")
+            self._sleep(LOOK_S)
+        return True
+
+    def _finish(self) -> None:
+        """Switch, one server after another, and take changes again."""
+        for step, word in (
+            (pb.SITE_STEP_SWITCH, "switching"),
+            (pb.SITE_STEP_STRICT, "every server answers for its own handles"),
+            (pb.SITE_STEP_SERVE, "changes are taken again"),
+        ):
+            settle_s = 0.0
+            ids = self._ids()
+            if step == pb.SITE_STEP_SERVE:  # those that leave come first, since only the others know of them
+                ids.sort(key=lambda id_: any(server.id == id_ for server in self.next.servers))
+            for id_ in ids:
+                state = self._ask(self._places[id_])
+                settle_s = max(settle_s, state.settle_ms / 1_000)
+                if not _is_past(state, step, self.next):
+                    self._step(id_, step)
+            self._say(word)
+            if step != pb.SITE_STEP_SERVE:
+                self._sleep(settle_s)
+
+    # Asking
+
+    def _client(self, place: str) -> Client:
+        if place not in self._clients:
+            self._clients[place] = self._open(place)
+        return self._clients[place]
+
+    def _ask(self, place: str) -> pb.GetSiteResponse:
+        return self._client(place).call(methods.GET_SITE, pb.GetSiteRequest())
+
+    def _step(
+        self,
+        id_: int,
+        step: pb.SiteStep,
+        *,
+        server: int = 0,
+        current: pb.SiteLayout | None = None,
+        lease_s: float = 0.0,
+        expected_serial: int = 0,
+    ) -> None:
+        request = pb.ChangeSiteRequest(
+            step=step,
+            server=server,
+            next=self.next,
+            current=current,
+            lease_ms=int(lease_s * 1_000),
+            expected_serial=expected_serial,
+        )
+        self._client(self._places[id_]).call(methods.CHANGE_SITE, request)
+
+
+def _is_past(state: pb.GetSiteResponse, step: pb.SiteStep, layout: pb.SiteLayout) -> bool:
+    """Whether a server has taken a step of the finish before."""
+    if state.layout != layout:
+        return False
+    if state.stage == pb.SITE_STAGE_UNSPECIFIED:
+        return True
+    reached = {pb.SITE_STEP_SWITCH: _SWITCHED, pb.SITE_STEP_STRICT: {pb.SITE_STAGE_STRICT}}
+    return state.stage in reached.get(step, ())
+
+
+def _unfit(message: str) -> CallFailed:
+    import grpc  # noqa: PLC0415 - for the code only
+
+    return failure(grpc.StatusCode.FAILED_PRECONDITION, message, reason="INVALID_TRANSITION")
