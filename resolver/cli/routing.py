@@ -70,7 +70,9 @@ def _from_site(path: Path) -> list[pb.Route]:
 
 
 def _of_site(site: HsSite) -> list[pb.Route]:
-    """One route for each server of a site."""
+    """The route to a site: address, ports and key of its one server, or the whole of several that share handles."""
+    if len(site.servers) > 1:
+        return [pb.Route(site=site.to_wire())]
     from resolver.node.site_info import GRPC_ATTRIBUTE  # noqa: PLC0415 - loads the codec
     from resolver.wire.predefined.hs_site import Transport  # noqa: PLC0415 - as above
 

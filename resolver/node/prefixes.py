@@ -87,9 +87,7 @@ def why_not_served(row: registry.Prefix | None, prefix: str) -> Refused | None:
             details={"prefix": row.prefix, "status": status},
         )
     if row.hosting == registry.HOSTING_ELSEWHERE:
-        routes = ", ".join(
-            route.service or f"{route.address}:{route.tcp_port or route.udp_port}" for route in row.routes
-        )
+        routes = ", ".join(map(_route_text, row.routes))
         return PrefixElsewhere(
             f"handles of prefix {row.prefix!r} live in another node: ask {routes or 'its enterprise'}",
             details={"prefix": row.prefix, "routes": routes},
@@ -100,6 +98,13 @@ def why_not_served(row: registry.Prefix | None, prefix: str) -> Refused | None:
             details={"prefix": row.prefix},
         )
     return None
+
+
+def _route_text(route: registry.Route) -> str:
+    """Where a route leads, in words."""
+    if route.site:
+        return "the servers of its site"
+    return route.service or f"{route.address}:{route.tcp_port or route.udp_port}"
 
 
 class ServedPrefixes:

@@ -72,6 +72,10 @@ def site_from_routes(routes: Iterable[registry.Route], *, of_prefix: bool = Fals
     """
     values = []
     for position, route in enumerate(routes):
+        if route.site:
+            index, type_ = (PREFIX_SITE_INDEX, "HS_SITE.PREFIX") if of_prefix else (SITE_INDEX, "HS_SITE")
+            values.append(to_pb(HandleValue(index + position, type_, route.site)))
+            continue
         if route.service:
             index, type_ = (PREFIX_SITE_INDEX, "HS_SERV.PREFIX") if of_prefix else (SITE_INDEX, "HS_SERV")
             values.append(to_pb(HandleValue(index + position, type_, route.service.encode())))

@@ -25,6 +25,7 @@ from resolver.node.prefixes import NODE_PREFIX_KEY, prefix_row
 from resolver.registry import rows
 from resolver.v1 import registry_pb2 as pb
 from resolver.wire.keys import public_key_from_wire
+from resolver.wire.predefined.hs_site import HsSite
 from storage.tables import Table
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ OPEN_APPLICATIONS_MAX = 16
 
 _ROUTES_MAX = 16
 _PORT_MAX = 65_535
+_SITE_OCTETS_MAX = 65_536
+"""Octets of a site in a route: some hundred servers with their keys."""
 
 _APPLIED, _IN_AUDIT = pb.PREFIX_STATUS_APPLIED, pb.PREFIX_STATUS_IN_AUDIT
 _ENABLED, _DISABLED, _DELETED = pb.PREFIX_STATUS_ENABLED, pb.PREFIX_STATUS_DISABLED, pb.PREFIX_STATUS_DELETED
@@ -92,6 +95,9 @@ def check_fields(row: pb.Prefix) -> None:
 def _check_route(route: pb.Route, field: str) -> None:
     """Raise InvalidField for a route that leads nowhere: it needs a service handle, or an address and a port."""
     ports = (route.tcp_port, route.udp_port, route.http_port)
+    if route.site:
+        _check_site_route(route, field)
+        return
     if route.service:
         if route.address or any(ports) or route.grpc_port or route.public_key:
             raise InvalidField("a route by a service handle has no address, port or key of its own", field=field)
@@ -111,6 +117,19 @@ def _check_route(route: pb.Route, field: str) -> None:
             public_key_from_wire(route.public_key)
     except WireError as error:
         raise InvalidField(f"the key of route {route.address} is no HS_PUBKEY: {error.message}", field=field) from None
+
+
+def _check_site_route(route: pb.Route, field: str) -> None:
+    """Raise InvalidField for a whole site that leads nowhere."""
+    alone = pb.Route(site=route.site)
+    if route != alone or len(route.site) > _SITE_OCTETS_MAX:
+        raise InvalidField(f"a route by a site has no other fields, and at most {_SITE_OCTETS_MAX} octets", field=field)
+    try:
+        servers = HsSite.from_wire(route.site).servers
+    except WireError as error:
+        raise InvalidField(f"the site of a route is no HS_SITE: {error.message}", field=field) from None
+    if not servers or not all(any(each.port for each in server.interfaces) for server in servers):
+        raise InvalidField("every server of a route's site needs a port", field=field)
 
 
 def _owned_key(row: pb.Prefix, key: bytes) -> bytes:
