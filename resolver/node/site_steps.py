@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from resolver.errors import InvalidField, InvalidTransition, WireError
 from resolver.node import shares
+from resolver.node.ledger import last_serial
 from resolver.v1 import site_pb2 as pb
 from resolver.wire.predefined.hs_site import HsSite
 from storage.tables import Table
@@ -23,6 +24,7 @@ from storage.tables import Table
 if TYPE_CHECKING:
     from resolver.node.ledger import Ledger
     from resolver.v1 import stored_pb2 as stored
+    from storage.engine import Reader
 
 SERVERS_MAX = 1_000
 """Servers of a site: more than any site of the Handle System has."""
@@ -70,6 +72,23 @@ def take(ledger: Ledger, request: pb.ChangeSiteRequest, now_us: int) -> None:
     else:
         raise InvalidField(f"step is {step}: give one of {', '.join(pb.SiteStep.keys()[1:])}", field="step")
     shares.store_server(ledger.writer, row)
+
+
+def state_of(reader: Reader) -> pb.GetSiteResponse:
+    """Where a server stands."""
+    row = shares.server_row(reader)
+    return pb.GetSiteResponse(
+        layout=shares.layout_of(reader),
+        server=row.id,
+        stage=row.stage,
+        next=row.next if row.HasField("next") else None,
+        previous=row.previous if row.HasField("previous") else None,
+        pulls=row.pulls,
+        fence_until_us=row.fence_until_us,
+        leftovers=row.leftovers,
+        serial=last_serial(reader),
+        handle_count=reader.count(Table.RECORDS),
+    )
 
 
 def check_layout(layout: pb.SiteLayout) -> None:
@@ -121,7 +140,7 @@ def _prepare(ledger: Ledger, row: stored.StoredServer, layout: pb.SiteLayout, re
     if not request.server or row.id not in {0, request.server}:
         raise InvalidTransition(f"this is server {row.id or 'of no number yet'}, not {request.server}", field="server")
     if row.stage != _NONE:
-        _require(row, request, _PULLING, _FENCED)
+        _require(row, request, _PULLING, _FENCED, _HELD)
         return
     current = layout if layout.servers else request.current
     if current.servers and layout.servers and current != layout:

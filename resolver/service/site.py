@@ -12,7 +12,6 @@ from resolver.handle.name import fold_octets
 from resolver.limits import KEY_WHOLE_OCTETS_MAX
 from resolver.node import listing, record_octets, shares, site_steps
 from resolver.node.authorize import Action, permits, require
-from resolver.node.ledger import last_serial
 from resolver.service.mirroring import SiteJob
 from resolver.service.reading import stored_rows_checked
 from resolver.v1 import site_pb2 as pb
@@ -52,23 +51,12 @@ class Site:
         return 0 if published is None else published.serial
 
     def _state(self, reader: Reader) -> pb.GetSiteResponse:
-        row = shares.server_row(reader)
-        published = self._core.published
-        return pb.GetSiteResponse(
-            layout=shares.layout_of(reader),
-            server=row.id,
-            stage=row.stage,
-            next=row.next if row.HasField("next") else None,
-            previous=row.previous if row.HasField("previous") else None,
-            pulls=row.pulls,
-            fence_until_us=row.fence_until_us,
-            leftovers=row.leftovers,
-            serial=last_serial(reader),
-            own_site=b"" if published is None else published.own_site,
-            settle_ms=int(2_000 * self._core.options.watch_poll_s) + 100,
-            handle_count=reader.count(Table.RECORDS),
-            site_serial=self._serial,
-        )
+        state = site_steps.state_of(reader)
+        state.settle_ms = int(2_000 * self._core.options.watch_poll_s) + 100
+        state.site_serial = self._serial
+        if self._core.published is not None:
+            state.own_site = self._core.published.own_site
+        return state
 
     async def count_shares(self, call: Call, request: pb.CountSharesRequest) -> pb.CountSharesResponse:
         """What of this server's handles each server of another layout would have; counted in a thread."""
