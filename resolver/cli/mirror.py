@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from resolver.v1 import mirror_pb2 as pb
 
 
+TELL_S = 2.0
+"""Seconds for telling another mirror: it finds out by itself, and whoever promotes waits to let clients in."""
+
+
 @click.group("mirror")
 def mirror() -> None:
     """Nodes of one site that hold the same handles; one of them, the primary, takes changes."""
@@ -144,7 +148,7 @@ def promote(ctx: click.Context, at_least: int, others: tuple[str, ...]) -> None:
     for other in others:
         try:
             with replace(target, address=other).client() as client:
-                client.call(methods.FENCE_PRIMARY, news)
+                client.call(methods.FENCE_PRIMARY, news, timeout_s=min(TELL_S, target.timeout_s))
             told[other] = "told"
         except CallFailed as error:
             told[other] = one_line(f"not told, it follows once it is: {error}")

@@ -243,4 +243,5 @@ def test_without_confirmations_the_loss_is_what_was_said(tmp_path):
         print(f"not confirmed: {len(acks)} acknowledged, kept up to {kept}, {len(lost)} lost, in {seconds:.1f} s")
         assert lost == told
         assert lost, "the mirrors were cut off: something must be lost"
+        assert seconds <= TAKEN_OVER_WITHIN_S
         check(new)

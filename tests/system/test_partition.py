@@ -72,6 +72,13 @@ def rss_kib(node):
     return int(Path(f"/proc/{worker}/status").read_text().partition("VmRSS:")[2].split()[0])
 
 
+def cpu_s(nodes):
+    """Processor time of the worker of a tree's secondary node."""
+    worker = descendants(nodes["secondary-0"].process.pid)[-1]
+    ticks = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
+    return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def client(node, *words):
     command = [*node.host.inside, sys.executable, "-m", "tests.support.tree_load", words[0], node.endpoints["grpc"]]
     return subprocess.Popen([*command, *map(str, words[1:])], cwd=tree.ROOT)
@@ -150,11 +157,14 @@ def test_a_silent_top(tmp_path, way):
             stack.callback(each.kill)
         time.sleep(silent_s - time.monotonic())
         memory = [rss_kib(node)]
+        spent_s = {name: -cpu_s(nodes) for name, nodes in trees.items()}
         with cut(network) if way == "packets lost" else stopped(trees["judged"]["top"]):
             for part in (1, 2, 3):
                 time.sleep(silent_s + SILENT_S * part / 3 - time.monotonic())
                 memory.append(rss_kib(node))
         back_s = time.monotonic()
+        for name, nodes in trees.items():
+            spent_s[name] += cpu_s(nodes)
         for each in clients.values():
             assert each.wait(60) == 0
     judged, control = (Seen(tmp_path / f"{name}.json", silent_s, back_s) for name in ("judged", "control"))
@@ -165,7 +175,7 @@ def test_a_silent_top(tmp_path, way):
     recovered_s = judged.recovered_s()
     print(
         f"local p99 of the minute x {ratio:.2f} of the control's; typical second x {typical}; memory {memory} KiB; "
-        f"recovered after {recovered_s:.2f} s"
+        f"processor of the minute {spent_s} s; recovered after {recovered_s:.2f} s"
     )
     for phase in ("before", "silent", "after"):
         assert set(judged.outcomes(phase, "local")) == {"fresh"}
