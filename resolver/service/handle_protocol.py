@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from resolver.errors import NotThisServer, Refused, ResolverError, WireError
+from resolver.errors import ResolverError, WireError
 from resolver.handle.codes import OpCode, ResponseCode
 from resolver.handle.name import PREFIX_OF_PREFIXES
 from resolver.node.authenticate import server_admins
 from resolver.node.challenges import worker_of
 from resolver.node.hdl_declined import Declined
 from resolver.node.site_info import SITE_INDEX
-from resolver.service.hdl_answers import Answers, Signer
+from resolver.service.hdl_answers import Answers, Signer, code_of, words_of
 from resolver.service.hdl_authentication import HandleAuthentication
 from resolver.service.hdl_changes import HandleChanges
 from resolver.service.hdl_counted import count_answer
 from resolver.service.hdl_listing import HandleListing
 from resolver.service.hdl_plain import PlainQuestions
+from resolver.service.hdl_plain_creations import PlainCreations
 from resolver.service.hdl_replication import HandleReplication
 from resolver.service.hdl_resolution import HandleResolution
 from resolver.service.hdl_turn import ChallengeWanted, Turn
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from resolver.service.core import Core
     from resolver.service.hdl_peer import Peer
+    from resolver.service.hdl_plain_creations import Creation
     from resolver.service.hdl_turn import Send
     from resolver.wire.envelope import Envelope
     from resolver.wire.message import Frame
@@ -61,13 +63,6 @@ _DATAGRAM_OPERATIONS = {
 """What may be asked over UDP: the site record says that this interface takes questions only."""
 
 _SERVER_ERROR = "Server error processing request, see server logs"
-
-_SILENT_CODES = {
-    ResponseCode.HANDLE_NOT_FOUND,
-    ResponseCode.HANDLE_ALREADY_EXISTS,
-    ResponseCode.VALUES_NOT_FOUND,
-}
-"""Codes that say everything: the reference server sends no words with them."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +139,17 @@ class HandleProtocol:
             OpCode.LOGIN_ID_SYSTEM: authentication.log_in,
         }
         self._plain = PlainQuestions(core, published)
+        self._creations = PlainCreations(core, authentication.sessions, self.answers, published)
 
     def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:
         """The answer to the octets of one plain question, None when they are anything else, or the store is on disk."""
         if self._core.residency.cold:
             return None
         return self._plain.answer(octets, source, door) or self.resolution.at_once(octets, source, door)
+
+    def creation(self, octets: bytes, peer: Peer, answer: Callable[[bytes], None]) -> Creation | None:
+        """The plain creation in some octets, to be handed to the write lane; None when they are anything else."""
+        return self._creations.take(octets, peer, answer)
 
     def worker_of(self, frame: Frame, *, awaits_login: bool = False) -> int | None:
         """The other worker that keeps the challenge or the session a request is about; None when it is this one's.
@@ -276,20 +276,6 @@ async def _password_denied(_turn: Turn) -> None:
     raise Declined(
         ResponseCode.OPERATION_DENIED, "passwords are not taken in clear: log in with a key pair (operation 2001)"
     )
-
-
-def code_of(error: ResolverError) -> int:
-    """The response code of a failure; whatever the policy denies is 400 here, as clients expect."""
-    if isinstance(error, Refused) and error.reason == "PERMISSION_DENIED":
-        return ResponseCode.INVALID_ADMIN
-    return error.response_code
-
-
-def words_of(error: ResolverError) -> str:
-    """What is said beside the code."""
-    if error.response_code == ResponseCode.SERVER_NOT_RESPONSIBLE and not isinstance(error, NotThisServer):
-        return "That prefix doesn't live here"
-    return "" if error.response_code in _SILENT_CODES else error.message
 
 
 def _op_code(frame: Frame) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
+from resolver.errors import NotThisServer, Refused
 from resolver.handle.codes import OpCode, ResponseCode
 from resolver.wire import sessions, signatures, versions
 from resolver.wire.credential import SIGNED, Credential, mac_credential, signed_octets
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from resolver.clock import Clock
+    from resolver.errors import ResolverError
     from resolver.node.hdl_sessions import Session
     from resolver.service.published_site import PublishedSite
     from resolver.wire.message import Frame, Message
@@ -45,6 +47,28 @@ IDIS_CODES: dict[int, int] = {
     ResponseCode.INVALID_SESSION_KEY: ResponseCode.PROTOCOL_ERROR,
 }
 """What is said instead of codes that the ID-SDK does not know: it stops at a code it cannot name."""
+
+
+_SILENT_CODES = {
+    ResponseCode.HANDLE_NOT_FOUND,
+    ResponseCode.HANDLE_ALREADY_EXISTS,
+    ResponseCode.VALUES_NOT_FOUND,
+}
+"""Codes that say everything: the reference server sends no words with them."""
+
+
+def code_of(error: ResolverError) -> int:
+    """The response code of a failure; whatever the policy denies is 400 here, as clients expect."""
+    if isinstance(error, Refused) and error.reason == "PERMISSION_DENIED":
+        return ResponseCode.INVALID_ADMIN
+    return error.response_code
+
+
+def words_of(error: ResolverError) -> str:
+    """What is said beside the code."""
+    if error.response_code == ResponseCode.SERVER_NOT_RESPONSIBLE and not isinstance(error, NotThisServer):
+        return "That prefix doesn't live here"
+    return "" if error.response_code in _SILENT_CODES else error.message
 
 
 def is_idis_style(asked: Message) -> bool:

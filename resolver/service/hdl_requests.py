@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from resolver.errors import ResolverError
 from resolver.handle.codes import ResponseCode
 from resolver.node.hdl_declined import Declined
-from resolver.service.handle_protocol import code_of, words_of
+from resolver.service.hdl_answers import code_of, words_of
 from resolver.service.hdl_resolution import RawValues
 from resolver.service.hdl_turn import ChallengeWanted, Turn
 from resolver.wire.cursor import Cursor

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from resolver.clock import Clock
     from resolver.service.core import Core
     from resolver.service.handle_protocol import HandleProtocol
+    from resolver.service.hdl_plain_creations import Creation
     from resolver.transport.hdl_relay import Relay
     from resolver.wire.message import Frame
 
@@ -130,6 +132,14 @@ class _Connection(asyncio.Protocol):
                 self._transport.write(answer)
                 count_one(door.core.calls, answer, now_s - started_s, HDL_TCP)
                 return
+            creation = door.protocol.creation(data, self._peer, self._take_answer)
+            if creation is not None:
+                self._in_flight += 1
+                self.deadline_s = started_s + door.idle_s
+                if self._in_flight >= REQUESTS_IN_FLIGHT_MAX or self._blocked is not None:
+                    self._transport.pause_reading()
+                door.hand_over(creation)
+                return
         try:
             frames = self._stream.receive_data(data)
         except WireError as error:
@@ -176,15 +186,26 @@ class _Connection(asyncio.Protocol):
         try:
             await self._door.relay.pass_on(frame, self._peer, self._send)
         finally:
-            self._in_flight -= 1
-            if self._peer.is_broken:
-                self._transport.abort()
-            elif not self._ended:
-                self.deadline_s = max(self.deadline_s, self._door.now_s() + HEADER_TIMEOUT_S)
-                if self._is_half_closed and not self._in_flight:
-                    self._transport.close()
-                elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and self._blocked is None:
-                    self._transport.resume_reading()
+            self._finish()
+
+    def _take_answer(self, octets: bytes) -> None:
+        """Write the answer to a creation; there are few of them, and nothing is read while the peer takes nothing."""
+        if not self._ended:
+            self._transport.write(octets)
+        self._finish()
+
+    def _finish(self) -> None:
+        """A request has been answered."""
+        self._in_flight -= 1
+        self._door.finished()
+        if self._peer.is_broken:
+            self._transport.abort()
+        elif not self._ended:
+            self.deadline_s = max(self.deadline_s, self._door.now_s() + HEADER_TIMEOUT_S)
+            if self._is_half_closed and not self._in_flight:
+                self._transport.close()
+            elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and self._blocked is None:
+                self._transport.resume_reading()
 
     async def _send(self, frame: Frame | StreamPart) -> None:
         """Write one answer, or a part of a stream, whole; wait while the peer takes nothing.
@@ -224,6 +245,11 @@ class _Connection(asyncio.Protocol):
         if self._write_deadline_s <= now_s or (self.deadline_s <= now_s and not self._in_flight):
             self._transport.abort()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._in_flight > 0
+
     def leave(self, *, at_once: bool) -> None:
         """Close for the drain: idle connections at once, others when they are answered."""
         if at_once or (not self._in_flight and not self._stream.pending_octets):
@@ -244,6 +270,8 @@ class HandleTcpDoor:
         self.now_s = clock.monotonic_s
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._creations: list[Creation] = []
+        self._answered: asyncio.Event | None = None
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -271,6 +299,22 @@ class HandleTcpDoor:
     def forget(self, connection: _Connection) -> None:
         """The connection is gone."""
         self._connections.discard(connection)
+        self.finished()
+
+    def finished(self) -> None:
+        """A request has been answered, or will not be: whoever waits for the last one goes on."""
+        if self._answered is not None and not any(connection.is_busy for connection in self._connections):
+            self._answered.set()
+
+    def hand_over(self, creation: Creation) -> None:
+        """Give a creation to the write lane, with those of other connections that come in the same turn of the loop."""
+        self._creations.append(creation)
+        if len(self._creations) == 1:
+            asyncio.get_running_loop().call_soon(self._hand_over_all)
+
+    def _hand_over_all(self) -> None:
+        creations, self._creations = self._creations, []
+        self.core.lane.hand_over(creations)
 
     def start_task(self, work: Coroutine[object, object, None]) -> None:
         """Do something beside the loop; the set keeps the task alive."""
@@ -293,8 +337,11 @@ class HandleTcpDoor:
             self._sweeper.cancel()
         for connection in list(self._connections):
             connection.leave(at_once=grace_s <= 0)
-        if self._tasks and grace_s > 0:
-            await asyncio.wait(self._tasks, timeout=grace_s)
+        self._answered = asyncio.Event()
+        self.finished()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(grace_s, 0.0)):
+                await self._answered.wait()
         for connection in list(self._connections):
             connection.leave(at_once=True)
         for task in list(self._tasks):

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from resolver.errors import InvalidField, InvalidName, MalformedMessage, ResolverError, WireError
 from resolver.handle.codes import OpCode, ResponseCode
 from resolver.handle.name import Prefix
-from resolver.service.handle_protocol import code_of, words_of
+from resolver.service.hdl_answers import code_of, words_of
 from resolver.service.hdl_turn import ChallengeWanted
 from resolver.telemetry.calls import REGISTRATION, REST, Operation
 from resolver.transport.http import rest_reply
