@@ -14,6 +14,7 @@ import secrets
 import signal
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,8 +40,9 @@ from resolver.registry.first_start import first_start
 from resolver.telemetry.logs import configure_logging
 from resolver.telemetry.metrics import MetricsDirectory
 from resolver.v1 import mirror_pb2
+from storage import page_cache
 from storage.errors import StorageError
-from storage.lmdb_engine import LmdbEngine
+from storage.lmdb_engine import DATA_FILE, LmdbEngine
 from storage.tables import Table
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ class Supervisor:
             metrics = self._metrics = MetricsDirectory(self._data.metrics)
             engine = self._open_store()
             held.callback(engine.close)
+            Thread(target=_read_ahead, args=(self._data.store / DATA_FILE,), name="read-ahead", daemon=True).start()
             for reservation in self._reserve():
                 held.callback(reservation.close)
             self._prepare_handle_service(engine)
@@ -345,6 +348,16 @@ def _require_usable(config: Config) -> None:
         load(Path(tls.certificate_file), Path(tls.key_file), Path(tls.client_ca_file) if tls.client_ca_file else None)
     except CertificateUnusable as error:
         raise StartRefused(str(error)) from error
+
+
+def _read_ahead(store: Path) -> None:
+    """Bring the store into memory while the workers start; those that are too large come as they are needed."""
+    try:
+        octets = page_cache.read_ahead(store, page_cache.room_octets())
+    except OSError as error:
+        log.warning("the store is not read ahead", why=error.strerror)
+    else:
+        log.debug("store read ahead", octets=octets)
 
 
 def _settle(config: Config, prefix: str) -> Config:
