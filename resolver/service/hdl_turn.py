@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from resolver.handle.codes import ResponseCode
 from resolver.node.hdl_declined import Declined
-from resolver.service.hdl_answers import is_idis_style
+from resolver.service.hdl_answers import IDIS_CODES, is_idis_style
 from resolver.wire.header import CLIENT_FLAGS
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class Turn:
         is_authoritative: bool = True,
     ) -> None:
         """Send an answer of the operation carried out."""
+        if is_idis_style(self.request):  # the answer to a challenge has other flags and versions than the login
+            code = IDIS_CODES.get(code, code)
         self.code = code
         await self.send(
             self.answers.to(

@@ -3,6 +3,7 @@
 import pytest
 
 from resolver.wire import requests
+from resolver.wire.versions import Version
 from tests.resolver.transport.hdl_node import PRIVATE, admin, handle_node, rsa_key, value
 
 
@@ -94,6 +95,17 @@ def test_codes_the_sdk_cannot_name_are_said_otherwise(node):
     client = node.client(**SDK)
     assert client.ask(1, requests.Resolution("99.999/X")).header.response_code == 100
     assert node.client().ask(1, requests.Resolution("99.999/X")).header.response_code == 301
+
+
+def test_login_whose_key_is_elsewhere_is_refused_by_a_code_the_sdk_knows(node):
+    """The answer to a challenge suggests another version than the login did."""
+    client = node.client(**SDK, keep=True)
+    request = client.request(2001, requests.Login("0.NA/99.999", 300), flags=0x0080_0000)
+    challenge = client.send(request)
+    client.version = client.suggested = Version(2, 10)
+    answer = client.answer_to(challenge, request, "300:0.NA/99.999", rsa_key("stranger"))
+    assert client.send(answer).header.response_code == 403
+    client.close()
 
 
 def test_keep_alive_question_and_trailing_octets(node):

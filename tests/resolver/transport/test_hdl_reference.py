@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from resolver.wire import requests
+from resolver.wire import requests, sessions
 from resolver.wire.challenges import HashCode
 from resolver.wire.message import Message
 from tests.resolver.transport.hdl_node import PRIVATE, SECRET, ClientSession, admin, handle_node, rsa_key, value
@@ -167,3 +167,26 @@ def test_negative_ttl_of_a_java_client_is_refused_with_a_reason(node):
     found = client.authenticated(Message.from_frame(request.to_frame()))[0]
     assert found.header.response_code == 202
     assert "TTL" in found.body.message
+
+
+def test_session_whose_every_message_is_encrypted(node):
+    """As a batch of CNRI's tools with ENCRYPT and AUTHENTICATE: the answer to the challenge is hidden too."""
+    session, flags = ClientSession(node.client()), 0x7800_0000
+    frame = session.request(100, one("88.300.1/HIDDEN-ALL"), flags=flags, encrypts=True)
+    challenge = session.read(session.client.frames(frame.to_wire())[0])
+    assert (challenge.header.response_code, session.was_encrypted) == (402, True)
+    request = Message.from_frame(sessions.decrypt(frame, session.key))
+    answer = session.client.answer_to(challenge, request, "300:0.NA/88.300", rsa_key("admin"))
+    for port in (node.ports[2], node.ports[0]):  # the session is the first worker's, wherever its answer comes
+        session.client.port = port
+        hidden = sessions.encrypt(answer.to_frame(), session.key, bytes(16)).to_wire()
+        made = session.read(session.client.frames(hidden)[0])
+        if port == node.ports[2]:
+            assert (made.header.response_code, made.header.op_code, session.was_encrypted) == (1, 100, True)
+            assert made.credential.is_mac_of(made.envelope, made.header_and_body, session.key.octets)
+        else:
+            assert made.header.response_code == 405, "an answer counts once"
+    for op_code, body in ((104, one("88.300.1/HIDDEN-ALL", "b")), (101, requests.OfHandle("88.300.1/HIDDEN-ALL"))):
+        following = session.request(op_code, body, flags=flags, encrypts=True)
+        done = session.read(session.client.frames(following.to_wire())[0])
+        assert (done.header.response_code, session.was_encrypted) == (1, True)
