@@ -292,14 +292,16 @@ def test_counters_stay_exact_while_workers_are_replaced_under_load(tmp_path):
         ]
         for thread in threads:
             thread.start()
-        wait_for(lambda: total(scrape(node), "idis_connections", protocol="grpc") == 3)  # a channel of each resolver
-        wait_for(lambda: total(scrape(node), "idis_connections", protocol="http") == 2)
-        before = node.workers()
-        node.send(signal.SIGUSR2)
-        wait_for(lambda: not node.workers() & before and node.ready_workers(), 60)
-        stop.set()
-        for thread in threads:
-            thread.join(30)
+        try:
+            wait_for(lambda: total(scrape(node), "idis_connections", protocol="grpc") == 3)  # one of each
+            wait_for(lambda: total(scrape(node), "idis_connections", protocol="http") == 2)
+            before = node.workers()
+            node.send(signal.SIGUSR2)
+            wait_for(lambda: not node.workers() & before and node.ready_workers(), 60)
+        finally:
+            stop.set()  # threads that went on asking would keep a failed run from its end
+            for thread in threads:
+                thread.join(30)
         for each in kept:
             each.close()
         client = sum(counted, Counter())
