@@ -74,21 +74,22 @@ class _Service:
 
 
 @functools.cache
-def _service():
+def service():
+    """The one of a process."""
     return _Service()
 
 
 def feed(octets):
     """One message: at once by both ways, then as a whole; no defect, and never an answer to an answer."""
-    service = _service()
-    short = service.protocol._plain.answer(octets, "192.0.2.1")
+    served = service()
+    short = served.protocol._plain.answer(octets, "192.0.2.1")
     if short is not None:
-        assert short == service.protocol.resolution.at_once(octets, "192.0.2.1")
+        assert short == served.protocol.resolution.at_once(octets, "192.0.2.1")
     try:
         frame = Frame.from_wire(octets)
     except WireError:
         return
-    found = service.answers(frame)
+    found = served.answers(frame)
     is_answer = len(frame.payload) >= 24 and any(frame.payload[4:8]) and not frame.envelope.is_encrypted
     assert not (is_answer and found)
     for answer in found:
