@@ -75,7 +75,7 @@ def _certificate(octets):
 
 def _body(octets):
     try:
-        values = [_value(item, 0) for item in _items(parse_json(octets))]
+        values = [_value(item, 0) for item in _items(parse_json(octets), "88.1/x")]
     except ResolverError:
         return
     for value in values:
