@@ -5,6 +5,7 @@ import pytest
 from resolver.handle.name import Handle
 from resolver.handle.value import Permission
 from resolver.node import handle_admin
+from resolver.node.lockout import FREE_FAILURES
 from resolver.wire import requests
 from resolver.wire.challenges import HashCode
 from tests.resolver.transport.hdl_node import PRIVATE, SECRET, admin, group, handle_node, read_frame, rsa_key, value
@@ -254,7 +255,7 @@ def test_wrong_answers_lock_their_source_and_nobody_else(tmp_path):
         client = node.client()
         request = client.request(100, one("88.300.2/LOCK"))
         codes = []
-        for _ in range(14):
+        for _ in range(FREE_FAILURES + 4):
             challenge = client.send(request)
             codes.append(
                 client.send(client.answer_to(challenge, request, "301:0.NA/88.300", b"wrong", code=HashCode.SHA1))
@@ -279,7 +280,7 @@ def test_workers_count_wrong_answers_together_and_a_restart_forgets_none(tmp_pat
     for directory in ("first", "second"):
         (tmp_path / directory).mkdir()
     with handle_node(tmp_path / "first", workers=3, failures_file=shared) as node:
-        assert [guess(node, number % 3, b"wrong") for number in range(10)] == [403] * 10
+        assert [guess(node, number % 3, b"wrong") for number in range(FREE_FAILURES)] == [403] * FREE_FAILURES
         assert [guess(node, worker, SECRET) for worker in range(3)] == [403] * 3
     with handle_node(tmp_path / "second", failures_file=shared) as node:
         assert guess(node, 0, SECRET) == 403
@@ -289,7 +290,7 @@ def test_answers_that_are_under_way_when_the_lock_falls_are_wrong(tmp_path):
     with handle_node(tmp_path) as node:
         client, connections = node.client(), []
         request = client.request(100, one("88.300.2/RACE"))
-        for secret in [b"wrong"] * 30 + [SECRET]:
+        for secret in [b"wrong"] * 40 + [SECRET]:
             answer = client.answer_to(client.send(request), request, "301:0.NA/88.300", secret)
             connections.append((client.connection(), answer.to_wire()))
         for connection, octets in connections:
@@ -297,7 +298,7 @@ def test_answers_that_are_under_way_when_the_lock_falls_are_wrong(tmp_path):
         codes = [read_frame(connection).header.response_code for connection, _ in connections]
         for connection, _ in connections:
             connection.close()
-        assert codes == [403] * 31
+        assert codes == [403] * 41
 
 
 def test_old_forms_can_be_switched_off(tmp_path):
@@ -320,6 +321,6 @@ def test_verify_is_no_oracle(tmp_path):
     with handle_node(tmp_path) as node:
         client = node.client()
         assert client.ask(201, asked(SECRET)).body.is_valid
-        for number in range(12):
+        for number in range(FREE_FAILURES + 2):
             assert not client.ask(201, asked(b"guess %d" % number)).body.is_valid
         assert not client.ask(201, asked(SECRET)).body.is_valid

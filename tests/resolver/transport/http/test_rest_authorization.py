@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from resolver.node import http_sessions
+from resolver.node.lockout import FREE_FAILURES
 from resolver.transport.http.rest_authorization import parse_certificate, parse_identity, parse_parameters
 from tests.resolver.transport.hdl_node import SECRET, rsa_key, value
 from tests.resolver.transport.http.http_node import ADMINISTRATOR, basic, http_node, self_signed
@@ -268,7 +269,7 @@ def test_a_certificate_alone_says_nothing(node, tmp_path):
 
 def test_guessing_makes_the_guesser_wait(tmp_path):
     with http_node(tmp_path) as node, node.client(secure=True) as client:
-        for _ in range(11):
+        for _ in range(FREE_FAILURES + 1):
             assert put(client, **basic(secret=b"guess")).status_code == 401
         assert put(client, **basic()).status_code == 401
         assert put(client, authorization=signed(client.post("/api/sessions").json(), b"1")).status_code == 201
