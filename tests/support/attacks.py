@@ -80,6 +80,9 @@ FLOODS = {
     "open-streams": open_streams,
 }
 
+DRIPS = {"drip": PREFACE, "drip-http": b"GET /" + b"a" * 60, "drip-hdl": b"\2\x0b\2\x0b" + bytes(60)}
+"""Beginnings that are sent an octet a second: to the gRPC, HTTP and Handle port."""
+
 
 def flood(kind, port, seconds):
     """Send without reading the answers, as attackers do, until the time is over."""
@@ -125,10 +128,10 @@ def crowd(kind, port, seconds, count):
         poll.register(fd, select.POLLIN)
     sent, last = 0, 0.0
     while by_fd and time.monotonic() - begun < seconds:
-        if kind == "drip" and time.monotonic() - begun > sent + 1:
+        if kind in DRIPS and time.monotonic() - begun > sent + 1:
             for peer in by_fd.values():
                 try:
-                    peer.send(PREFACE[sent : sent + 1])
+                    peer.send(DRIPS[kind][sent : sent + 1])
                 except OSError:
                     continue  # the poll below sees it
             sent += 1

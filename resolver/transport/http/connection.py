@@ -47,9 +47,10 @@ def _why(error: httptools.HttpParserError) -> tuple[int, str]:
 
 
 class HttpConnection(HttpToolsProtocol):
-    """A client of the door."""
+    """A client of the door. ``Newcomer`` makes it with the client's first octets."""
 
-    def __init__(self, config: Config, door: HttpDoor) -> None:
+    def __init__(self, config: Config, door: HttpDoor, deadline_s: float) -> None:
+        """Serve a client whose first header has to be there at ``deadline_s`` unless its first octets begin one."""
         super().__init__(config, door.state, {})
         self._door = door
         self._certificate = b""
@@ -59,15 +60,11 @@ class HttpConnection(HttpToolsProtocol):
         self._is_answered = False
         self._body_octets = 0
         self._refusal: tuple[int, str] | None = None
-        self.deadline_s = time.monotonic() + bounds.HEADER_TIMEOUT_S
+        self.deadline_s = deadline_s
         self._write_deadline_s = _NEVER
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, or close it when there are too many."""
-        if len(self.connections) >= bounds.CONNECTIONS_MAX:
-            self.transport = transport
-            transport.abort()
-            return
+        """Take the connection."""
         super().connection_made(transport)
         tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
         if tls is not None:

@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 from resolver.transport.http import bounds
 from resolver.transport.http.application import UNKNOWN, Application
 from resolver.transport.http.connection import HttpConnection
+from resolver.transport.http.newcomer import Newcomer
 
 if TYPE_CHECKING:
     import ssl
@@ -47,6 +48,7 @@ class HttpDoor:
         self._look = look
         self.idle_s = idle_s
         self.state = ServerState()
+        self.newcomers: set[Newcomer] = set()
         self._observe = observe
         settings: dict[str, Any] = {
             "lifespan": "off",
@@ -69,7 +71,7 @@ class HttpDoor:
         """Answer on the port, shared with other workers; the port bound."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: HttpConnection(self._config, self),
+            lambda: Newcomer(self._config, self),
             host,
             port,
             ssl=tls,
@@ -89,10 +91,10 @@ class HttpDoor:
     @property
     def connection_count(self) -> int:
         """Connections open."""
-        return len(self.state.connections)
+        return len(self.state.connections) + len(self.newcomers)
 
-    def _connections(self) -> list[HttpConnection]:
-        return [each for each in self.state.connections if isinstance(each, HttpConnection)]
+    def _connections(self) -> list[HttpConnection | Newcomer]:
+        return [*self.newcomers, *(each for each in self.state.connections if isinstance(each, HttpConnection))]
 
     def _set_date(self) -> None:
         self.date = formatdate(time.time(), usegmt=True).encode()
