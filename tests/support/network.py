@@ -38,6 +38,7 @@ class Network:
         if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
             pytest.skip("network namespaces need root and /dev/net/tun")
         self._control = directory / "lines"
+        self.switch_pid = 0
         tag = f"idis{os.getpid()}"
         self.names = [f"{tag}-{number}" for number in range(count)]
         self.addresses = [f"10.77.0.{number + 1}" for number in range(count)]
@@ -54,6 +55,7 @@ class Network:
             command = [sys.executable, "-m", "tests.support.network", str(self._control), *hosts]
             switch = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
             assert switch.stdout.readline() == b"up\n"
+            self.switch_pid = switch.pid
             yield self
         finally:
             if switch is not None:
