@@ -100,6 +100,7 @@ def _node(report: Report, settings: Settings, directory: Path, way: str, threads
             if not limited:
                 report.note("no memory group can be made here: the node warms while it is asked")
             nodes.check(node, 0)
+            _drop(data_dir / "store" / "data.mdb")  # the node has read it ahead at its start
             ask = partial(questions.resolve, settings.records, settings.seed)
             hot = partial(questions.resolve_one, settings.records, settings.seed)
             load = Load(node.port, questions.RESOLVE, ask, settings.seconds, settings.warm_s, prepared=40_000)

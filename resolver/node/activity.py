@@ -115,14 +115,21 @@ def _merge(writer: Writer, key: bytes, work: Work) -> None:
 
 def _merge_seconds(row: stored.StoredActivity, seconds: Mapping[int, int]) -> None:
     """Add items by second, and see whether one of these seconds is the busiest now."""
-    counts = {each.time_s: each.items for each in row.recent}
+    recent = row.recent
+    if len(seconds) == 1 and recent and recent[-1].time_s in seconds:  # as nearly always when many are written
+        newest = recent[-1]
+        newest.items += seconds[newest.time_s]
+        if newest.items > row.peak:
+            row.peak, row.peak_time_s = newest.items, newest.time_s
+        return
+    counts = {each.time_s: each.items for each in recent}
     for second, items in seconds.items():
         counts[second] = counts.get(second, 0) + items
         if counts[second] > row.peak:
             row.peak, row.peak_time_s = counts[second], second
-    del row.recent[:]
+    del recent[:]
     for second in sorted(counts)[-SECONDS_KEPT:]:
-        row.recent.add(time_s=second, items=counts[second])
+        recent.add(time_s=second, items=counts[second])
 
 
 def days(reader: Reader, from_day: int, to_day: int) -> Iterator[pb.DailyActivity]:

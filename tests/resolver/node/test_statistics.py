@@ -6,6 +6,7 @@ from collections import Counter
 from resolver.node import activity, statistics
 from resolver.node.activity import Work
 from resolver.node.ledger import NODE_KEY
+from resolver.v1 import stored_pb2 as stored
 from storage.tables import Table
 from tests.support.builders import PREFIX_A, ledger_on, register
 
@@ -95,6 +96,26 @@ def test_seconds_stay_few(store):
             assert len(body) < 1_000
         row = next(iter(activity.days(reader, DAY, DAY)))
     assert (row.peak_per_s, row.peak_time_s, row.items) == (50, 17, 10_049 + 1_000)
+
+
+def test_the_newest_second_grows_like_those_before_it(store):
+    chance, counts, now = random.Random(5), Counter(), 100
+    for _ in range(300):
+        now += chance.choice([0, 0, 0, 1])
+        seconds = [
+            (max(100, now - chance.choice([0, 0, 0, 1, 3])), chance.randrange(1, 9))
+            for _ in range(chance.choice([1, 1, 2]))
+        ]
+        counts.update(dict(work(seconds=seconds).seconds))
+        with store.write() as writer:
+            activity.record(writer, DAY, "resolution", {"grpc": work(seconds=seconds)})
+    with store.read() as reader:
+        row = next(row for row in activity.days(reader, DAY, DAY) if row.protocol == "grpc")
+        bodies = [stored.StoredActivity.FromString(body) for _, body in reader.scan(Table.ACTIVITY)]
+    assert (row.peak_per_s, row.items) == (max(counts.values()), counts.total())
+    assert counts[row.peak_time_s] == row.peak_per_s
+    for body in bodies:
+        assert [(each.time_s, each.items) for each in body.recent] == sorted(counts.items())[-activity.SECONDS_KEPT :]
 
 
 def test_registrations_are_counted_in_their_transaction(store, clock):
