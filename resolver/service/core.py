@@ -13,7 +13,7 @@ from resolver import limits
 from resolver.clock import day_of
 from resolver.errors import ResolverError, ShuttingDown
 from resolver.lanes import Commit, LaneOptions, WriteLane
-from resolver.node import shares
+from resolver.node import shares, site_role
 from resolver.node.authorize import ANONYMOUS, Action, Caller, require
 from resolver.node.ledger import last_serial
 from resolver.node.lockout import Lockout
@@ -255,6 +255,8 @@ class Core:
             version = registry_version(reader)
             serial = last_serial(reader)
             share_rows = shares.rows_of(reader)
+            if self.published is not None:
+                self.published.take_role(is_primary=site_role.refusal(site_role.site_of(reader)) is None)
             if share_rows != self._share_rows:
                 self._share_rows, self._registry_version = share_rows, -1
                 share = shares.share_of(reader)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from resolver.errors import NotThisServer, Refused
+from resolver.errors import NotPrimary, NotThisServer, Refused
 from resolver.handle.codes import OpCode, ResponseCode
 from resolver.wire import sessions, signatures, versions
 from resolver.wire.credential import SIGNED, Credential, mac_credential, signed_octets
@@ -66,7 +66,7 @@ def code_of(error: ResolverError) -> int:
 
 def words_of(error: ResolverError) -> str:
     """What is said beside the code."""
-    if error.response_code == ResponseCode.SERVER_NOT_RESPONSIBLE and not isinstance(error, NotThisServer):
+    if error.response_code == ResponseCode.SERVER_NOT_RESPONSIBLE and not isinstance(error, NotThisServer | NotPrimary):
         return "That prefix doesn't live here"
     return "" if error.response_code in _SILENT_CODES else error.message
 
@@ -154,7 +154,7 @@ class Answers:
         if is_idis_style(asked):
             code = IDIS_CODES.get(code, code)
         code = response_code_for(code, version)
-        added = answer_flags(asked.header.flags, is_primary=is_authoritative) | flags
+        added = answer_flags(asked.header.flags, is_primary=is_authoritative and self._site.is_primary) | flags
         is_challenge = code == ResponseCode.AUTHENTICATION_NEEDED
         digest = None
         if (added & OpFlag.REQUEST_DIGEST.value and with_digest) or is_challenge:
@@ -190,7 +190,7 @@ class Answers:
     def try_stream(self, asked: Message) -> Frame:
         """The small answer that makes a client ask again over TCP at once."""
         version = asked.envelope.answered_in()
-        flags = answer_flags(asked.header.flags, is_primary=True)
+        flags = answer_flags(asked.header.flags, is_primary=self._site.is_primary)
         flags &= ~(OpFlag.CERTIFIED | OpFlag.REQUEST_DIGEST | OpFlag.ENCRYPTION).value
         header = Header(asked.header.op_code, ResponseCode.ERROR, flags, self._site.serial, 0, self.expiration_s, 0)
         octets = header_and_body_of(header, Failure().to_wire())

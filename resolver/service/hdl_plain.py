@@ -43,6 +43,7 @@ _LONG_WAY = (OpFlag.CERTIFIED | OpFlag.ENCRYPTION | OpFlag.REQUEST_DIGEST).value
 _PUBLIC_ONLY = OpFlag.PUBLIC_ONLY.value
 _ECHOED = ECHOED_FLAGS.value
 _ADDED = (OpFlag.RECURSIVE | OpFlag.AUTHORITATIVE).value
+_ADDED_BY_MIRROR = OpFlag.RECURSIVE.value
 _RECORDS = Table.RECORDS
 _US = 1_000_000
 _OWN_MAJOR, _OWN_MINOR = OWN
@@ -123,7 +124,7 @@ class PlainQuestions:
                 HEADER_OCTETS + answer_octets + 4,
                 1,
                 1,
-                op_flags & _ECHOED | _ADDED,
+                op_flags & _ECHOED | (_ADDED if self._site.is_primary else _ADDED_BY_MIRROR),
                 self._site.serial,
                 recursion_count,
                 0,

@@ -287,7 +287,7 @@ class PlainCreations:
         if error is not None or flags & _CERTIFIED:
             return self._long_answer(octets, session, name, error)
         asked = Envelope.from_wire(octets)
-        added = answer_flags(flags, is_primary=True)
+        added = answer_flags(flags, is_primary=self._site.is_primary)
         expires_s = self._core.clock.now_us() // 1_000_000 + EXPIRATION_S
         header = Header(_CREATE, 1, added, self._site.serial, octets[ENVELOPE_OCTETS + 14], expires_s, 0)
         envelope = Envelope(asked.answered_in(), OWN, 0, 0 if session is None else session.id, asked.request_id, 0, 0)

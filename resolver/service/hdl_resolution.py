@@ -117,7 +117,7 @@ class HandleResolution:
         return resolution_answer(
             asked,
             encoded,
-            flags=answer_flags(asked.flags, is_primary=True),
+            flags=answer_flags(asked.flags, is_primary=self._site.is_primary),
             site_serial=self._site.serial,
             expiration_s=self._answers.expiration_s,
         )
@@ -145,7 +145,7 @@ class HandleResolution:
         )
 
     def _missed(self, asked: ResolutionRequest, code: int) -> bytes:
-        flags = answer_flags(asked.flags, is_primary=True)
+        flags = answer_flags(asked.flags, is_primary=self._site.is_primary)
         version = asked.version
         expiration_s = self._answers.expiration_s
         code = response_code_for(code, version)
