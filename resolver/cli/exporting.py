@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import csv
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from heapq import merge
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
 
 from resolver.cli.output import FAILED, INVALID, Failed, Verb, note, to_octets
+from resolver.handle.name import fold_octets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,19 +37,26 @@ Column = tuple[int, str]
 @click.option("--format", "format_", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
 @click.option("--start", "suffix_start", default="", metavar="TEXT", help="Only suffixes that start with this text.")
 @click.option("--restricted", is_flag=True, help="Also values without public read, as far as the token may read them.")
+@click.option("--site", is_flag=True, help="From all servers of a site that share the handles.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Instead of the output.")
 @click.pass_context
 def export(
-    ctx: click.Context, prefix: str, format_: str, suffix_start: str, out: Path | None, *, restricted: bool
+    ctx: click.Context, prefix: str, format_: str, suffix_start: str, out: Path | None, *, restricted: bool, site: bool
 ) -> None:
     """Print every record under a prefix; the result is an import file."""
     target: Target = ctx.obj
-    with target.client() as client, opened(out) as stream:
+    with ExitStack() as opens:
+        clients = [opens.enter_context(client) for client in target.clients(of_site=site)]
+        stream = opens.enter_context(opened(out))
 
         def records() -> Iterator[HandleRecord]:
-            return client.list_records(
-                prefix, suffix_start=suffix_start, include_restricted=restricted, page_size=PAGE_ROWS
-            )
+            lists = [
+                client.list_records(
+                    prefix, suffix_start=suffix_start, include_restricted=restricted, page_size=PAGE_ROWS
+                )
+                for client in clients
+            ]
+            return merge(*lists, key=lambda record: fold_octets(record.name.encode()))
 
         if format_ == "jsonl":
             from resolver.intake.jsonl import record_to_json  # noqa: PLC0415 - loads msgspec

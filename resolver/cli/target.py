@@ -9,7 +9,7 @@ said on standard error. No connection is opened before a command needs one.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,19 @@ class Target:
             return Client(address, **options)
         except (OSError, ValueError) as error:
             raise self._unusable(error) from error
+
+    def clients(self, *, of_site: bool) -> list[Client]:
+        """A client of the node, or with ``of_site`` one of each server that shares its handles. Raises Failed."""
+        from resolver import methods  # noqa: PLC0415 - loads protobuf
+        from resolver.v1 import site_pb2  # noqa: PLC0415 - as above
+
+        client = self.client()
+        servers = client.call(methods.GET_SITE, site_pb2.GetSiteRequest()).layout.servers if of_site else ()
+        if not servers:
+            return [client]
+        client.close()
+        token = self.token_file if self.token_file is not None else self.found_token()
+        return [replace(self, address=server.grpc, token_file=token).client() for server in servers]
 
     def async_client(self) -> AsyncClient:
         """An asyncio client. Raises Failed."""

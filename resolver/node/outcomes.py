@@ -15,6 +15,7 @@ from resolver.errors import (
     CredentialMissing,
     ImportOutOfSequence,
     InvalidField,
+    NotThisServer,
     PermissionDenied,
     Refused,
     RequestIdReused,
@@ -87,10 +88,12 @@ def remember_refusal(
 ) -> None:
     """Store that a request was refused.
 
-    Not stored are refusals of the policy, which may change at any time, and chunks of an import that came too early:
-    the same chunk is good once the one before it is there.
+    Not stored are refusals of the policy and of other servers' handles, which may change at any time, and chunks of an
+    import that came too early: the same chunk is good once the one before it is there.
     """
-    if isinstance(refusal, (PermissionDenied, CredentialMissing, CredentialInvalid, ImportOutOfSequence)):
+    if isinstance(
+        refusal, (PermissionDenied, CredentialMissing, CredentialInvalid, ImportOutOfSequence, NotThisServer)
+    ):
         return
     outcome = stored.StoredOutcome(
         fingerprint=request_fingerprint,

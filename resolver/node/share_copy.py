@@ -92,9 +92,12 @@ def _apply_rows(ledger: Ledger, wanted: Wanted, rows: pb.ChangedRows) -> None:
         if wanted.has(fold_octets(image.name.encode())):
             arrive(ledger, image)
     for table, key, body in sealed:
-        if wanted.share.registry and is_of_registry(table, key):
+        if not wanted.has_row(table, key):
+            continue
+        is_new = body is not None and ledger.writer.get(table, key) is None
+        if wanted.share.registry or is_new:  # an outcome of this server's own goes before
             _put_or_delete(ledger, table, key, body)
-    if sealed:
+    if sealed and wanted.share.registry:
         ledger.forget_registry()
 
 

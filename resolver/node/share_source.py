@@ -84,6 +84,13 @@ class Wanted(NamedTuple):
             return _SYSTEM, after(_SYSTEM)
         return b"", None
 
+    def has_row(self, table: Table, key: bytes) -> bool:
+        """Whether a row that has changed is wanted.
+
+        With handles go the outcomes of requests that were made meanwhile, so that a retry finds them where it is sent.
+        """
+        return is_of_registry(table, key) if self.share.registry else table is Table.OUTCOMES
+
     def has(self, folded: bytes) -> bool:
         """Whether a handle is wanted, by its folded octets."""
         if self.share.registry or shares.is_of_system(folded):
@@ -206,11 +213,9 @@ class ShareSource:
 
     def _add_rows(self, reader: Reader, rows: pb.ChangedRows, entry: pb.RowLogEntry) -> int:
         octets = 0
-        if not self._wanted.share.registry:
-            return octets
         for name, key in zip(entry.places[::2], entry.places[1::2], strict=True):
             table = Table(name)
-            if is_of_registry(table, key):
+            if self._wanted.has_row(table, key):
                 row = reader.get_row(table, key) or b""
                 rows.rows.add(table=name.decode(), key=key, row=row)
                 octets += len(key) + len(row)

@@ -160,10 +160,11 @@ def _prepare(ledger: Ledger, row: stored.StoredServer, layout: pb.SiteLayout, re
     row.id, row.stage = request.server, _PULLING
     row.next.CopyFrom(request.next)
     row.previous.CopyFrom(current)
-    if shares.place_of(request.next, row.id) >= 0:
-        for other in current.servers:
+    if shares.place_of(request.next, row.id) >= 0 and not shares.same_shares(current, request.next):
+        places = {other.id: other.grpc for layout in (current, request.next) for other in layout.servers}
+        for other in current.servers:  # asked where it is to answer, which may be another place already
             if other.id != row.id:
-                row.pulls.add(server=other.id, grpc=other.grpc)
+                row.pulls.add(server=other.id, grpc=places[other.id])
     ledger.forget_registry()
 
 

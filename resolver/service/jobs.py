@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from resolver.errors import NotThisServer, Refused
+from resolver.errors import Refused
 from resolver.node import administer, outcomes
 from resolver.node.ledger import Ledger
 from resolver.service.reading import stored_rows_checked
@@ -70,8 +70,6 @@ class RequestJob(Generic[Resp]):
             return known
         try:
             response = self.decide(ledger)
-        except NotThisServer:
-            raise  # shares change: it is judged anew
         except Refused as refusal:
             outcomes.remember_refusal(ledger.writer, *place, refusal, ledger.now_us)
             raise
@@ -148,8 +146,6 @@ class RememberedCreateJob(CreateJob):
             return known
         try:
             response = super().apply(ledger)
-        except NotThisServer:
-            raise  # shares change: it is judged anew
         except Refused as refusal:
             outcomes.remember_refusal(ledger.writer, *self._place, refusal, ledger.now_us)
             raise

@@ -235,6 +235,9 @@ def test_a_site_of_two_servers_and_then_of_three(tmp_path):
         check_reads(site, 3)
         check_acknowledged(site, writing.acknowledged)
         wait_for_leftovers(site)
+        listed = list_of_site(site)
+        assert [name.upper() for name in listed] == sorted(name.upper() for name in listed)
+        assert {*NAMES, *writing.acknowledged} <= set(listed)
         for server in site.servers:
             server.stop()
         for server in site.servers:
@@ -331,6 +334,12 @@ def check_acknowledged(site, acknowledged):
         for (name, last), answer in zip(acknowledged.items(), answers, strict=True):
             assert answer.name == name
             assert int(answer.values[0].data.rpartition(b"/")[2]) == last
+
+
+def list_of_site(site):
+    command = [sys.executable, "-m", "resolver", *map(str, site.at(3)), "list", "88.300.1", "--site"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.splitlines()
 
 
 def wait_for_leftovers(site):

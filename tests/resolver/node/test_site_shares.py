@@ -6,7 +6,7 @@ import pytest
 
 from resolver.errors import InvalidField, InvalidTransition, NotThisServer, SiteChanging
 from resolver.handle.name import fold_octets
-from resolver.node import administer, share_copy, shares, site_record
+from resolver.node import administer, outcomes, share_copy, shares, site_record
 from resolver.registry import enterprises
 from resolver.v1 import site_pb2
 from resolver.wire.hash_selection import key_index, server_index
@@ -86,6 +86,40 @@ def test_a_refusal_names_the_server_and_its_doors(site):
     assert refused.value.details == {"server": "2", "grpc": "server-2:2640", "hdl": "192.0.2.2:2641"}
     with pytest.raises(NotThisServer):
         first.resolve(name)
+
+
+def test_a_retry_is_known_by_the_server_that_has_the_handle_by_then(site):
+    site.join(2)
+    first = site.servers[0]
+    name = next(f"88.300.1/{number}" for number in range(99) if server_index(f"88.300.1/{number}", 2, 2) == 1)
+
+    def write_with_id():
+        copying = any(pull.complete and not pull.registry for pull in site.servers[1].row().pulls)
+        if copying and not first.names():
+            site.write(name)
+            first.commit(
+                lambda ledger: outcomes.remember(ledger.writer, "user", "id-1", b"print", b"answer", ledger.now_us)
+            )
+
+    site.move(site.servers, WHOLE, write_with_id)
+    with site.servers[1].engine.read() as reader:
+        now_us = site.clock.now_us()
+        assert outcomes.recall(reader, "user", "id-1", b"print", now_us) == b"answer"
+        assert outcomes.recall(reader, "user", "id-2", b"print", now_us) is None
+
+
+def test_only_the_place_of_a_server_changes_without_any_copying(site):
+    second = site.join(2)
+    site.move(site.servers, WHOLE)
+    site.write("88.300.1/A")
+    second.grpc = "elsewhere:2640"
+    following = site.layout_of(site.servers, WHOLE, site.layout.serial + 1)
+    for server in site.servers:
+        server.step(site_pb2.SITE_STEP_PREPARE, following, server=server.number, current=site.layout)
+        assert [pull for pull in server.row().pulls if not pull.registry] == []
+        server.step(site_pb2.SITE_STEP_CANCEL, following)
+    site.move(site.servers, WHOLE)
+    site.check()
 
 
 def test_the_record_of_the_site_lists_all_servers_in_order(site):
