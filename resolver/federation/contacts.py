@@ -44,6 +44,8 @@ class Contact(NamedTuple):
     version: Version = OWN
     is_primary: bool = True
     serial: int = 0
+    is_one_of_several: bool = False
+    """Whether the servers of its site share handles by hash."""
 
     @property
     def place(self) -> str:
@@ -139,4 +141,6 @@ def _contact(site: HsSite, server: Server, *, speaks_grpc: bool) -> Contact | No
 
 def _made(protocol: str, port: int, site: HsSite, server: Server) -> Contact:
     version = min(site.version, OWN) if site.version.major == OWN.major else OWN
-    return Contact(protocol, str(server.ip), port, server.public_key, version, site.is_primary, site.serial)
+    return Contact(
+        protocol, str(server.ip), port, server.public_key, version, site.is_primary, site.serial, len(site.servers) > 1
+    )

@@ -33,6 +33,7 @@ from resolver.federation.contacts import Choice, Contact, Sites, contacts_for, s
 from resolver.federation.latency import Latencies, Standing, trial_seconds
 from resolver.federation.steps import Ask, Reply, Said
 from resolver.federation.trail import LOCAL, Trail
+from resolver.handle.codes import ResponseCode
 from resolver.handle.name import PREFIX_OF_PREFIXES, fold, fold_prefix, is_prefix_handle, split, whole_name
 from resolver.node.authority import ROOT_HANDLE, Below, Beside, Here
 from resolver.node.foreign import Found, Outcome
@@ -243,6 +244,9 @@ class _Walk:
             failures = list(choice.refusals)
             for contact in choice.contacts:
                 reply = yield from self._ask(name, contact)
+                if reply.code == ResponseCode.SERVER_NOT_RESPONSIBLE and contact.is_one_of_several:
+                    # Its site has changed since its record was kept, and this server knows which other one has it.
+                    reply = yield from self._ask(name, contact, recursive=True)
                 if reply.said in {Said.PREFIX_REFERRAL, Said.SERVICE_REFERRAL}:
                     referral = reply
                     break
@@ -280,8 +284,8 @@ class _Walk:
         certifies = self._all.certifies
         return certifies == "all" or (certifies == "prefixes" and _describes(fold(name)))
 
-    def _ask(self, name: str, contact: Contact) -> Generator[Ask, Reply, Reply]:
-        """Ask one server, unless it failed just now."""
+    def _ask(self, name: str, contact: Contact, *, recursive: bool = False) -> Generator[Ask, Reply, Reply]:
+        """Ask one server, unless it failed just now; ``recursive`` to have it ask others."""
         shared = self._all
         if not (yield from self._may_be_asked(name, contact)):
             self.trail.refused(name, f"{contact.place} failed a moment ago")
@@ -291,7 +295,7 @@ class _Walk:
         timeout_s = self.budget.spend_message(name, started_s)
         certified = bool(contact.public_key) and self._certifies(name)
         question = self._question
-        recursive = shared.forwards and contact.host in shared.delegations.hosts
+        recursive = recursive or (shared.forwards and contact.host in shared.delegations.hosts)
         reply = yield Ask(
             contact, name, timeout_s, certified, question.authoritative, question.recursions + 1, recursive
         )

@@ -232,7 +232,7 @@ class Upstream:
 
     async def _shared_reply(self, ask: Ask) -> Reply:
         """The reply to an ask, shared with others who ask the same."""
-        key = (ask.contact[:3], ask.name, ask.is_certified, ask.authoritative)
+        key = (ask.contact[:3], ask.name, ask.is_certified, ask.authoritative, ask.recursive)
         task = self._asks.get(key)
         if task is None:
             place = ask.contact[:3]
