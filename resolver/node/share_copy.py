@@ -121,7 +121,7 @@ def _apply_chunk(ledger: Ledger, wanted: Wanted, chunk: pb.SweepChunk) -> None:
     bodies = {key: unsealed(table, key, row) for key, row in rows.items() if is_of_registry(table, key)}
     for key in keys:
         if key not in bodies and is_of_registry(table, key):
-            ledger.writer.delete(table, key)
+            _put_or_delete(ledger, table, key, None)
     for key, body in bodies.items():
         _put_or_delete(ledger, table, key, body)
     ledger.forget_registry()
@@ -134,10 +134,19 @@ def _is_wanted(ledger: Ledger, wanted: Wanted, key: bytes) -> bool:
 
 
 def _put_or_delete(ledger: Ledger, table: Table, key: bytes, body: tuple[bytes, int] | None) -> None:
+    if table is Table.META and key == shares.LAYOUT_KEY and (body is None or _is_older(ledger, body[0])):
+        return  # it was on its way while this server took the step to the next one
     if body is None:
         ledger.writer.delete(table, key)
     elif ledger.writer.get(table, key) != body[0]:
         ledger.writer.put(table, key, body[0], marks=body[1])
+
+
+def _is_older(ledger: Ledger, layout: bytes) -> bool:
+    """Whether a layout is one that held before this server's; serials begin anew above 65,534."""
+    ours = shares.layout_of(ledger.writer).serial
+    theirs = site_pb.SiteLayout.FromString(layout).serial
+    return bool(ours) and not 0 <= (theirs - ours) % 0xFFFE < 0x7FFF
 
 
 def arrive(ledger: Ledger, image: pb.RecordImage) -> None:

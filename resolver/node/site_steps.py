@@ -142,10 +142,14 @@ def _prepare(ledger: Ledger, row: stored.StoredServer, layout: pb.SiteLayout, re
     if row.stage != _NONE:
         _require(row, request, _PULLING, _FENCED, _HELD)
         return
-    current = layout if layout.servers else request.current
-    if current.servers and layout.servers and current != layout:
-        raise InvalidTransition("the layout that holds here is another one", field="current")
+    current = request.current
     check_layout(current)
+    if layout.servers and current != layout:
+        raise InvalidTransition(
+            f"the layout that holds at this server has serial {layout.serial}, not {current.serial}: wait until it has "
+            "followed the registry, then give the command again",
+            field="current",
+        )
     if not layout.servers and len(current.servers) != 1:
         raise InvalidTransition("the site has one server until its first change", field="current")
     if current.registry_server != request.next.registry_server:
