@@ -44,8 +44,6 @@ LOOK_S = 0.1
 DROPPED_AT_ONCE = 500
 """Rows looked at in one transaction for what belongs to other servers: some milliseconds."""
 
-_COPYING = {site_pb.SITE_STAGE_PULLING, site_pb.SITE_STAGE_FENCED, site_pb.SITE_STAGE_HELD}
-
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.1, 1.0
 
 
@@ -76,7 +74,7 @@ def pulls_of(row: stored.StoredServer) -> list[Pull]:
     for pull in row.pulls:
         if pull.registry:
             share = pb.ShareWanted(registry=True)
-        elif row.stage in _COPYING:
+        elif row.stage in share_copy.COPYING:
             share = pb.ShareWanted(
                 from_hash=shares.hash_option(row.previous.hash),
                 from_servers=len(row.previous.servers),

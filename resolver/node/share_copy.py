@@ -25,6 +25,9 @@ from storage.tables import Table
 if TYPE_CHECKING:
     from resolver.node.ledger import Ledger
 
+COPYING = {site_pb.SITE_STAGE_PULLING, site_pb.SITE_STAGE_FENCED, site_pb.SITE_STAGE_HELD}
+"""Stages of a change of the site in which handles are copied."""
+
 _NO_DIGEST = bytes(32)
 
 
@@ -57,7 +60,8 @@ def apply(ledger: Ledger, server: int, wanted: Wanted, response: pb.FollowRespon
     """
     row = shares.server_row(ledger.writer)
     pull = pull_of(row, server, registry=wanted.share.registry)
-    if pull is None:
+    if pull is None or (row.stage not in COPYING and not wanted.share.registry):
+        # Once servers have switched, the other one lets go what is this server's: that must not be followed.
         raise MalformedMessage("this server copies nothing from there any more")
     if response.HasField("chunk"):
         _apply_chunk(ledger, wanted, response.chunk)

@@ -183,9 +183,10 @@ class ShareSource:
         seen: set[bytes] = set()
         for place, body in reader.scan(Table.CHANGES, serial_key(serial + 1), serial_key(serial + 1 + ROWS_MAX)):
             serial = int.from_bytes(place, "big")
-            name = changes.Change.FromString(body).name
+            change = changes.Change.FromString(body)
+            name = change.name
             folded = fold_octets(name.encode())
-            if folded not in seen and self._wanted.has(folded):
+            if change.operation != changes.OPERATION_LEAVE and folded not in seen and self._wanted.has(folded):
                 seen.add(folded)
                 rows.records.append(image_of(reader, key_of_octets(folded), name))
                 octets += rows.records[-1].ByteSize()

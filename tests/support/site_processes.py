@@ -1,6 +1,8 @@
 """Servers of one site as processes on loopback addresses of their own, and their operator's commands."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -37,11 +39,19 @@ class Server:
         self.endpoints = {}
 
     def start(self):
-        address = f"127.1.1.{self.number}"
+        """Start it, on the ports it has had before."""
+        address = f"127.1.1.{self.number}:0"
+        grpc, hdl = self.endpoints.get("grpc", address), self.endpoints.get("hdl_tcp", address)
         command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(self.directory), "--workers", "2"]
-        command += ["--grpc", f"{address}:0", "--hdl", f"{address}:0", "--http", "", "--admin", "", "--no-banner"]
+        command += ["--grpc", grpc, "--hdl", hdl, "--http", "", "--admin", "", "--no-banner"]
         with self.directory.with_suffix(".log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+
+    def die(self):
+        """What a power cut does."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        (self.directory / "endpoints.json").unlink(missing_ok=True)
 
     def wait(self):
         until = time.monotonic() + 40

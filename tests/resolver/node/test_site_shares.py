@@ -4,11 +4,13 @@ import random
 
 import pytest
 
-from resolver.errors import InvalidField, InvalidTransition, NotThisServer, SiteChanging
+from resolver.errors import InvalidField, InvalidTransition, MalformedMessage, NotThisServer, SiteChanging
+from resolver.federation.siblings import pulls_of
 from resolver.handle.name import fold_octets
 from resolver.node import administer, outcomes, share_copy, shares, site_record
+from resolver.node.share_source import ShareSource
 from resolver.registry import enterprises
-from resolver.v1 import site_pb2
+from resolver.v1 import mirror_pb2, site_pb2
 from resolver.wire.hash_selection import key_index, server_index
 from tests.support.builders import ADMIN, add_prefix, enterprise, value
 from tests.support.site import MOST, WHOLE, Site
@@ -182,6 +184,46 @@ def test_a_change_begun_anew_knows_nothing_that_has_gone_since(site):
             first.commit(lambda ledger, name=name: share_copy.leave(ledger, name.encode()))
         site.acknowledged[name] = (2, None)
     site.move(site.servers, WHOLE)
+    site.check()
+
+
+def test_a_stream_that_is_still_open_takes_nothing_away_once_servers_have_switched(site):
+    """The first server serves and lets go what has moved while the second one has yet to hear that it may serve."""
+    first, second = site.servers[0], site.join(2)
+    for number in range(20):
+        site.write(f"88.300.1/{number}")
+    following = site.layout_of(site.servers, WHOLE, 2)
+    for server in site.servers:
+        server.step(site_pb2.SITE_STEP_PREPARE, following, server=server.number, current=site.layout)
+    (pull,) = [pull for pull in pulls_of(second.row()) if not pull.wanted.share.registry]
+    second.pull(site.servers)
+    source = ShareSource(pull.wanted.share)
+    with first.engine.read() as reader:
+        known = share_copy.pull_of(second.row(), 1, registry=False)
+        source.greet(reader, mirror_pb2.FollowRequest(epoch=known.epoch, held=known.held, share=pull.wanted.share))
+    for step in (
+        site_pb2.SITE_STEP_FENCE,
+        site_pb2.SITE_STEP_HOLD,
+        site_pb2.SITE_STEP_SWITCH,
+        site_pb2.SITE_STEP_STRICT,
+    ):
+        for server in site.servers:
+            server.step(step, following, lease_ms=1_000, expected_serial=server.serial())
+    held = second.names()
+    first.step(site_pb2.SITE_STEP_SERVE, following)
+    first.drop()
+    with first.engine.read() as reader:
+        message = source.next_message(reader)
+    assert message.rows.through.serial == first.serial()
+    assert not message.rows.records
+    message.rows.records.add(key=b"88.300.1/1", name="88.300.1/1")  # as if it told of what has left
+    with pytest.raises(MalformedMessage):
+        second.commit(lambda ledger: share_copy.apply(ledger, 1, pull.wanted, message), everywhere=True)
+    assert second.names() == held
+    second.step(site_pb2.SITE_STEP_SERVE, following)
+    site.layout = following
+    second.drop()
+    second.pull(site.servers)
     site.check()
 
 
