@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from starlette.types import Receive, Scope, Send
 
+    from resolver.methods import Method
     from resolver.service import Service
-    from resolver.service.call import Handler
+    from resolver.service.call import Call, Handler
     from resolver.transport.http.calls import HttpOptions
 
 JSON_OVERHEAD = 2
@@ -80,6 +81,7 @@ class Transcoder:
         handler: Any = self._handlers[binding.method.path]
         call = calls.caller(request, self._service, self._options)
         if binding.is_dialogue:
+            _require_credential(binding.method, call)
             dialogue = streams.Dialogue(binding.method, parameters_of(request))
             return streams.Lines(binding.method, handler(call, dialogue.requests(request)), answers=dialogue.answers)
         message = binding.method.request()
@@ -94,8 +96,7 @@ class Transcoder:
         if method is LOG_IN:
             calls.require_confidential(request, self._options)  # the password is in the body
         call = calls.caller(request, self._service, self._options)
-        if method.writes and call.caller is ANONYMOUS:
-            raise CredentialMissing("this needs a credential: send the header 'Authorization: Bearer TOKEN'")
+        _require_credential(method, call)
         message = method.request()
         if binding.has_body:
             await json_in.read_in_turns(message, await body_of(request, method.octets_max * JSON_OVERHEAD))
@@ -118,6 +119,12 @@ class Transcoder:
         handler: Any = self._handlers[LIST_HANDLES.path]
         pages = exporting.pages(self._service.core, call, handler, prefix, parameters_of(request))
         return streams.Lines(LIST_HANDLES, pages, answers=exporting.records)
+
+
+def _require_credential(method: Method[Message, Message], call: Call) -> None:
+    """Refuse a stranger who would write before any of the body is read. Raises CredentialMissing."""
+    if method.writes and call.caller is ANONYMOUS:
+        raise CredentialMissing("this needs a credential: send the header 'Authorization: Bearer TOKEN'")
 
 
 async def body_of(request: Request, octets_max: int) -> bytes:
