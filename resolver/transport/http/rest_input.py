@@ -119,7 +119,7 @@ async def form_of(request: Request) -> Parameters:
     if kind == "application/json":
         document = _parsed(body) if body.strip() else {}
         if not isinstance(document, dict):
-            raise MalformedMessage("the parameters in a JSON body are the members of one object")
+            raise MalformedMessage("parameters in a JSON body are the members of one object; to write values use PUT")
         return Parameters(tuple(_members(document)))
     if body and kind != _FORM:
         raise InvalidField(f"parameters in a body come as {_FORM} or application/json; to write values use PUT")
@@ -139,7 +139,8 @@ def _members(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, content in document.items():
         for item in content if isinstance(content, list) else [content]:
             if item is None or isinstance(item, (dict, list)):
-                raise MalformedMessage(f"the parameter {name[:40]!r} in the body is no text, number or flag")
+                words = f"the parameter {name[:40]!r} in the body is no text, number or flag; to write values use PUT"
+                raise MalformedMessage(words)
             yield name, str(item).lower() if isinstance(item, bool) else str(item)
 
 
