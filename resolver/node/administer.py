@@ -125,13 +125,16 @@ def create_all(ledger: Ledger, caller: Caller, drafts: Sequence[Draft]) -> list[
     The octets of their receipts. None when that is not so or one of them is to be refused: then nothing is done, and
     ``create`` has to say so of each.
     """
-    if drafts[0].prefix_key == _ROOT_KEY or any(draft.restricted or draft.template_id for draft in drafts):
+    prefix_key = drafts[0].prefix_key
+    if prefix_key == _ROOT_KEY or any(
+        draft.restricted or draft.template_id or draft.prefix_key != prefix_key for draft in drafts
+    ):
         return None
     share = ledger.share
     if share is not None and any(share.refusal(draft.name) is not None for draft in drafts):
         return None
     try:
-        permit = ledger.permits.get((drafts[0].prefix_key, id(caller))) or _permit(ledger, caller, drafts[0])
+        permit = ledger.permits.get((prefix_key, id(caller))) or _permit(ledger, caller, drafts[0])
     except ResolverError:
         return None
     if not ledger.are_new([draft.key for draft in drafts]):

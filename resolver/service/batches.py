@@ -20,6 +20,7 @@ _REASONS = {
     reason: reason.encode()
     for reason in (administer.CREATED, administer.UPDATED, administer.UNCHANGED, administer.DELETED)
 }
+_CREATED = _REASONS[administer.CREATED]
 
 Given = TypeVar("Given")
 Checked = TypeVar("Checked")
@@ -36,11 +37,14 @@ class Batch(Generic[Given, Checked]):
         decide_one: Callable[[Ledger, Checked], Outcome],
         *,
         field: str = "handles",
+        create_all: Callable[[Ledger, Sequence[Checked]], object] | None = None,
     ) -> None:
+        """With ``create_all`` rows that are all good are tried at once: it creates them, or gives None."""
         self._given = given
         self._check_one = check_one
         self._decide_one = decide_one
         self._field = field
+        self._create_all = create_all
         self._checked: list[Checked | ResolverError] = []
 
     def __len__(self) -> int:
@@ -67,9 +71,12 @@ class Batch(Generic[Given, Checked]):
         Made by hand like the rows themselves: a message for each result would be a fifth of the whole.
         """
         results: list[bytes] = []
-        last = 0
+        last, before = 0, ledger.serial
         decide_one, write_row = self._decide_one, ledger.moment.row
         tag = bytes((results_field << 3 | 2,))
+        if self._are_created(ledger):
+            rows = [write_row(row, _CREATED, 1, before + 1 + row) for row in range(len(self._checked))]
+            return b"".join([tag + varint(len(octets)) + octets for octets in rows]), ledger.serial
         for row, checked in enumerate(self._checked):
             try:
                 if isinstance(checked, ResolverError):
@@ -85,6 +92,15 @@ class Batch(Generic[Given, Checked]):
                 octets = write_row(row, _REASONS[outcome.reason], outcome.version, outcome.serial)
             results.append(tag + varint(len(octets)) + octets)
         return b"".join(results), last
+
+    def _are_created(self, ledger: Ledger) -> bool:
+        """Whether all rows were good and new, and have been created in version 1 with serials in their order."""
+        if self._create_all is None:
+            return False
+        checked = [each for each in self._checked if not isinstance(each, ResolverError)]
+        if not checked or len(checked) != len(self._checked):
+            return False
+        return self._create_all(ledger, checked) is not None
 
 
 def without_serials(response: R) -> R:

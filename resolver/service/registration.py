@@ -221,6 +221,7 @@ class Registration:
             handles,
             self._dated_draft if keeps_timestamps else self._new_draft,
             lambda ledger, draft: administer.create(ledger, call.caller, draft, on_existing, is_dated=keeps_timestamps),
+            create_all=lambda ledger, drafts: administer.create_all(ledger, call.caller, drafts),
         )
 
     async def _write_batch(

@@ -128,7 +128,9 @@ def test_hidden_values_templates_foreign_prefixes_and_prefix_handles_are_left():
     templated = administer.prepare(f"{PREFIX_A}/templated", [value(1)], "template", 1, MOST)
     assert left_alone(engine, USER_A, [*plain, hidden])
     assert left_alone(engine, USER_A, [templated, *plain])
-    assert left_alone(engine, USER_A, [administer.prepare(f"{PREFIX_B}/foreign", [value(1)], "", 1, MOST)])
+    foreign = administer.prepare(f"{PREFIX_B}/foreign", [value(1)], "", 1, MOST)
+    assert left_alone(engine, USER_A, [foreign])
+    assert left_alone(engine, ADMIN, [*plain, foreign])
     assert left_alone(engine, ADMIN, [administer.prepare(f"0.NA/{PREFIX_A}", [value(1)], "", 1, MOST)])
 
 

@@ -178,6 +178,23 @@ def test_batch_tells_row_by_row(world):
     run(world, main)
 
 
+def test_a_batch_of_new_rows_numbers_them_in_their_order(world):
+    async def main(asker):
+        names = [f"{PREFIX_A}/{name}" for name in "dbac"]
+        await asker.ask("user_a", methods.CREATE_HANDLE, name=f"{PREFIX_A}/first", values=[value()])
+        answer = await asker.ask("user_a", methods.BATCH_CREATE_HANDLES, handles=[new(name) for name in names])
+        assert [(row.row, row.reason, row.version, row.serial) for row in answer.results] == [
+            (number, "CREATED", 1, 2 + number) for number in range(4)
+        ]
+        assert answer.serial == 5
+        for serial, name in enumerate(names, 2):
+            record = (await asker.ask("user_a", methods.RESOLVE, name=name)).record
+            assert (record.name, record.version, record.serial) == (name, 1, serial)
+        assert tallies(world.engine) == recount(world.engine)
+
+    run(world, main)
+
+
 def test_import_over_a_restart(world):
     async def first(asker):
         answers = await asker.answers("user_a", methods.IMPORT_HANDLES, [chunk(1, "a", "b"), chunk(2, "c")])
