@@ -215,14 +215,22 @@ class Peer:
                 pass
             return found
 
+    @property
+    def place(self) -> int:
+        """Place of the server in its site, from 0."""
+        return 0
+
     def server_key(self) -> rsa.RSAPublicKey:
-        """The key in the server's site."""
+        """The key of the server in its site."""
         site = Octets(self.ask(SITE, text("/")).body)
         site.take(8)
         site.sized()
         for _ in range(site.number()):
             site.sized(), site.sized()
-        assert site.number() >= 1, "a site without a server"
+        assert site.number() > self.place, "a site without the server"
+        for _ in range(self.place):
+            site.take(20), site.sized()
+            site.take(6 * site.number())
         site.take(20)
         key = Octets(site.sized())
         assert key.sized() == b"RSA_PUB_KEY", "the key of the server is no RSA key"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from conformance.handle import administration, malformed, replay, resolution, versions
+from conformance.handle import administration, malformed, replay, resolution, sharing, versions
 from conformance.handle.client import Peer, Who
 from conformance.handle.rules import RULES
 from conformance.suite import judge
@@ -17,12 +18,30 @@ if TYPE_CHECKING:
 
     from conformance.suite import Verdict
 
-MODULES = (resolution, administration, versions, malformed, replay)
+MODULES = (resolution, administration, versions, malformed, replay, sharing)
 """The modules whose rules are tried, in this order."""
 
 
 class Judged(Peer):
     """A server and what may be tried of it."""
+
+    @cached_property
+    def share(self) -> sharing.Share | None:
+        """Its share of a site of several servers; None when it has all."""
+        return sharing.share_of(self)
+
+    @property
+    def is_one_of_several(self) -> bool:
+        """Whether other servers of its site have handles that it has not."""
+        return self.share is not None
+
+    def fresh(self, mark: str = "C") -> str:
+        """A name nobody has used, one of its own."""
+        name = super().fresh(mark)
+        while self.share is not None and not self.share.holds(name):
+            self._made.pop()
+            name = super().fresh(mark)
+        return name
 
     @property
     def logs_in(self) -> bool:
@@ -32,7 +51,13 @@ class Judged(Peer):
     @property
     def replays(self) -> bool:
         """Whether the recorded exchanges can be sent: the administrator of 88.300 homes their prefixes."""
-        return self.logs_in and self.who is not None and self.who.handle.upper() == replay.NODE
+        is_it = self.logs_in and self.who is not None and self.who.handle.upper() == replay.NODE
+        return is_it and not self.is_one_of_several  # recorded names may be another server's
+
+    @property
+    def place(self) -> int:
+        """Place of the server in its site, from 0."""
+        return self.share.place if self.share is not None else 0
 
 
 def who_of(auth: str, key_file: Path | None, secret: str) -> Who | None:

@@ -25,6 +25,10 @@ LEASE_S = 10.0
 """Seconds that a fence stands by itself: longer than copying the tail takes, short enough if whoever leads is gone."""
 
 LOOK_S = 0.05
+
+IDLE_MAX_S = 30.0
+"""Seconds without any progress after which copying is taken for stuck."""
+
 SERIAL_MAX = 0xFFFE
 """Serials of a site start again after this."""
 
@@ -196,8 +200,18 @@ class Resharding:
         for id_ in self._ids():
             self._step(id_, pb.SITE_STEP_PREPARE, server=id_, current=self.current)
         self._say("copying what goes to other servers")
+        before, since_s = b"", time.monotonic()
         while not self._is_copied(lag_max=1_000):
             self._sleep(LOOK_S * 4)
+            states = [self._ask(self._places[id_]) for id_ in self._ids()]
+            now = b"".join(pull.SerializeToString() for state in states for pull in state.pulls if not pull.registry)
+            if now != before:
+                before, since_s = now, time.monotonic()
+            elif time.monotonic() - since_s > IDLE_MAX_S:
+                raise _unfit(
+                    "a server copies nothing: its log says why; every server needs credentials/site.token, and reaches "
+                    "the others where the servers file says. Then give the command again"
+                )
 
     def _is_copied(self, *, lag_max: int) -> bool:
         """Whether every server holds what others have for it, but for so many changes of each.

@@ -41,8 +41,8 @@ GREETING_S = 3.0
 LOOK_S = 0.1
 """Seconds between two looks whether there is something else to copy."""
 
-DROPPED_AT_ONCE = 500
-"""Rows looked at in one transaction for what belongs to other servers: some milliseconds."""
+DROPPED_AT_ONCE, LOOKED_AT_ONCE = 500, 4_000
+"""Handles let go in one transaction, and rows looked at for them: some milliseconds."""
 
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.1, 1.0
 
@@ -242,7 +242,7 @@ class Siblings:
 
 
 def _drop_some(ledger: Ledger) -> bool:
-    return share_copy.drop_leftovers(ledger, DROPPED_AT_ONCE)
+    return share_copy.drop_leftovers(ledger, DROPPED_AT_ONCE, LOOKED_AT_ONCE)
 
 
 def channel_to(place: str, credentials: SiteCredentials) -> grpc.aio.Channel:

@@ -30,6 +30,9 @@ COPYING = {site_pb.SITE_STAGE_PULLING, site_pb.SITE_STAGE_FENCED, site_pb.SITE_S
 
 _NO_DIGEST = bytes(32)
 
+_BURIED = b"\xff"
+"""Stands before a key of TOMBSTONES where the search for leftovers goes on; no handle begins so."""
+
 
 def pull_of(row: stored.StoredServer, server: int, *, registry: bool) -> site_pb.SitePull | None:
     """What is copied from a server, None when nothing is."""
@@ -223,34 +226,29 @@ def _prefix_key(name: str) -> bytes:
     return fold(name.partition("/")[0]).encode()
 
 
-def drop_leftovers(ledger: Ledger, most: int) -> bool:
-    """Let some handles go that are not this server's; whether there may be more."""
+def drop_leftovers(ledger: Ledger, most: int, rows_max: int) -> bool:
+    """Let up to ``most`` handles go that are not this server's, among so many rows; whether there may be more."""
     share = ledger.share
     row = shares.server_row(ledger.writer)
     if share is None or not row.leftovers:
         return False
-    seen = 0
-    for table in (Table.RECORDS, Table.TOMBSTONES):
-        mark = table.value + b"\0"
-        if table is Table.RECORDS and row.leftovers_after.startswith(Table.TOMBSTONES.value):
-            continue
-        start = row.leftovers_after.removeprefix(mark) + b"\0" if row.leftovers_after.startswith(mark) else b""
-        found: list[bytes] = []
-        for key, _ in ledger.writer.scan_rows(table, start):
-            if seen == most:
-                break
-            seen += 1
-            row.leftovers_after = mark + key
-            folded = (
-                key if len(key) <= KEY_WHOLE_OCTETS_MAX else fold_octets(name_at(ledger.writer, table, key).encode())
-            )
-            if not share.holds(folded):
-                found.append(key)
-        for key in found:
-            leave(ledger, key)
-        if seen == most:
-            shares.store_server(ledger.writer, row)
-            return True
-    row.leftovers, row.leftovers_after = False, b""
+    table, after = Table.RECORDS, row.leftovers_after
+    if after.startswith(_BURIED):
+        table, after = Table.TOMBSTONES, after.removeprefix(_BURIED)
+    found: list[bytes] = []
+    for number, (key, _) in enumerate(ledger.writer.scan_rows(table, after + b"\0" if after else b""), start=1):
+        folded = key if len(key) <= KEY_WHOLE_OCTETS_MAX else fold_octets(name_at(ledger.writer, table, key).encode())
+        if not share.holds(folded):
+            found.append(key)
+        if len(found) == most or number == rows_max:
+            row.leftovers_after = _BURIED + key if table is Table.TOMBSTONES else key
+            break
+    else:
+        if table is Table.RECORDS:
+            row.leftovers_after = _BURIED
+        else:
+            row.leftovers, row.leftovers_after = False, b""
+    for key in found:
+        leave(ledger, key)
     shares.store_server(ledger.writer, row)
-    return False
+    return row.leftovers

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from storage.engine import Reader
 
-ROWS_MAX = 2_000
+ROWS_MAX = 1_000
 """Rows or entries looked at for a message: some milliseconds of a read transaction."""
 
 OCTETS_MAX = 1 << 20

@@ -124,7 +124,7 @@ class Server:
                 )
 
     def drop(self):
-        while self.commit(lambda ledger: share_copy.drop_leftovers(ledger, 7), everywhere=True):
+        while self.commit(lambda ledger: share_copy.drop_leftovers(ledger, 3, 7), everywhere=True):
             pass
 
     def names(self):

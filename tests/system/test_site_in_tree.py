@@ -8,6 +8,7 @@ import contextlib
 import pytest
 
 from conformance.federation import handle_client, tree
+from conformance.handle.judging import judge_handle, who_of
 from resolver.client import Client, new_handle
 from tests.support.site_processes import done, running, values
 
@@ -58,3 +59,14 @@ def test_every_handle_is_found_from_the_top_while_its_site_grows(tmp_path, monke
         assert names_at(top, AFTER) == (AFTER[:30], {handle_client.SUCCESS})
         for name in AFTER:
             assert client.resolve(name).code == handle_client.SUCCESS, client.path
+
+
+def test_every_server_of_several_keeps_the_rules_of_the_handle_protocol(tmp_path):
+    with running(tmp_path) as site:
+        site.join(2)
+        done(*site.at(1), "site", "move", site.file(1, 2))
+        who = who_of("300:0.NA/88.300", site.servers[0].directory / "credentials" / "admin_rsa.pem", "")
+        for server in site.servers[:2]:
+            verdicts = judge_handle(server.endpoints["hdl_tcp"], "88.300.1", who)
+            assert {verdict.check.name: verdict.fault for verdict in verdicts if verdict.fault} == {}
+            assert "another servers handle is not answered" in {verdict.check.name for verdict in verdicts}
