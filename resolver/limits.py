@@ -166,9 +166,13 @@ REVALIDATE_S = 30
 STALE_ANSWER_S = 1.8
 """Seconds that a caller waits for news while an old answer lies there (RFC 8767 section 5)."""
 
-UPSTREAM_TRIAL_WAITING_MAX = 64
-"""Questions that wait while another one tries a server that failed; further ones are refused at once, as all are
-before it is tried, so that they leave room for questions to other servers."""
+UPSTREAM_SILENT_QUESTIONS, UPSTREAM_SILENT_S = 50, 0.5
+"""Questions that wait for a server, and seconds without any answer of it, after which they are given up together:
+half the streams of a connection (STREAMS_MAX), and longer than lost packets of TCP take (RTO: 0.2 s)."""
+
+UPSTREAM_TRIAL_WAITING_MAX = 50
+"""Questions in a worker that wait while others try servers that failed: half the streams of a connection. Further
+ones are refused at once, as all are before a server is tried."""
 
 COOL_DOWN_S = (0.5, 2.0)
 """Seconds that a server which failed is left alone, at first and at most: one unlucky try more is still below five."""

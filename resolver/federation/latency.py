@@ -47,8 +47,6 @@ class _Known:
     cool_until_s: float = 0.0
     is_tried: bool = False
     """Whether one question tries it again after a failure."""
-    waiting: int = 0
-    """Questions that wait for what becomes of that one."""
 
 
 class Latencies:
@@ -57,6 +55,8 @@ class Latencies:
     def __init__(self, servers_max: int = limits.SERVERS_KNOWN_MAX) -> None:
         self._servers_max = servers_max
         self._known: dict[str, _Known] = {}
+        self._waiting = 0
+        """Questions that wait for what becomes of those which try a server."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -90,19 +90,16 @@ class Latencies:
         known.cool_until_s = now_s + trial_seconds()
         return Standing.READY
 
-    def join(self, contact: Contact) -> bool:
-        """Wait for the question that tries a server, unless enough others do; ``leave`` it afterwards."""
-        known = self._of(contact)
-        if known.waiting >= limits.UPSTREAM_TRIAL_WAITING_MAX:
+    def join(self) -> bool:
+        """Wait for a question that tries a server, unless enough others wait already; ``leave`` afterwards."""
+        if self._waiting >= limits.UPSTREAM_TRIAL_WAITING_MAX:
             return False
-        known.waiting += 1
+        self._waiting += 1
         return True
 
-    def leave(self, contact: Contact) -> None:
+    def leave(self) -> None:
         """Wait no longer."""
-        known = self._known.get(contact.text)
-        if known is not None and known.waiting:
-            known.waiting -= 1
+        self._waiting -= 1
 
     def is_failing(self, server: str) -> bool:
         """Whether a server (``Contact.text``) has not answered since it last failed."""

@@ -317,13 +317,13 @@ class _Walk:
         latencies = self._all.latencies
         while True:
             standing = latencies.standing(contact, self.now.monotonic_s)
-            if standing is not Standing.TRIED or not latencies.join(contact):
+            if standing is not Standing.TRIED or not latencies.join():
                 return standing is Standing.READY
             try:
                 timeout_s = min(self.budget.left_s(name, self.now.monotonic_s), trial_seconds())
                 reply = yield Ask(contact, name, timeout_s, is_certified=False, awaits_trial=True)
             finally:
-                latencies.leave(contact)
+                latencies.leave()
             self.now = reply.moment
 
     def _kept(self, name: str, contact: Contact, reply: Reply) -> Found:

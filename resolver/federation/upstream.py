@@ -18,6 +18,7 @@ import structlog
 from resolver import limits
 from resolver.errors import Overloaded, Refused, ResolverError, ShuttingDown, UpstreamFailed
 from resolver.federation.contacts import GRPC
+from resolver.federation.gate import Gate
 from resolver.federation.handle_peer import HandlePeer
 from resolver.federation.steps import Moment, Reply, Said
 from resolver.handle.codes import ResponseCode
@@ -43,14 +44,6 @@ _PEERS_MAX = 512
 """Connections to other nodes kept open by one worker."""
 
 
-class _Gate:
-    """Lets so many questions to one server be under way; the others take turns."""
-
-    def __init__(self) -> None:
-        self.turns = asyncio.Semaphore(limits.UPSTREAM_PER_SERVER_MAX)
-        self.users = 0
-
-
 class Upstream:
     """Finds answers of other nodes. ``close`` it at the end."""
 
@@ -70,7 +63,7 @@ class Upstream:
         self._searches: dict[tuple[object, ...], asyncio.Task[Outcome]] = {}
         self._asks: dict[tuple[object, ...], asyncio.Task[Reply]] = {}
         self._peers: dict[tuple[object, ...], Peer] = {}
-        self._gates: dict[tuple[object, ...], _Gate] = {}
+        self._gates: dict[tuple[object, ...], Gate] = {}
         self._trials: dict[str, asyncio.Event] = {}
         """What becomes of servers that failed, for those who wait until they have been tried again."""
         self._waiting = 0
@@ -236,7 +229,7 @@ class Upstream:
         task = self._asks.get(key)
         if task is None:
             place = ask.contact[:3]
-            gate = self._gates.setdefault(place, _Gate())
+            gate = self._gates.setdefault(place, Gate())
             gate.users += 1
             task = self._asks[key] = asyncio.create_task(self._reply(ask, gate))
 
@@ -249,19 +242,23 @@ class Upstream:
             task.add_done_callback(end)
         return await asyncio.shield(task)
 
-    async def _reply(self, ask: Ask, gate: _Gate) -> Reply:
+    async def _reply(self, ask: Ask, gate: Gate) -> Reply:
         """Ask a server when its turn has come; whatever goes wrong is a reply."""
-        is_asked = False
+        is_asked, came_s = False, self._clock.monotonic_s()
         try:
-            async with asyncio.timeout(ask.timeout_s + 0.1), gate.turns:
+            async with gate.turn(ask.timeout_s + 0.1):
                 is_asked = True
                 self.messages += 1
-                return await self._peer(ask).ask(ask, self.now)
+                reply = await self._peer(ask).ask(ask, self.now)
+                if reply.said is not Said.FAILED:
+                    gate.heard()
+                return reply
         except TimeoutError:
-            if not is_asked:
+            waited_s = self._clock.monotonic_s() - came_s
+            if not is_asked and waited_s >= ask.timeout_s:
                 words = "too many questions to it wait for their turn"
                 return Reply(self.now(), Said.REFUSED, ResponseCode.SERVER_BUSY, message=words)
-            return Reply.failed(self.now(), f"no answer within {ask.timeout_s:g} s")
+            return Reply.failed(self.now(), f"no answer within {min(waited_s, ask.timeout_s):.1f} s")
         except OSError as error:
             return Reply.failed(self.now(), str(error))
         except Exception as error:  # noqa: BLE001 - a strange answer must not end the search

@@ -31,8 +31,8 @@ COMMIT_S = 0.004
 class ForeverCache(ForeignCache):
     """Planted: a cache that does not look at the time."""
 
-    def put(self, key, record, server, now):
-        entry = super().put(key, record, server, now)
+    def put(self, key, record, server, now, **options):
+        entry = super().put(key, record, server, now, **options)
         entry.fresh_until_s += 1e9
         return entry
 

@@ -222,6 +222,35 @@ def known_contact(server):
     return Contact("tcp", "127.0.0.1", server.port)
 
 
+def test_many_questions_to_a_silent_server_are_given_up_together(world, monkeypatch):
+    monkeypatch.setattr(limits, "UPSTREAM_SILENT_QUESTIONS", 10)
+    monkeypatch.setattr(limits, "UPSTREAM_SILENT_S", 0.2)
+
+    async def main():
+        async with serving({}) as server, asking(world, server) as upstream:
+
+            def ask(*numbers):
+                return [asyncio.ensure_future(upstream.find(Question(f"88.300.77/{each}"))) for each in numbers]
+
+            first = ask(*range(10))
+            await asyncio.sleep(0.25)
+            async with asyncio.timeout(limits.UPSTREAM_ASK_SECONDS_MAX / 2):
+                outcomes = await asyncio.gather(*first, *ask(10))
+            assert all(isinstance(outcome.error, UpstreamFailed) for outcome in outcomes)
+            assert not upstream._gates
+            await asyncio.sleep(limits.COOL_DOWN_S[0])
+            server.says |= {f"88.300.77/A{number}": found() for number in range(20)}
+            await get(upstream, "88.300.77/A0")
+            slow = ask(*range(20, 30))
+            for number in range(1, 8):
+                await asyncio.sleep(0.05)
+                await get(upstream, f"88.300.77/A{number}")
+            assert not any(task.done() for task in slow), "a server that answers others is not silent"
+            assert all(isinstance(outcome.error, UpstreamFailed) for outcome in await asyncio.gather(*slow))
+
+    run(main())
+
+
 def test_a_connection_that_has_fallen_silent_is_given_up(world, quick):
     """Its packets may be under way for half a minute when a new connection is through at once."""
 

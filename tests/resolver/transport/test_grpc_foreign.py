@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from resolver import methods
+from resolver import limits, methods
 from resolver.clock import SystemClock
 from resolver.federation.contacts import Contact
 from resolver.federation.grpc_peer import GrpcPeer
@@ -192,6 +192,28 @@ def test_a_node_asked_by_a_node(world):
                 assert reply.said is Said.FAILED
             finally:
                 await gone.close()
+
+    run(main())
+
+
+def test_questions_to_a_silent_node_do_not_hold_up_local_ones_on_their_connection(world):
+    """A connection has a hundred streams: misses that wait would have them all for as long as one answer may take.
+
+    At the door of ours; grpcio resets streams that a client opens while it is ending a hundred others.
+    """
+
+    async def main():
+        async with doors(world) as (clients, server, _):
+            server.says[""] = None
+            ask = clients["h2"].ask
+            await ask("", methods.RESOLVE, pb.ResolveRequest(name=LOCAL))  # the client knows the bounds of the door now
+            requests = [pb.ResolveRequest(name=f"88.300.77/{number}") for number in range(120)]
+            misses = [asyncio.ensure_future(ask("", methods.RESOLVE, request)) for request in requests]
+            await asyncio.sleep(0)
+            async with asyncio.timeout(limits.UPSTREAM_ASK_SECONDS_MAX - 0.3):
+                await ask("", methods.RESOLVE, pb.ResolveRequest(name=LOCAL))
+            failed = await asyncio.gather(*misses, return_exceptions=True)
+            assert {(error.code.name, error.reason) for error in failed} == {("UNAVAILABLE", "UPSTREAM_FAILED")}
 
     run(main())
 
