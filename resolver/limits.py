@@ -160,6 +160,9 @@ while people look for them."""
 FAILURE_TTL_S = 1.0
 """Seconds that a question is not asked again after all its servers failed (RFC 9520: at least one)."""
 
+FAILURES_MAX = 10_000
+"""Such questions that a worker keeps: some megabytes."""
+
 REVALIDATE_S = 30
 """Seconds past its TTL that an answer is still given at once while it is fetched anew behind it."""
 

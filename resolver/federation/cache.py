@@ -74,16 +74,19 @@ class ForeignCache:
         self._entries: dict[str, Entry] = {}
         self._plain: dict[bytes, Entry] = {}
         """Entries by the octets of plain questions that they answer: the shortest way to them."""
+        self._failures: dict[str, Entry] = {}
+        """What failed within the last moment, the oldest first: a silent node makes many of them."""
         self.octets = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._failures)
 
     def get(self, key: str) -> Entry | None:
         """The entry of a name (``fold_prefix``), fresh or not."""
         entry = self._entries.get(key)
-        if entry is not None:
-            entry.is_used = True
+        if entry is None:
+            return self._failures.get(key)
+        entry.is_used = True
         return entry
 
     def plain(self, question: bytes, now_s: float) -> bytes | None:
@@ -133,11 +136,18 @@ class ForeignCache:
         before = self._entries.get(key)
         if before is not None and before.error is None:
             return
+        self._drop(key)
+        while self._failures:
+            oldest = next(iter(self._failures))
+            if self._failures[oldest].fresh_until_s > now.monotonic_s and len(self._failures) < limits.FAILURES_MAX:
+                break
+            del self._failures[oldest]
         until_s = now.monotonic_s + limits.FAILURE_TTL_S
-        self._keep(key, Entry(until_s, until_s, "", int(limits.FAILURE_TTL_S), error=error.again()))
+        self._failures[key] = Entry(until_s, until_s, "", int(limits.FAILURE_TTL_S), error=error.again())
 
     def clear(self) -> None:
         """Forget everything, as when the tree it came from is another one now."""
+        self._failures.clear()
         for key in tuple(self._entries):
             self._drop(key)
 
@@ -158,6 +168,7 @@ class ForeignCache:
                 break
 
     def _drop(self, key: str) -> None:
+        self._failures.pop(key, None)
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._retire(entry)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from resolver import limits
 from resolver.errors import HandleNotFound, UpstreamFailed
 from resolver.federation.cache import ForeignCache, ttl_of
 from resolver.federation.contacts import Contact
@@ -85,6 +86,25 @@ def test_noes_and_failures():
     cache.put("88.9/C", record(), "tcp x", NOW)
     cache.put_failure("88.9/C", UpstreamFailed("down"), NOW)
     assert cache.get("88.9/C").error is None, "a record is worth more than a failure"
+
+
+def test_failures_go_when_their_moment_is_over(monkeypatch):
+    cache = ForeignCache()
+    for number in range(5_000):
+        moment = Moment(50.0 + number / 100, 0)
+        cache.put_failure(f"88.9/{number}", UpstreamFailed("down"), moment)
+        assert cache.get(f"88.9/{number}").fresh_until_s == moment.monotonic_s + 1
+    assert len(cache) <= 101, "those of a second"
+    monkeypatch.setattr(limits, "FAILURES_MAX", 10)
+    for number in range(200):
+        cache.put_failure(f"88.9/{number}", UpstreamFailed("down"), Moment(200.0, 0))
+    assert len(cache) == 10
+    cache.put_miss("88.9/199", HandleNotFound("no"), "tcp x", Moment(200.0, 0))
+    assert (cache.get("88.9/199").error.reason, len(cache)) == ("HANDLE_NOT_FOUND", 10)
+    cache.put_failure("88.9/199", UpstreamFailed("down"), Moment(300.0, 0))
+    assert cache.get("88.9/199").error.reason == "UPSTREAM_FAILED", "an old no does not hide it"
+    cache.clear()
+    assert (len(cache), cache.octets) == (0, 0)
 
 
 def test_latencies_are_bounded_and_ordered():
