@@ -171,10 +171,11 @@ STALE_ANSWER_S = 1.8
 
 UPSTREAM_SILENT_QUESTIONS, UPSTREAM_SILENT_S = 50, 0.5
 """Questions that wait for a server, and seconds without any answer of it, after which they are given up together:
-half the streams of a connection (STREAMS_MAX), and longer than lost packets of TCP take (RTO: 0.2 s)."""
+half the streams of an HTTP/2 connection, fewer than the 64 requests of one to the Handle door, and longer than one
+lost packet of TCP takes (RTO: 0.2 s)."""
 
 UPSTREAM_TRIAL_WAITING_MAX = 50
-"""Questions in a worker that wait while others try servers that failed: half the streams of a connection. Further
+"""Questions in a worker that wait while others try servers that failed, for the same reason as many. Further
 ones are refused at once, as all are before a server is tried."""
 
 COOL_DOWN_S = (0.5, 2.0)
