@@ -272,18 +272,15 @@ class Resharding:
             (pb.SITE_STEP_STRICT, "every server answers for its own handles"),
             (pb.SITE_STEP_SERVE, "changes are taken again"),
         ):
-            settle_s = 0.0
             ids = self._ids()
             if step == pb.SITE_STEP_SERVE:  # those that leave come first, since only the others know of them
                 ids.sort(key=lambda id_: any(server.id == id_ for server in self.next.servers))
-            for id_ in ids:
-                state = self._ask(self._places[id_])
-                settle_s = max(settle_s, state.settle_ms / 1_000)
+            states = {id_: self._ask(self._places[id_]) for id_ in ids}
+            self._sleep(max(state.settle_ms for state in states.values()) / 1_000)  # all have noticed the step before
+            for id_, state in states.items():
                 if not _is_past(state, step, self.next):
                     self._step(id_, step)
             self._say(word)
-            if step != pb.SITE_STEP_SERVE:
-                self._sleep(settle_s)
 
     # Asking
 

@@ -72,20 +72,9 @@ def pulls_of(row: stored.StoredServer) -> list[Pull]:
     """What a server has to copy now."""
     found: list[Pull] = []
     for pull in row.pulls:
-        if pull.registry:
-            share = pb.ShareWanted(registry=True)
-        elif row.stage in share_copy.COPYING:
-            share = pb.ShareWanted(
-                from_hash=shares.hash_option(row.previous.hash),
-                from_servers=len(row.previous.servers),
-                from_place=shares.place_of(row.previous, pull.server),
-                to_hash=shares.hash_option(row.next.hash),
-                to_servers=len(row.next.servers),
-                to_place=shares.place_of(row.next, row.id),
-            )
-        else:
-            continue
-        found.append(Pull(pull.server, pull.grpc, share.SerializeToString(deterministic=True)))
+        share = share_copy.share_wanted(row, pull)
+        if share is not None:
+            found.append(Pull(pull.server, pull.grpc, share.SerializeToString(deterministic=True)))
     return found
 
 
@@ -119,6 +108,8 @@ class Siblings:
             row = shares.server_row(reader)
             serves = site_role.refusal(site_role.site_of(reader)) is None
         wanted = pulls_of(row) if serves else []
+        if row.copy_from_us > self._core.clock.now_us():
+            wanted = [pull for pull in wanted if pull.wanted.share.registry]
         for pull in [pull for pull in self._tasks if pull not in wanted]:
             self._tasks.pop(pull).cancel()
         for pull in wanted:

@@ -98,6 +98,8 @@ class Ledger:
         """The door of the job that is applied now; whoever applies jobs sets it."""
         self.changed: dict[tuple[str, str], int] = {}
         """Handles changed in this transaction by door and operation: create, modify or delete."""
+        self._adopted = 0
+        """Handles that other nodes have brought, less those that they have taken away."""
         self.share = shares.share_of(writer)
         """What of its site this node has; None when that is everything."""
         self.meter = Meter(writer, quota, self.now_us, self._count)
@@ -244,6 +246,7 @@ class Ledger:
         if before == (public, restricted) or (before is None and not public):
             return
         tally = self._tally(prefix_key)
+        self._adopted += bool(public) - (before is not None)
         if before is not None:
             tally.handles -= 1
             tally.octets -= len(before.public) + len(before.restricted)
@@ -360,9 +363,12 @@ class Ledger:
             counts.modifies += tally.modifies
             counts.deletes += tally.deletes
             counts.handle_count = tally.handles
-        if not self.changed:
+        if not self.changed and not self._adopted:
             return
         node = self.day_counts(self._day, NODE_KEY)
+        node.handle_count = max(0, node.handle_count + self._adopted)
+        if not self.changed:
+            return
         work: dict[str, activity.Work] = {}
         grown = 0
         for (door, operation), count in self.changed.items():
@@ -378,7 +384,7 @@ class Ledger:
             else:
                 node.deletes += count
                 grown -= count
-        node.handle_count += grown
+        node.handle_count = max(0, node.handle_count + grown)
         activity.record(self.writer, self._day, REGISTRATION, work)
 
     def close(self) -> None:

@@ -132,11 +132,16 @@ class ServedPrefixes:
         self.sifts = share is not None and share.sifts
 
     def require_share(self, name: str, octets: bytes | None = None) -> None:
-        """Raise NotThisServer for a handle of another server of the site; ``octets`` as for ``absent``."""
+        """Raise NotThisServer for a handle that is here and another server answers; ``octets`` as for ``absent``."""
         if self.share is None:
             return
         whole = fold_octets(name.encode("utf-8", "surrogateescape") if octets is None else octets)
-        refusal = self.share.refusal_of(whole, name)
+        if not self.share.answers(whole) and (refusal := self.share.refusal_of(whole, name)) is not None:
+            raise refusal
+
+    def require_own(self, name: str) -> None:
+        """Raise NotThisServer for a handle that another server of the site changes."""
+        refusal = None if self.share is None else self.share.refusal(name)
         if refusal is not None:
             raise refusal
 
@@ -191,7 +196,7 @@ class ServedPrefixes:
             return reason.again()
         if self.share is not None:
             whole = fold_octets(name.encode("utf-8", "surrogateescape") if octets is None else octets)
-            if (elsewhere := self.share.refusal_of(whole, name)) is not None:
+            if not self.share.answers(whole) and (elsewhere := self.share.refusal_of(whole, name)) is not None:
                 return elsewhere
         if folded in self._moving:
             return self._moving[folded].again()

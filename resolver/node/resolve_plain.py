@@ -42,8 +42,8 @@ def find_plain(
     bodies = unseal_many(keys, reader.get_rows(Table.RECORDS, keys))
     found = [key for key, body in zip(keys, bodies, strict=True) if body is not None] if None in bodies else keys
     if found and served.sifts and served.share is not None:
-        holds = served.share.holds
-        bodies = [body if body is None or holds(key) else None for key, body in zip(keys, bodies, strict=True)]
+        answers = served.share.answers
+        bodies = [body if body is None or answers(key) else None for key, body in zip(keys, bodies, strict=True)]
         found = [key for key, body in zip(keys, bodies, strict=True) if body is not None]
     counts = _prefixes(found)
     refused = [prefix for prefix in counts if served.refusal(reader, prefix) is not None]

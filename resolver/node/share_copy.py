@@ -63,9 +63,15 @@ def apply(ledger: Ledger, server: int, wanted: Wanted, response: pb.FollowRespon
     """
     row = shares.server_row(ledger.writer)
     pull = pull_of(row, server, registry=wanted.share.registry)
-    if pull is None or (row.stage not in COPYING and not wanted.share.registry):
+    if pull is None or share_wanted(row, pull) != wanted.share:
         # Once servers have switched, the other one lets go what is this server's: that must not be followed.
-        raise MalformedMessage("this server copies nothing from there any more")
+        raise MalformedMessage("this server copies nothing of the kind from there any more")
+    if not pull.registry and ledger.now_us < row.copy_from_us:
+        raise MalformedMessage("this server does not copy yet: not all of its workers look at hashes")
+    if not _follows(pull, wanted, response):
+        raise MalformedMessage(
+            "what was sent does not follow what is held: another stream has brought more, greet again"
+        )
     if response.HasField("chunk"):
         _apply_chunk(ledger, wanted, response.chunk)
         pull.ClearField("sweep")
@@ -86,6 +92,35 @@ def apply(ledger: Ledger, server: int, wanted: Wanted, response: pb.FollowRespon
     held.CopyFrom(pull.held)
     shares.store_server(ledger.writer, row)
     return held
+
+
+def _follows(pull: site_pb.SitePull, wanted: Wanted, response: pb.FollowResponse) -> bool:
+    """Whether a message goes on where the copy is: one that has been late could bring back what has changed since."""
+    if response.HasField("chunk"):
+        chunk, sweep = response.chunk, pull.sweep
+        at_hand = pull.HasField("sweep") and wanted.tables[sweep.table].value.decode() == chunk.table
+        return at_hand and sweep.after == chunk.after and sweep.start == chunk.next.start
+    if response.HasField("rows"):
+        rows, held = response.rows, pull.held
+        is_next = (rows.first_serial, rows.first_sequence) == (held.serial + 1, held.sequence + 1)
+        return is_next and not pull.HasField("sweep")
+    return True
+
+
+def share_wanted(row: stored.StoredServer, pull: site_pb.SitePull) -> pb.ShareWanted | None:
+    """What a pull is to bring at the stage this server is at; None for nothing."""
+    if pull.registry:
+        return pb.ShareWanted(registry=True)
+    if row.stage not in COPYING:
+        return None
+    return pb.ShareWanted(
+        from_hash=shares.hash_option(row.previous.hash),
+        from_servers=len(row.previous.servers),
+        from_place=shares.place_of(row.previous, pull.server),
+        to_hash=shares.hash_option(row.next.hash),
+        to_servers=len(row.next.servers),
+        to_place=shares.place_of(row.next, row.id),
+    )
 
 
 def _reaches(held: pb.MirrorPosition, goal: pb.MirrorPosition) -> bool:

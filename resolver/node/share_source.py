@@ -58,6 +58,9 @@ REGISTRY_TABLES = frozenset(
 )
 """Tables that are the same at every server of a site."""
 
+LEFT = changes.OPERATION_LEAVE
+"""Entries of handles that this server has let go: they say nothing of what became of them elsewhere."""
+
 _SYSTEM = PREFIX_OF_PREFIXES.encode() + b"/"
 
 
@@ -177,8 +180,9 @@ class ShareSource:
 
     def _rows(self, reader: Reader, newest: pb.MirrorPosition) -> pb.ChangedRows:
         """The changes that follow what was sent. Raises WatchTooSlow."""
-        sent, rows = self._sent, pb.ChangedRows()
+        sent = self._sent
         serial, sequence = int(sent.serial), int(sent.sequence)
+        rows = pb.ChangedRows(first_serial=serial + 1, first_sequence=sequence + 1)
         octets = 0
         seen: set[bytes] = set()
         for place, body in reader.scan(Table.CHANGES, serial_key(serial + 1), serial_key(serial + 1 + ROWS_MAX)):
@@ -186,7 +190,7 @@ class ShareSource:
             change = changes.Change.FromString(body)
             name = change.name
             folded = fold_octets(name.encode())
-            if change.operation != changes.OPERATION_LEAVE and folded not in seen and self._wanted.has(folded):
+            if change.operation != LEFT and folded not in seen and self._wanted.has(folded):
                 seen.add(folded)
                 rows.records.append(image_of(reader, key_of_octets(folded), name))
                 octets += rows.records[-1].ByteSize()

@@ -70,10 +70,22 @@ class Share:
     registry: str
     """HOST:PORT of the gRPC door that takes changes of the registry; empty when that is this one's."""
 
+    spans: tuple[pb.SiteLayout, ...] = ()
+    """While servers switch, the layouts before and after: this server has what it is to have in either."""
+
     @property
     def sifts(self) -> bool:
-        """Whether a handle that is found may be another server's: then its hash has to be looked at."""
-        return (self.has_leftovers or self.stage != pb.SITE_STAGE_UNSPECIFIED) and self.stage not in _LENIENT
+        """Whether a handle that is found may be another server's: then ``answers`` has to be asked."""
+        return self.has_leftovers or self.stage != pb.SITE_STAGE_UNSPECIFIED
+
+    def answers(self, folded: bytes) -> bool:
+        """Whether a handle that is found is answered here: it is this server's, or equal to what the other one has."""
+        if not self.spans or is_of_system(folded):
+            return self.holds(folded)
+        return any(
+            key_index(folded, hash_option(layout.hash), len(layout.servers)) == place_of(layout, self.server)
+            for layout in self.spans
+        )
 
     def holds(self, folded: bytes) -> bool:
         """Whether a handle is this server's, by its folded octets."""
@@ -182,6 +194,7 @@ def _share(server: bytes, layout: bytes) -> Share:
         own.leftovers,
         own.follows_registry,
         registry,
+        (own.previous, own.next) if own.stage in _LENIENT else (),
     )
 
 

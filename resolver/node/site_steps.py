@@ -3,7 +3,8 @@
     serving ─PREPARE─> pulling ─FENCE─> fenced ─HOLD─> held ─SWITCH─> switched ─STRICT─> strict ─SERVE─> serving
                           └─────────────────┴───CANCEL───┴──> serving as before
 
-While a server is pulling it goes on as before and copies what it is to have. A fence lapses by itself, so that nobody
+While a server is pulling it goes on as before and copies what it is to have, once none of its workers takes a handle
+that is there for its own. A fence lapses by itself, so that nobody
 is locked out when whoever leads the change is gone; it is held only where the journal still ends where everybody has
 copied it up to. From then on all servers have all they are to have, and a switch can be taken server by server: whoever
 is asked answers what is on its disk, until all have switched. Then each answers only what is its own, and only then
@@ -37,14 +38,15 @@ _PULLING, _FENCED, _HELD = pb.SITE_STAGE_PULLING, pb.SITE_STAGE_FENCED, pb.SITE_
 _SWITCHED, _STRICT = pb.SITE_STAGE_SWITCHED, pb.SITE_STAGE_STRICT
 
 
-def take(ledger: Ledger, request: pb.ChangeSiteRequest, now_us: int) -> None:
-    """Take a step. Raises InvalidField and InvalidTransition."""
+def take(ledger: Ledger, request: pb.ChangeSiteRequest, now_us: int, settle_us: int) -> None:
+    """Take a step; all workers notice it within ``settle_us``. Raises InvalidField and InvalidTransition."""
     row = shares.server_row(ledger.writer)
     layout = shares.layout_of(ledger.writer)
     check_layout(request.next)
     step = request.step
     if step == pb.SITE_STEP_PREPARE:
         _prepare(ledger, row, layout, request)
+        row.copy_from_us = row.copy_from_us or now_us + settle_us
     elif step == pb.SITE_STEP_FENCE:
         _fence(row, request, now_us)
     elif step == pb.SITE_STEP_HOLD:
@@ -201,7 +203,7 @@ def _end(row: stored.StoredServer) -> None:
     registry = [pull for pull in row.pulls if pull.registry]
     del row.pulls[:]
     row.pulls.extend(registry)
-    row.stage, row.fence_until_us = _NONE, 0
+    row.stage, row.fence_until_us, row.copy_from_us = _NONE, 0, 0
     row.ClearField("next")
     row.ClearField("previous")
     row.leftovers, row.leftovers_after = True, b""

@@ -112,7 +112,7 @@ class HandleChanges:
             return
         self._core.served.require(reader, handle.prefix)
         if is_whole:
-            self._core.served.require_share(handle.text)
+            self._core.served.require_own(handle.text)
 
     def _minted(self, start: str) -> str:
         """A name with a suffix of its own, one of this server's."""

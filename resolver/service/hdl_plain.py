@@ -153,7 +153,7 @@ class PlainQuestions:
                 row is None
                 or (row[0] & MARK and not op_flags & _PUBLIC_ONLY)
                 or core.served.refusal(reader, prefix) is not None
-                or (core.served.sifts and not core.served.share.holds(key))  # type: ignore[union-attr]  # sifts by it
+                or (core.served.sifts and not core.served.share.answers(key))  # type: ignore[union-attr]  # sifts by it
             ):
                 return None
             kept = self._kept.get(key)

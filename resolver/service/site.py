@@ -46,13 +46,18 @@ class Site:
             return self._state(reader)
 
     @property
+    def _settle_ms(self) -> int:
+        """Milliseconds within which all workers act upon what is stored, with as much again for a busy machine."""
+        return int(2_000 * self._core.options.watch_poll_s) + 100
+
+    @property
     def _serial(self) -> int:
         published = self._core.published
         return 0 if published is None else published.serial
 
     def _state(self, reader: Reader) -> pb.GetSiteResponse:
         state = site_steps.state_of(reader)
-        state.settle_ms = int(2_000 * self._core.options.watch_poll_s) + 100
+        state.settle_ms = self._settle_ms
         state.site_serial = self._serial
         if self._core.published is not None:
             state.own_site = self._core.published.own_site
@@ -93,7 +98,8 @@ class Site:
         """Take a step of a change of the site."""
         require(call.caller, Action.MIRROR, "", "the site")
         core = self._core
-        job = SiteJob(lambda ledger: site_steps.take(ledger, request, core.clock.now_us()))
+        settle_us = self._settle_ms * 1_000
+        job = SiteJob(lambda ledger: site_steps.take(ledger, request, core.clock.now_us(), settle_us))
         await core.lane.submit(job)
         core.poll()
         _log.info("step of a change of the site", step=pb.SiteStep.Name(request.step), by=call.caller.principal_id)

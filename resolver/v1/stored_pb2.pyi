@@ -287,7 +287,7 @@ class HandleAhead(_message.Message):
     def __init__(self, key: _Optional[bytes] = ..., name: _Optional[str] = ..., serial: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class StoredServer(_message.Message):
-    __slots__ = ("id", "stage", "next", "pulls", "fence_until_us", "leftovers", "leftovers_after", "previous", "follows_registry")
+    __slots__ = ("id", "stage", "next", "pulls", "fence_until_us", "leftovers", "leftovers_after", "previous", "follows_registry", "copy_from_us")
     ID_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
@@ -297,6 +297,7 @@ class StoredServer(_message.Message):
     LEFTOVERS_AFTER_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     FOLLOWS_REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    COPY_FROM_US_FIELD_NUMBER: _ClassVar[int]
     id: int
     stage: _site_pb2.SiteStage
     next: _site_pb2.SiteLayout
@@ -306,4 +307,5 @@ class StoredServer(_message.Message):
     leftovers_after: bytes
     previous: _site_pb2.SiteLayout
     follows_registry: bool
-    def __init__(self, id: _Optional[int] = ..., stage: _Optional[_Union[_site_pb2.SiteStage, str]] = ..., next: _Optional[_Union[_site_pb2.SiteLayout, _Mapping]] = ..., pulls: _Optional[_Iterable[_Union[_site_pb2.SitePull, _Mapping]]] = ..., fence_until_us: _Optional[int] = ..., leftovers: _Optional[bool] = ..., leftovers_after: _Optional[bytes] = ..., previous: _Optional[_Union[_site_pb2.SiteLayout, _Mapping]] = ..., follows_registry: _Optional[bool] = ...) -> None: ...
+    copy_from_us: int
+    def __init__(self, id: _Optional[int] = ..., stage: _Optional[_Union[_site_pb2.SiteStage, str]] = ..., next: _Optional[_Union[_site_pb2.SiteLayout, _Mapping]] = ..., pulls: _Optional[_Iterable[_Union[_site_pb2.SitePull, _Mapping]]] = ..., fence_until_us: _Optional[int] = ..., leftovers: _Optional[bool] = ..., leftovers_after: _Optional[bytes] = ..., previous: _Optional[_Union[_site_pb2.SiteLayout, _Mapping]] = ..., follows_registry: _Optional[bool] = ..., copy_from_us: _Optional[int] = ...) -> None: ...

@@ -71,7 +71,7 @@ class Server:
 
     def step(self, step, following, **fields):
         request = site_pb2.ChangeSiteRequest(step=step, next=following, **fields)
-        self.commit(lambda ledger: site_steps.take(ledger, request, self.clock.now_us()), everywhere=True)
+        self.commit(lambda ledger: site_steps.take(ledger, request, self.clock.now_us(), 0), everywhere=True)
 
     def register(self, name, *, hidden=False, data="data"):
         given = [value(data=data), *([value(2, "geheim", permissions=HIDDEN)] if hidden else [])]

@@ -4,14 +4,17 @@ import random
 
 import pytest
 
+from resolver.clock import day_of
 from resolver.errors import InvalidField, InvalidTransition, MalformedMessage, NotThisServer, SiteChanging
 from resolver.federation.siblings import pulls_of
 from resolver.handle.name import fold_octets
 from resolver.node import administer, outcomes, share_copy, shares, site_record
+from resolver.node.ledger import NODE_KEY, day_key
 from resolver.node.share_source import ShareSource
 from resolver.registry import enterprises
-from resolver.v1 import mirror_pb2, site_pb2
+from resolver.v1 import mirror_pb2, site_pb2, stored_pb2
 from resolver.wire.hash_selection import key_index, server_index
+from storage.tables import Table
 from tests.support.builders import ADMIN, add_prefix, enterprise, value
 from tests.support.site import MOST, WHOLE, Site
 
@@ -108,6 +111,23 @@ def test_a_retry_is_known_by_the_server_that_has_the_handle_by_then(site):
         now_us = site.clock.now_us()
         assert outcomes.recall(reader, "user", "id-1", b"print", now_us) == b"answer"
         assert outcomes.recall(reader, "user", "id-2", b"print", now_us) is None
+
+
+def test_counts_of_the_day_follow_what_comes_and_goes(site):
+    """What was one: a server that had deleted more than it had registered that day could write nothing any more."""
+    second = site.join(2)
+    names = [f"88.300.1/{number}" for number in range(30)]
+    for name in names:
+        site.write(name)
+    site.move(site.servers, WHOLE)
+    assert second.names()
+    for name in names:
+        site.write(name, deletes=True)
+    day = day_of(site.clock.now_us())
+    for server in site.servers:
+        with server.engine.read() as reader:
+            counts = stored_pb2.StoredDay.FromString(reader.get(Table.STATISTICS, day_key(day, NODE_KEY)))
+            assert counts.handle_count == reader.count(Table.RECORDS) == 0
 
 
 def test_only_the_place_of_a_server_changes_without_any_copying(site):
