@@ -124,6 +124,10 @@ def show(ctx: click.Context) -> None:
     lines.append(table(rows))
     if state.stage:
         lines.append(f"a change of the site is under way: {pb.SiteStage.Name(state.stage).rpartition('_')[2].lower()}")
+    for pull in state.pulls:
+        what = "the registry" if pull.registry else "handles"
+        so_far = f"up to change {pull.held.serial}" if pull.complete else "not all of it yet"
+        lines.append(f"copies {what} of {pull.grpc}, {so_far}")
     if state.leftovers:
         lines.append("handles of other servers are still on this one's disk, and go")
     emit(ctx, to_json(state), "\n".join(lines))

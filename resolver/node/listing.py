@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from resolver import limits
 from resolver.errors import InvalidField, InvalidPageToken, RecordCorrupt
 from resolver.handle.name import Prefix, fold_octets
-from resolver.node import record_octets, values
+from resolver.node import record_octets, shares, values
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
 from storage.errors import RowCorrupt
@@ -72,16 +72,23 @@ def handles(
 ) -> Iterator[tuple[bytes, pb.HandleRecord]]:
     """Key and record of the handles of one page, in key order; at most ANSWER_OCTETS_MAX octets together.
 
-    With ``include_restricted`` a record also has the values its owner may read.
+    Of a site of several servers only this one's. With ``include_restricted`` a record also has the values its owner may
+    read.
     """
     suffix = fold_octets(suffix_start.encode("utf-8", "surrogatepass"))
     whole = prefix.handle_key_start + suffix
     first = whole[: limits.KEY_WHOLE_OCTETS_MAX]
     start = start_of(f"handles {prefix.folded}", token, first)
     octets = count = 0
+    share = shares.share_of(reader)
+    sifting = share if share is not None and share.sifts else None
+    if sifting is not None and not sifting.lists(whole):
+        return
     try:
         for key, body in reader.scan(Table.RECORDS, start, after(first)):
             record = record_octets.parse(body)
+            if sifting is not None and not sifting.answers(fold_octets(record.name.encode())):
+                continue  # it is another server's, and on its way from here or to here
             if len(whole) > len(first) and not fold_octets(record.name.encode()).startswith(whole):
                 continue  # the keys of long handles end in a digest: their order says nothing of their ends
             if include_restricted:

@@ -98,6 +98,10 @@ class Share:
             return True
         return key_index(folded, hash_option(self.layout.hash), servers) == self.place
 
+    def lists(self, start: bytes) -> bool:
+        """Whether a folded handle that begins so can be this server's: with a hash of prefixes one look tells."""
+        return self.layout.hash != pb.SITE_HASH_PREFIX or b"/" not in start or self.answers(start)
+
     def refusal(self, name: str) -> NotThisServer | None:
         """Why a handle is not this server's; None when it is."""
         return self.refusal_of(fold_octets(name.encode("utf-8", "surrogateescape")), name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from resolver.errors import InvalidPrefix
 from resolver.handle.codes import ResponseCode
-from resolver.handle.name import PREFIX_OF_PREFIXES, Prefix, fold
+from resolver.handle.name import PREFIX_OF_PREFIXES, Prefix, fold, fold_octets
 from resolver.node import handle_admin, listing, record_octets
 from resolver.node.authorize import Action
 from resolver.node.authorize import require as require_policy
@@ -160,12 +160,16 @@ class HandleListing:
         await turn.answer(responses.Handles(tuple(names)))
 
     def _page(self, start: bytes, after: bytes, table: Table) -> tuple[list[str], bytes | None]:
-        """Up to fifty names from a key on, and the key to go on at; None at the end."""
+        """Up to fifty names from a key on, of several servers its own only, and the key to go on at; None at the end."""
         names: list[str] = []
+        share = self._core.served.share
+        sifting = share if share is not None and share.sifts and table is Table.RECORDS else None
+        if sifting is not None and not sifting.lists(start):
+            return names, None
         with self._core.reading() as reader:
             for key, body in reader.scan(table, after, listing.after(start) if start else None):
                 name = _shown(table, body)
-                if name is not None:
+                if name is not None and (sifting is None or sifting.answers(fold_octets(name.encode()))):
                     names.append(name)
                 if len(names) == _PAGE:
                     return names, key + b"\0"

@@ -5,7 +5,7 @@ import multiprocessing
 import sys
 import time
 
-from tests.sim.runs import run_one
+from tests.sim.runs import run_one, run_sharded
 from tests.sim.world import PLANTS
 
 
@@ -16,6 +16,7 @@ def main():
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--trace", action="store_true", help="print what happened in it")
     parser.add_argument("--plant", choices=PLANTS, default="", help="plant a defect, which must be found")
+    parser.add_argument("--sharded", action="store_true", help="servers of one site that share handles, not the tree")
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
     options = parser.parse_args()
     seeds = [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
@@ -23,7 +24,8 @@ def main():
     totals, failed = [0] * 5, []
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
         jobs = ((seed, options.plant, options.trace) for seed in seeds)
-        for seed, failure, counts, trace in pool.imap_unordered(run_one, jobs, chunksize=8):
+        play = run_sharded if options.sharded else run_one
+        for seed, failure, counts, trace in pool.imap_unordered(play, jobs, chunksize=8):
             totals = [one + other for one, other in zip(totals, counts, strict=True)]
             if options.trace:
                 print("\n".join(trace))
@@ -38,7 +40,8 @@ def main():
     print(f"{len(seeds)} seeds, {len(failed)} failed, {len(seeds) / minutes:.0f} a minute")
     if failed:
         plant = f" --plant {options.plant}" if options.plant else ""
-        print(f"again: python -m tests.sim --seed {min(failed)} --trace{plant}")
+        which = " --sharded" if options.sharded else ""
+        print(f"again: python -m tests.sim --seed {min(failed)} --trace{plant}{which}")
     return 1 if failed else 0
 
 

@@ -3,6 +3,7 @@
 import signal
 import traceback
 
+from tests.sim import sharding
 from tests.sim.world import World
 
 RUN_S_MAX = 60
@@ -21,3 +22,17 @@ def run_one(job):
         failure = traceback.format_exc()
     signal.alarm(0)
     return seed, failure, (world.searches, world.answers, world.stale, world.failures, world.writes), world.loop.trace
+
+
+def run_sharded(job):
+    """The same of the servers of one site: reads count as searches and answers."""
+    seed, _, traces = job
+    signal.alarm(RUN_S_MAX)
+    world = sharding.World(seed)
+    failure = ""
+    try:
+        world.run()
+    except Exception:  # noqa: BLE001 - whatever it was is the failure of this seed
+        failure = traceback.format_exc()
+    signal.alarm(0)
+    return seed, failure, (world.reads, world.reads, 0, 0, world.writes), world.steps if traces else []

@@ -133,6 +133,8 @@ class Peer:
                 job = site_pb2.ChangeSiteRequest()
                 job.CopyFrom(request)
                 now_us = self.world.clock.now_us()
+                words = f"{self.world.now_s:.4f} {site_pb2.SiteStep.Name(job.step)} at server {self.server.number}"
+                self.world.steps.append(f"{words}, site record {job.next.serial}")
                 self.server.commit(
                     lambda ledger: site_steps.take(ledger, job, now_us, int(SETTLE_S * 1e6)), everywhere=True
                 )
@@ -166,6 +168,8 @@ class World(Site):
         """Streams that have ended, whose last messages were taken in already and are applied later."""
         self.workers = [Worker(server, self.now_s) for server in self.servers for _ in range(WORKERS)]
         self.reads = self.writes = 0
+        self.steps = []
+        """What leaders have done, in words."""
 
     @property
     def now_s(self):

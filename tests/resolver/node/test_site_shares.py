@@ -7,8 +7,8 @@ import pytest
 from resolver.clock import day_of
 from resolver.errors import InvalidField, InvalidTransition, MalformedMessage, NotThisServer, SiteChanging
 from resolver.federation.siblings import pulls_of
-from resolver.handle.name import fold_octets
-from resolver.node import administer, outcomes, share_copy, shares, site_record
+from resolver.handle.name import Prefix, fold_octets
+from resolver.node import administer, listing, outcomes, share_copy, shares, site_record
 from resolver.node.ledger import NODE_KEY, day_key
 from resolver.node.share_source import ShareSource
 from resolver.registry import enterprises
@@ -19,6 +19,7 @@ from tests.support.builders import ADMIN, add_prefix, enterprise, value
 from tests.support.site import MOST, WHOLE, Site
 
 PREFIX, SUFFIX = site_pb2.SITE_HASH_PREFIX, site_pb2.SITE_HASH_SUFFIX
+STEPS = tuple(step for step in site_pb2.SiteStep.values() if step not in {0, site_pb2.SITE_STEP_CANCEL})
 LONG = "88.300.1/" + "x" * 600
 
 
@@ -128,6 +129,34 @@ def test_counts_of_the_day_follow_what_comes_and_goes(site):
         with server.engine.read() as reader:
             counts = stored_pb2.StoredDay.FromString(reader.get(Table.STATISTICS, day_key(day, NODE_KEY)))
             assert counts.handle_count == reader.count(Table.RECORDS) == 0
+
+
+@pytest.mark.parametrize("hash_", [PREFIX, WHOLE])
+def test_only_its_own_handles_are_listed_while_others_are_still_on_its_disk(site, hash_):
+    site.join(2)
+    names = {f"88.300.1/{number}" for number in range(20)}
+    for name in names:
+        site.write(name)
+    following = site.layout_of(site.servers, hash_, 2)
+    for step in STEPS:
+        for server in site.servers:
+            server.step(
+                step,
+                following,
+                server=server.number,
+                current=site.layout,
+                lease_ms=9_000,
+                expected_serial=server.serial(),
+            )
+            server.pull(site.servers)
+    option = shares.hash_option(hash_)
+    assert site.servers[0].names() == names
+    for place, server in enumerate(site.servers):
+        with server.engine.read() as reader:
+            page = listing.handles(reader, Prefix.from_text("88.300.1"), "", "", size=99, include_restricted=False)
+            assert {record.name for _, record in page} == {
+                name for name in names if server_index(name, option, 2) == place
+            }
 
 
 def test_only_the_place_of_a_server_changes_without_any_copying(site):
