@@ -160,7 +160,7 @@ class HandleListing:
         await turn.answer(responses.Handles(tuple(names)))
 
     def _page(self, start: bytes, after: bytes, table: Table) -> tuple[list[str], bytes | None]:
-        """Up to fifty names from a key on, of several servers its own only, and the key to go on at; None at the end."""
+        """Up to fifty names from a key on, its own of several servers, and the key to go on at; None at the end."""
         names: list[str] = []
         share = self._core.served.share
         sifting = share if share is not None and share.sifts and table is Table.RECORDS else None
