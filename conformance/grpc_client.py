@@ -16,6 +16,8 @@ from grpc_tools import protoc
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from google.protobuf.descriptor import MethodDescriptor
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "resolver.v1"
 
@@ -37,15 +39,23 @@ def _pool() -> descriptor_pool.DescriptorPool:
     return pool
 
 
-def unary_methods() -> list[str]:
-    """Every method of the contract with one request and one answer, as ``package.Service/Method``."""
+def described_methods() -> list[MethodDescriptor]:
+    """Every method of the contract."""
     pool = _pool()
     files = sorted(path.name for path in (ROOT / "proto" / "resolver" / "v1").glob("*.proto"))
     return [
-        f"{service.full_name}/{method.name}"
+        method
         for name in files
         for service in pool.FindFileByName(f"resolver/v1/{name}").services_by_name.values()
         for method in service.methods
+    ]
+
+
+def unary_methods() -> list[str]:
+    """Every method of the contract with one request and one answer, as ``package.Service/Method``."""
+    return [
+        f"{method.containing_service.full_name}/{method.name}"
+        for method in described_methods()
         if not method.client_streaming and not method.server_streaming
     ]
 

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from conformance.clients import calls
 from conformance.clients.ground import certificates, prepare
 from conformance.clients.programs import PROGRAMS, Missing, needs
 from conformance.grpc_client import Peer, unary_methods
@@ -62,7 +63,7 @@ def _talk(command: list[str], arguments: list[str]) -> Lines:
             text=True,
             check=False,
             timeout=PROGRAM_TIMEOUT_S,
-            env=os.environ | {"IDIS_METHODS": ",".join(unary_methods())},
+            env=os.environ | {"IDIS_METHODS": ",".join(unary_methods()), "IDIS_CALLS": calls.lines()},
         )
     except subprocess.TimeoutExpired as late:
         output = late.stdout.decode() if isinstance(late.stdout, bytes) else ""

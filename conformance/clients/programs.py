@@ -118,8 +118,8 @@ def _javascript(cache: Path, _here: bool) -> list[str]:  # noqa: FBT001 - of the
     node, npm = _tool("node"), _tool("npm")
     home = cache / "javascript"
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copy(HERE / "javascript" / "package.json", home)
-    shutil.copy(HERE / "javascript" / "client.js", home)
+    for name in ("package.json", "client.js", "every_call.js"):
+        shutil.copy(HERE / "javascript" / name, home)
     if not (home / "node_modules" / "@grpc" / "grpc-js").exists():
         _run([npm, "install", "--no-audit", "--no-fund"], "npm install", home)
     return ["env", f"IDIS_ROOT={ROOT}", node, str(home / "client.js")]
@@ -134,13 +134,13 @@ def _cpp(cache: Path, _here: bool) -> list[str]:  # noqa: FBT001 - of the table 
         raise Missing(f"gRPC's C++ headers are not installed (Debian: {' '.join(LIBRARIES.values())})")
     home = cache / "cpp"
     home.mkdir(parents=True, exist_ok=True)
-    program, source = home / "client", HERE / "cpp" / "client.cc"
-    newest = max(Path(path).stat().st_mtime for path in (*_protos(), source))
+    program, sources = home / "client", sorted((HERE / "cpp").iterdir())
+    newest = max(Path(path).stat().st_mtime for path in (*_protos(), *sources))
     if not program.exists() or program.stat().st_mtime < newest:
         outputs = [f"--cpp_out={home}", f"--grpc_out={home}", f"--plugin=protoc-gen-grpc={plugin}"]
         _run([protoc, *_includes(), *outputs, *_protos()], "generating C++ code")
-        sources = [str(source), *sorted(str(path) for path in home.rglob("*.pb.cc"))]
-        _run([compiler, "-std=c++17", f"-I{home}", *sources, "-o", str(program), *flags.stdout.split()], "g++")
+        units = [*(str(path) for path in sources if path.suffix == ".cc"), *map(str, sorted(home.rglob("*.pb.cc")))]
+        _run([compiler, "-std=c++17", f"-I{home}", *units, "-o", str(program), *flags.stdout.split()], "g++")
     return [str(program)]
 
 

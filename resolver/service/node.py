@@ -28,6 +28,16 @@ _SOURCES_MAX = 10_000
 _SOURCES_SUMMED_MAX = 500_000
 
 
+def _require_days(from_day: int, to_day: int) -> None:
+    """Raise InvalidField unless both are days as yyyymmdd, the first of them not after the last."""
+    for field, day in (("from_day", from_day), ("to_day", to_day)):
+        year, month, date = day // 10_000, day // 100 % 100, day % 100
+        if not (1970 <= year <= 9999 and 1 <= month <= 12 and 1 <= date <= 31):
+            raise InvalidField(f"{day} is no day: write yyyymmdd", field=field)
+    if from_day > to_day:
+        raise InvalidField(f"the days end at {to_day}, before they begin at {from_day}", field="to_day")
+
+
 class Node:
     """Handlers of NodeService."""
 
@@ -72,6 +82,7 @@ class Node:
                 response.prefixes.append(statistics.totals(name, reader.get(Table.TALLIES, name.encode()) or b""))
             if request.from_day:
                 to_day = request.to_day or day_of(self._core.clock.now_us())
+                _require_days(request.from_day, to_day)
                 if to_day - request.from_day > _DAYS_MAX * 100:
                     raise InvalidField("the days asked span more than four years: ask for less", field="from_day")
                 if permits(caller, Action.READ_STATISTICS, "") and not request.prefix and not request.page_token:
@@ -122,6 +133,7 @@ class Node:
             raise InvalidField(f"{limit} addresses are asked: at most {_SOURCES_MAX}", field="limit")
         today = day_of(self._core.clock.now_us())
         from_day, to_day = request.from_day or today, request.to_day or today
+        _require_days(from_day, to_day)
         response = pb.ListSourceStatisticsResponse()
         counts: dict[str, list[int]] = {}
         with stored_rows_checked(), self._core.engine.read() as reader:

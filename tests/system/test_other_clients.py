@@ -21,5 +21,5 @@ def test_every_python_client_hears_the_same_from_both_back_ends(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     runs, steps, differences = re.search(r"(\d+) runs, (\d+) steps, (\d+) differences", done.stdout).groups()
     assert int(runs) >= 2 * len(CLIENTS)
-    assert int(steps) >= 2 * len(CLIENTS) * 16
+    assert int(steps) >= 2 * len(CLIENTS) * 18
     assert differences == "0"

@@ -1,7 +1,6 @@
 // The dialogue by gRPC's C++ client with code generated from proto/ by Debian's protoc.
 // Steps, names and lines are those of python/dialogue.py.
 #include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/grpcpp.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
@@ -12,20 +11,10 @@
 #include <iostream>
 #include <map>
 #include <sstream>
-#include <string>
 #include <thread>
-#include <vector>
 
-#include "resolver/v1/changes.grpc.pb.h"
-#include "resolver/v1/registration.grpc.pb.h"
-#include "resolver/v1/registry.grpc.pb.h"
-#include "resolver/v1/resolution.grpc.pb.h"
+#include "client.h"
 #include "rich_error.pb.h"
-
-namespace v1 = resolver::v1;
-using std::string;
-using std::to_string;
-using Lines = std::vector<string>;
 
 constexpr size_t kMillion = 1000000;
 constexpr size_t kWatched = 3006;
@@ -74,16 +63,11 @@ void arm(grpc::ClientContext& context, int timeout_ms, bool credential) {
   if (credential) context.AddMetadata("authorization", "Bearer " + token);
 }
 
-struct Outcome {
-  int code;
-  string message, reason;
-  Lines fields;
-  string line() const {
-    if (code == 0) return "{\"code\":0}";
-    return "{\"code\":" + to_string(code) + ",\"message\":" + quoted(message) + ",\"reason\":" + quoted(reason) +
-           ",\"fields\":" + list(fields) + "}";
-  }
-};
+string Outcome::line() const {
+  if (code == 0) return "{\"code\":0}";
+  return "{\"code\":" + to_string(code) + ",\"message\":" + quoted(message) + ",\"reason\":" + quoted(reason) +
+         ",\"fields\":" + list(fields) + "}";
+}
 
 Outcome outcome(const grpc::Status& status) {
   Outcome found{status.error_code(), status.error_message(), "", {}};
@@ -118,20 +102,6 @@ void fill(v1::NewHandle* row, const string& name, size_t octets) {
   value->set_type("URL");
   value->set_data(string(octets, 'x'));
 }
-
-struct Stubs {
-  std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<v1::ResolutionService::Stub> resolution;
-  std::unique_ptr<v1::RegistrationService::Stub> registration;
-  std::unique_ptr<v1::RegistryService::Stub> registry;
-  std::unique_ptr<v1::ChangesService::Stub> changes;
-  explicit Stubs(std::shared_ptr<grpc::Channel> made)
-      : channel(made),
-        resolution(v1::ResolutionService::NewStub(made)),
-        registration(v1::RegistrationService::NewStub(made)),
-        registry(v1::RegistryService::NewStub(made)),
-        changes(v1::ChangesService::NewStub(made)) {}
-};
 
 grpc::Status resolve(Stubs& stubs, const string& name, v1::ResolveResponse* answer) {
   grpc::ClientContext context;
@@ -326,14 +296,15 @@ string step_slow_watch(Stubs& stubs) {
   request.set_stop_at_end(true);
   auto reader = stubs.changes->Watch(&context, request);
   Lines names;
-  size_t gaps = 0, octets = 0;
+  size_t gaps = 0, octets = 0, last = 0;
   v1::WatchResponse answer;
   while (reader->Read(&answer)) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(names.empty() ? 300 : 20));
+    std::this_thread::sleep_for(std::chrono::milliseconds(last == 0 ? 300 : 20));
     for (const auto& each : answer.changes()) {
-      if (names.size() >= kWatched) continue;
+      gaps += each.change().serial() != last + 1;
+      last = each.change().serial();
+      if (names.size() >= kWatched || each.change().name().rfind(prefix + "/interop-", 0) != 0) continue;
       names.push_back(each.change().name());
-      gaps += each.change().serial() != names.size();
       for (const auto& value : each.record().values()) octets += value.data().size();
     }
   }
@@ -407,6 +378,22 @@ string step_gzip(Stubs& stubs) {
   return "{\"records\":" + to_string(answer.records_size()) + ",\"misses\":" + to_string(answer.misses_size()) + "}";
 }
 
+string step_follow(Stubs& stubs) {
+  grpc::ClientContext context;
+  arm(context, 30000, true);
+  auto stream = stubs.mirror->Follow(&context);
+  v1::FollowRequest request;
+  request.set_mirror_id("no such/id");
+  stream->Write(request);
+  stream->WritesDone();
+  v1::FollowResponse answer;
+  while (stream->Read(&answer)) {
+  }
+  auto found = outcome(stream->Finish());
+  return "{\"code\":" + to_string(found.code) + ",\"reason\":" + quoted(found.reason) +
+         ",\"fields\":" + list(found.fields) + "}";
+}
+
 string octets_of(const string& path) {
   std::ifstream file(path, std::ios::binary);
   std::stringstream octets;
@@ -448,6 +435,8 @@ int main(int count, char** given) {
       {"metadata", step_metadata},
       {"gzip", step_gzip},
       {"every_method", step_every_method},
+      {"every_call", step_every_call},
+      {"follow", step_follow},
   };
   for (const auto& [name, step] : steps)
     std::cout << "{\"step\":" << quoted(name) << ",\"found\":" << step(stubs) << "}" << std::endl;

@@ -8,13 +8,14 @@ const path = require('path');
 const grpc = require('@grpc/grpc-js');
 const loader = require('@grpc/proto-loader');
 const protobuf = require('protobufjs');
+const { everyCall } = require('./every_call');
 
 const [address, token, prefix, run, ...rest] = process.argv.slice(2);
 const options = {};
 for (let at = 0; at < rest.length; at += 2) options[rest[at].replace(/^--/, '')] = fs.readFileSync(rest[at + 1]);
 
 const root = process.env.IDIS_ROOT;
-const files = ['resolution', 'registration', 'registry', 'changes'].map((name) => `resolver/v1/${name}.proto`);
+const files = ['resolution', 'registration', 'registry', 'changes', 'mirror'].map((name) => `resolver/v1/${name}.proto`);
 const contract = grpc.loadPackageDefinition(
   loader.loadSync(files, { keepCase: true, longs: Number, defaults: true, includeDirs: [path.join(root, 'proto')] }),
 ).resolver.v1;
@@ -27,6 +28,7 @@ const resolution = new contract.ResolutionService(address, credentials);
 const registration = new contract.RegistrationService(address, credentials);
 const registry = new contract.RegistryService(address, credentials);
 const changes = new contract.ChangesService(address, credentials);
+const mirror = new contract.MirrorService(address, credentials);
 const packed = new contract.ResolutionService(address, credentials, {
   'grpc.default_compression_algorithm': grpc.compressionAlgorithms.gzip,
   'grpc.use_local_subchannel_pool': 1,
@@ -157,13 +159,14 @@ const steps = {
   async slow_watch() {
     const request = { from_serial: 1, include_records: true, stop_at_end: true };
     const names = [];
-    let [gaps, octets] = [0, 0];
+    let [gaps, octets, last] = [0, 0, 0];
     for await (const answer of changes.Watch(request, credential(), soon(30000))) {
-      await pause(names.length ? 20 : 300);
+      await pause(last ? 20 : 300);
       for (const each of answer.changes) {
-        if (names.length < WATCHED) {
+        gaps += each.change.serial !== last + 1 ? 1 : 0;
+        last = each.change.serial;
+        if (names.length < WATCHED && each.change.name.startsWith(`${prefix}/interop-`)) {
           names.push(each.change.name);
-          gaps += each.change.serial !== names.length ? 1 : 0;
           for (const value of each.record ? each.record.values : []) octets += value.data.length;
         }
       }
@@ -211,6 +214,15 @@ const steps = {
       found[method.split('/').pop()] = said;
     }
     return found;
+  },
+  every_call: () => everyCall(resolution, token, run, outcome),
+  async follow() {
+    const stream = mirror.Follow(credential(), soon(30000));
+    stream.write({ mirror_id: 'no such/id' });
+    stream.end();
+    const read = async () => { for await (const each of stream) void each; };
+    const { code, reason, fields } = await outcome(read());
+    return { code, reason, fields };
   },
 };
 

@@ -15,6 +15,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from every_call import every_call
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
@@ -100,11 +102,18 @@ def digest(lines: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
+async def _read(answers: AsyncIterator[Any]) -> None:
+    """Read a stream to its end."""
+    async for _ in answers:
+        pass
+
+
 class Dialogue:
     """The steps against one node."""
 
     def __init__(self, stack: Stack, target: Target) -> None:
         self._stack, self._prefix, self._run = stack, target.prefix, target.run
+        self._token = target.token
         self.credential: Metadata = (("authorization", f"Bearer {target.token}"),)
 
     def _new(self, message: str, /, **fields: Any) -> Any:
@@ -157,11 +166,8 @@ class Dialogue:
         """A stream that never speaks, with a deadline."""
         started = time.monotonic()
 
-        async def read() -> None:
-            async for _ in self._stack.stream(f"{CHANGES}/Watch", [self._new("WatchRequest")], timeout_s=0.4):
-                pass
-
-        outcome = await self._outcome(read())
+        silent = self._stack.stream(f"{CHANGES}/Watch", [self._new("WatchRequest")], timeout_s=0.4)
+        outcome = await self._outcome(_read(silent))
         return {"code": outcome["code"], "in_time": 0.3 < time.monotonic() - started < 3.0}
 
     async def cancel(self) -> dict[str, Any]:
@@ -214,14 +220,14 @@ class Dialogue:
         """The journal with records, read slowly: nothing may be lost."""
         request = self._new("WatchRequest", from_serial=1, include_records=True, stop_at_end=True)
         names: list[str] = []
-        gaps = 0
-        octets = 0
+        gaps = octets = last = 0
         async for answer in self._stack.stream(f"{CHANGES}/Watch", [request]):
-            await asyncio.sleep(0.02 if names else 0.3)
+            await asyncio.sleep(0.02 if last else 0.3)
             for each in answer.changes:
-                if len(names) < WATCHED:
+                gaps += each.change.serial != last + 1
+                last = each.change.serial
+                if len(names) < WATCHED and each.change.name.startswith(f"{self._prefix}/interop-"):
                     names.append(each.change.name)
-                    gaps += each.change.serial != len(names)
                     octets += sum(len(value.data) for value in each.record.values)
         return {"changes": len(names), "gaps": gaps, "octets": octets, "digest": digest(names)}
 
@@ -280,6 +286,16 @@ class Dialogue:
             found[method.rpartition("/")[2]] = said
         return found
 
+    async def every_call(self) -> dict[str, Any]:
+        """Every method of one request and one answer, for its answer and for its refusals."""
+        return await every_call(self._stack, self._token, self._run, self._outcome)
+
+    async def follow(self) -> dict[str, Any]:
+        """A stream both ways that is refused for what its first message says."""
+        refused = self._new("FollowRequest", mirror_id="no such/id")
+        first = await self._outcome(_read(self._stack.stream("resolver.v1.MirrorService/Follow", [refused])))
+        return {"code": first["code"], "reason": first["reason"], "fields": first["fields"]}
+
     async def run(self) -> None:
         """Every step, in order; a step that raises prints what it raised."""
         steps: list[Callable[[], Awaitable[dict[str, Any] | None]]] = [
@@ -299,6 +315,8 @@ class Dialogue:
             self.metadata,
             self.gzip,
             self.every_method,
+            self.every_call,
+            self.follow,
         ]
         for step in steps:
             try:

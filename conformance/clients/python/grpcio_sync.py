@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dialogue import Metadata
 
-FILES = ("handle", "resolution", "registration", "registry", "changes")
+FILES = ("handle", "resolution", "registration", "registry", "changes", "template", "login", "mirror", "site", "node")
 DETAILS = "grpc-status-details-bin"
 
 
@@ -30,14 +30,27 @@ def generated(name: str) -> Any:
     raise LookupError(name)
 
 
+def _file_of(service: str) -> str:
+    """The file whose generated module has a service."""
+    for file in FILES:
+        if service in importlib.import_module(f"resolver.v1.{file}_pb2").DESCRIPTOR.services_by_name:
+            return file
+    raise LookupError(service)
+
+
+def answer_of(method: str) -> Any:
+    """The generated class that a method answers with; of a method no service has, that of its sisters."""
+    service, _, name = method.rpartition(".")[2].partition("/")
+    module = importlib.import_module(f"resolver.v1.{_file_of(service)}_pb2")
+    described = module.DESCRIPTOR.services_by_name[service]
+    return generated((described.methods_by_name.get(name) or described.methods[0]).output_type.full_name)
+
+
 def stub_method(channel: Any, method: str) -> Any:
     """The method of a generated stub; a method no stub has, by its path."""
-    service, _, name = method.partition("/")
-    file = {"ResolutionService": "resolution", "RegistrationService": "registration"}
-    file |= {"RegistryService": "registry", "ChangesService": "changes"}
-    short = service.rpartition(".")[2]
-    module = importlib.import_module(f"resolver.v1.{file[short]}_pb2_grpc")
-    stub = getattr(module, f"{short}Stub")(channel)
+    service, _, name = method.rpartition(".")[2].partition("/")
+    module = importlib.import_module(f"resolver.v1.{_file_of(service)}_pb2_grpc")
+    stub = getattr(module, f"{service}Stub")(channel)
     if hasattr(stub, name):
         return getattr(stub, name)
     return channel.unary_unary(f"/{method}", request_serializer=lambda message: message.SerializeToString())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dialogue import Dialogue, Failed, Target, arguments
 from google.protobuf.empty_pb2 import Empty
-from grpcio_sync import generated
+from grpcio_sync import answer_of, generated
 from grpclib.client import Channel
 from grpclib.const import Cardinality
 from grpclib.encoding.base import StatusDetailsCodecBase
@@ -18,17 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from dialogue import Metadata
-
-ANSWERS = {
-    "Resolve": "ResolveResponse",
-    "Guess": "ResolveResponse",
-    "BatchResolve": "BatchResolveResponse",
-    "StreamResolve": "StreamResolveResponse",
-    "BatchCreateHandles": "BatchCreateHandlesResponse",
-    "ImportHandles": "ImportHandlesResponse",
-    "ListEnterprises": "ListEnterprisesResponse",
-    "Watch": "WatchResponse",
-}
 
 
 class Octets(StatusDetailsCodecBase):
@@ -76,7 +65,7 @@ class Grpclib:
         return generated(name)
 
     def _open(self, method: str, request: Any, cardinality: Cardinality, timeout_s: float, metadata: Metadata) -> Any:
-        answer = generated(f"resolver.v1.{ANSWERS[method.rpartition('/')[2]]}")
+        answer = answer_of(method)
         return self.channel.request(
             f"/{method}", cardinality, type(request), answer, timeout=timeout_s, metadata=list(metadata)
         )

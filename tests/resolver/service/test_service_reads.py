@@ -312,6 +312,26 @@ def test_statistics_that_fit_no_message(world):
     run(world, main)
 
 
+@pytest.mark.parametrize("method", [methods.GET_STATISTICS, methods.LIST_SOURCE_STATISTICS], ids=lambda each: each.path)
+@pytest.mark.parametrize(
+    ("days", "field"),
+    [
+        ((1, 2**32 - 1), "from_day"),
+        ((2**32 - 6, 2**32 - 1), "from_day"),
+        ((20260101, 20261301), "to_day"),
+        ((20260100, 20260101), "from_day"),
+        ((20260102, 20260101), "to_day"),
+    ],
+)
+def test_what_is_no_day_is_named(world, method, days, field):
+    async def main(asker):
+        with pytest.raises(InvalidField) as refused:
+            await asker.ask("administrator", method, from_day=days[0], to_day=days[1])
+        assert refused.value.field == field
+
+    run(world, main)
+
+
 def test_closed_resolution_is_for_known_callers(world):
     register(world.engine, world.clock, f"{PREFIX_A}/x")
 
