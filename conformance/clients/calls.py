@@ -19,8 +19,18 @@ if TYPE_CHECKING:
 
 VOLATILE = (
     *("create_time_us", "update_time_us", "commit_time_us", "password_time_us", "expire_time_us", "step_time_us"),
-    *("time_us", "timestamp_s", "serial", "sequence", "handle_count", "key_id", "token", "next_page_token"),
-    *("certificate_sha256", "identities", "own_site", "set_hash"),
+    *(
+        "time_us",
+        "timestamp_s",
+        "serial",
+        "sequence",
+        "handle_count",
+        "key_id",
+        "token",
+        "next_page_token",
+        "site_serial",
+    ),
+    *("certificate_sha256", "identities", "own_site", "set_hash", "site_serial"),
 )
 NOBODY, NODE = "-", "$NODE"
 USER = "$USER"
