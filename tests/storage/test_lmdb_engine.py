@@ -259,3 +259,47 @@ def test_every_error_of_the_engine_has_one_meaning(error, room, meaning, tmp_pat
     translated = translate(error, tmp_path, lambda: room)
     assert type(translated) is meaning
     assert str(tmp_path) in str(translated)
+
+
+class _Observed:
+    """An environment that tells when it is synced, and then does it."""
+
+    def __init__(self, env, on_sync):
+        self._env, self._on_sync = env, on_sync
+
+    def __getattr__(self, name):
+        return getattr(self._env, name)
+
+    def sync(self, force):
+        self._on_sync()
+        return self._env.sync(force)
+
+
+def test_a_commit_is_flushed_after_it_is_made_and_before_its_block_ends(engine):
+    """The commit itself flushes its pages only; ``sync`` makes the page durable that names their root."""
+    seen = []
+
+    def look():
+        with engine.read() as reader:
+            seen.append(reader.get(RECORDS, b"88.1/A"))
+
+    engine._env = _Observed(engine._env, look)
+    with engine.write() as writer:
+        writer.put(RECORDS, b"88.1/A", b"body")
+        assert seen == []
+    assert seen == [b"body"]
+    with engine.write():
+        pass  # its job may answer from what another process has just committed
+    assert seen == [b"body"] * 2
+    with pytest.raises(ZeroDivisionError), engine.write():
+        raise ZeroDivisionError
+    assert seen == [b"body"] * 2
+
+
+def test_a_commit_that_cannot_be_flushed_is_not_told_as_written(engine):
+    def fail():
+        raise lmdb.Error("Input/output error")
+
+    engine._env = _Observed(engine._env, fail)
+    with pytest.raises(StoreBroken, match="may not survive a power cut"), engine.write() as writer:
+        writer.put(RECORDS, b"88.1/A", b"body")
