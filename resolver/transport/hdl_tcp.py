@@ -21,6 +21,7 @@ from resolver.handle.codes import ResponseCode
 from resolver.service.hdl_counted import count_one, count_plain
 from resolver.service.hdl_peer import Peer, unmapped
 from resolver.telemetry.calls import HDL_TCP
+from resolver.transport.hdl_lobby import HEADER_TIMEOUT_S, Lobby
 from resolver.transport.hdl_sockets import bound_socket
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.message import StreamPart
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("handle")
 
-HEADER_TIMEOUT_S = 5.0
-"""Seconds for the envelope of a message, and for the first octet on a new connection."""
-
 BODY_TIMEOUT_S = 10.0
 """Seconds for the rest of a message once its envelope is there, however its octets trickle in."""
 
@@ -56,7 +54,9 @@ CONNECTIONS_MAX = 20_000
 SWEEP_S = 1.0
 """Seconds between two looks at the deadlines."""
 
-_BACKLOG = 1_024
+_INTRODUCED_S = 0.02
+"""Seconds in which clients of the lobby have become connections."""
+
 _NEVER = float("inf")
 _SERVER_ERROR = "Server error processing request, see server logs"
 
@@ -75,8 +75,10 @@ _TIMEOUTS_S = {_Part.HEADER: HEADER_TIMEOUT_S, _Part.BODY: BODY_TIMEOUT_S}
 class _Connection(asyncio.Protocol):
     """One client."""
 
-    def __init__(self, door: HandleTcpDoor) -> None:
+    def __init__(self, door: HandleTcpDoor, octets: bytes, unsent: bytes) -> None:
+        """Go on with a client of the lobby, which has sent ``octets`` and still gets ``unsent``."""
         self._door = door
+        self._first = (octets, unsent)
         self._stream = FrameStream()
         self._transport: asyncio.Transport
         self._peer: Peer
@@ -95,6 +97,13 @@ class _Connection(asyncio.Protocol):
         self._peer = Peer.of(unmapped(str(name[0])) if name else "", is_stream=True)
         if not self._door.admit(self):
             self._transport.abort()
+            return
+        octets, unsent = self._first
+        self._first = (b"", b"")
+        if unsent:
+            self._transport.write(unsent)
+        if octets:
+            self.data_received(octets)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -272,22 +281,37 @@ class HandleTcpDoor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._creations: list[Creation] = []
         self._answered: asyncio.Event | None = None
-        self._server: asyncio.Server | None = None
+        self._lobby: Lobby | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Answer on the port, shared with other workers; the port bound."""
         listener = await bound_socket(host, port, socket.SOCK_STREAM)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), sock=listener, backlog=_BACKLOG)
-        self._sweeper = asyncio.create_task(self._sweep())
-        bound: int = self._server.sockets[0].getsockname()[1]
+        bound: int = listener.getsockname()[1]
+        self._lobby = Lobby(self, loop, listener)
+        self._sweeper = asyncio.create_task(self._sweep(self._lobby))
         return bound
 
     @property
     def connection_count(self) -> int:
         """Connections open."""
-        return len(self._connections)
+        return len(self._connections) + (0 if self._lobby is None else len(self._lobby))
+
+    def has_room(self) -> bool:
+        """Whether one more client may come in."""
+        return self.connection_count < CONNECTIONS_MAX
+
+    def take_over(self, client: socket.socket, octets: bytes, unsent: bytes) -> None:
+        """Make a connection of a client of the lobby."""
+        self.start_task(self._take_over(client, octets, unsent))
+
+    async def _take_over(self, client: socket.socket, octets: bytes, unsent: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(lambda: _Connection(self, octets, unsent), client)
+        except OSError:
+            client.close()  # it has left meanwhile
 
     def admit(self, connection: _Connection) -> bool:
         """Whether there is room for one more connection, which is then looked after."""
@@ -322,17 +346,19 @@ class HandleTcpDoor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, lobby: Lobby) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
             now_s = self.now_s()
+            lobby.check(now_s)
             for connection in list(self._connections):
                 connection.check(now_s)
 
     async def drain(self, grace_s: float) -> None:
         """Take no new connection, let requests finish for ``grace_s``, then end them."""
-        if self._server is not None:
-            self._server.close()
+        if self._lobby is not None:
+            self._lobby.close()
+            await asyncio.sleep(_INTRODUCED_S)  # for those who have just become connections
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in list(self._connections):
