@@ -91,6 +91,8 @@ class Foreign:
         """What is said instead of a refusal, now or after asking; None when it stands."""
         if request.local_only:
             return self._referral(request.name, error)
+        if request.include_restricted and isinstance(error, NotThisServer):
+            return None  # another server of this site gives these to whoever asks it with a credential
         name = self.whole_name(request.name, error)
         elsewhere = self._elsewhere
         if not name or elsewhere is None:
@@ -162,8 +164,14 @@ class Foreign:
 
     # Many at once
 
-    def open_among(self, names: Sequence[str], misses: Sequence[pb.ResolveMiss]) -> dict[int, str]:
-        """The missed positions that other nodes may have, with their whole names."""
+    def open_among(
+        self, names: Sequence[str], misses: Sequence[pb.ResolveMiss], wanted: Filter | None = None
+    ) -> dict[int, str]:
+        """The missed positions that other nodes may have, with their whole names.
+
+        Restricted values are given by the server itself that has a handle, to whoever asks it.
+        """
+        public_only = wanted is None or not wanted.include_restricted
         elsewhere = self._elsewhere
         found: dict[int, str] = {}
         if elsewhere is None:
@@ -177,7 +185,8 @@ class Foreign:
                     continue
                 whole = Handle.from_text(name).text
                 if miss.reason == NotThisServer.reason:
-                    found[miss.position] = whole
+                    if public_only:
+                        found[miss.position] = whole
                     continue
                 authority = authority_for(reader, whole)
                 if isinstance(authority, Below) or (elsewhere.has_top and not isinstance(authority, Here)):

@@ -89,7 +89,7 @@ class Resolution:
         bodies, misses = self._answer_all(call, names, None if wanted is None else [wanted] * len(names))
         if not misses:
             return b"".join(bodies)  # type: ignore[arg-type]  # what has no body is a miss
-        open_ = self.foreign.open_among(names, misses)
+        open_ = self.foreign.open_among(names, misses, wanted)
         if open_:
             return self.foreign.join(call, bodies, misses, open_, wanted)
         return b"".join(filter(None, bodies)) + pb.BatchResolveResponse(misses=misses).SerializeToString()

@@ -12,6 +12,7 @@ import pytest
 from conformance.federation import handle_client
 from resolver.client import CallFailed, Client, new_handle, to_pb
 from resolver.client.failures import from_grpc
+from resolver.handle.value import HandleValue, Permission
 from resolver.v1 import registration_pb2, registration_pb2_grpc, registry_pb2, registry_pb2_grpc
 from resolver.wire.hash_selection import server_index
 from tests.support.site_processes import ROOT, done, idis, running, values
@@ -190,6 +191,14 @@ def check_writes(site):
             rows = list(client.create_many(new_handle(f"{name}-{number}", values("x")) for name in names))
             assert [row.reason for row in rows] == ["CREATED"] * len(names)
             assert [row.row for row in rows] == list(range(len(names)))
+            if number == 1:
+                client.create(theirs, values("https://example.com/"))
+    with site.client(1) as client:
+        hidden = HandleValue(2, "SECRET", b"geheim", permissions=Permission(12))
+        client.put_values(theirs, [hidden])
+        got = client.resolve(theirs, include_restricted=True)  # taken to the server that has it
+        assert [value.type for value in got.values] == ["URL", "SECRET"]
+        assert [value.type for value in client.resolve(theirs).values] == ["URL"]
     table = site.root / "products.csv"
     table.write_text("name,1:URL\n" + "".join(f"88.300.1/I-{number},https://a/{number}\n" for number in range(50)))
     for again in (False, True):
