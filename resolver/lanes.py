@@ -384,12 +384,10 @@ class WriteLane:
             _log.error("row corrupt", error=str(error))
             return RecordCorrupt(f"{error}; nothing was written")
         _log.error("commit failed", error=str(error))
-        what = "nothing was written: try again"
         if isinstance(error, StoreBroken):
             self._loop.call_soon_threadsafe(self._options.on_broken)
-            what = "it is not certain whether this was written: look, or send it again with the same request_id"
         return StorageFailed(
-            f"the store of the node failed and {what}; the operator finds the cause in the log",
+            "the store of the node failed and nothing was written: try again; the operator finds the cause in the log",
             retry_after_s=_RETRY_FULL_S,
         )
 

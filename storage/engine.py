@@ -95,8 +95,7 @@ class Engine(Protocol):
     def write(self) -> AbstractContextManager[Writer]:
         """A write transaction: committed durably at the end of the block, undone when the block raises.
 
-        Raises StoreFull or StoreFailed when the commit fails; nothing is written then. StoreBroken: it is not certain
-        whether it was. A method that
+        Raises StoreFull, StoreFailed or StoreBroken when the commit fails; nothing is written then. A method that
         raised StoreFull or StoreFailed has spoilt the transaction: its end raises it again, if the block did not.
         Do not begin a second one in the block: it waits for the first for ever.
         """

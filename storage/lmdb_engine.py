@@ -1,13 +1,9 @@
 """The engine a node runs on: LMDB 0.9 through py-lmdb, synchronous, without a writable map.
 
-A commit is on disk after two flushes: one of its pages, before the page that names their root is written, and one of
-that page. LMDB does both while it holds the writer lock. Here it does the first (``metasync=False``), and the block of
-the transaction does the second before it ends (``sync``): the next writer, of whatever process, works while this one
-waits, and nobody is told of a commit earlier than before.
-
-Why the other settings: ``writemap`` dies of SIGBUS on a full disk, the 1.0 engine gave false corruption errors to
-concurrent readers, and a map that grows while others have it open is fragile. The map is therefore one huge sparse
-mapping of fixed size, which costs address space only (limit memory by cgroup, not by ``ulimit -v``). Do not open a
+Why these settings: ``writemap`` dies of SIGBUS on a full disk, ``metasync=False`` loses acknowledged
+commits in a power cut, the 1.0 engine gave false corruption errors to concurrent readers, and a map
+that grows while others have it open is fragile. The map is therefore one huge sparse mapping of fixed
+size, which costs address space only (limit memory by cgroup, not by ``ulimit -v``). Do not open a
 store before ``fork``: spawn.
 
 Errors of LMDB become errors of the store in the method that meets them; what the caller's block raises itself
@@ -24,7 +20,7 @@ from typing import TYPE_CHECKING
 import lmdb
 
 from storage.engine import Space
-from storage.errors import StoreBroken, StoreUnusable
+from storage.errors import StoreUnusable
 from storage.lmdb_errors import translate
 from storage.lmdb_transactions import LmdbReader, LmdbWriter
 from storage.tables import FORMAT_KEY, FORMAT_VERSION, Table, format_of, format_row
@@ -98,7 +94,6 @@ class _Writing:
                 self._writer.txn.commit()
             except lmdb.Error as failure:
                 self._writer.fail(failure)
-            self._engine.sync()
             return
         self._writer.txn.abort()
         if isinstance(error, lmdb.Error):
@@ -126,7 +121,7 @@ class LmdbEngine:
                 readonly=readonly,
                 create=not readonly,
                 sync=True,
-                metasync=False,
+                metasync=True,
                 writemap=False,
                 readahead=False,
                 meminit=False,
@@ -163,7 +158,6 @@ class LmdbEngine:
         with self._env.begin(write=True) as txn:
             dbs = {table: self._env.open_db(table.value, txn=txn) for table in Table}
             txn.put(FORMAT_KEY, format_row(), overwrite=False, db=dbs[Table.META])
-        self.sync()
         return dbs
 
     def _check_format(self) -> None:
@@ -208,18 +202,6 @@ class LmdbEngine:
             return LmdbWriter(self._env.begin(write=True), self._dbs, self._translated)
         except lmdb.Error as error:
             raise self._translated(error) from error
-
-    def sync(self) -> None:
-        """Make everything durable that was committed before, by whomever. Raises StoreBroken.
-
-        Also after a transaction that has written nothing: what it was told may rest on another's commit.
-        """
-        try:
-            self._env.sync(True)
-        except lmdb.Error as error:
-            raise StoreBroken(
-                f"the last commit to the store at {self.path} may not survive a power cut, open it anew: {error}"
-            ) from error
 
     def space(self) -> Space:
         """Room left for writes; free pages inside the store count when room is nearly used up."""
