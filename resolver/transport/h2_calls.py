@@ -127,7 +127,7 @@ class Calls(Endings):
             elif kind is StreamClosed:
                 if event.stream_id in streams:
                     self.gone(event.stream_id)
-                self._unfinished.discard(event.stream_id)
+                self._unfinished.pop(event.stream_id, None)
             elif kind is ngh2.TrailersReceived:
                 self._ended(event.stream_id, ready, asked, now_s)
             else:
@@ -152,7 +152,7 @@ class Calls(Endings):
         """Answer a request that is no call."""
         self.session.send_response(stream_id, refusal.answer, end_stream=True)
         if not ended:
-            self._unfinished.add(stream_id)
+            self._unfinished[stream_id] = None
 
     def outlive(self, stream_id: int, ticket: Ticket, now_s: float) -> Exchange:
         """Make a call one that outlives its burst."""

@@ -14,14 +14,14 @@ TOO_MANY_PINGS = b"too_many_pings"
 
 
 class Guard:
-    """The counts of one connection."""
+    """The counts of one connection, each from the first thing there is to count."""
 
     __slots__ = ("_pinged_s", "_pings", "_resets", "_settings", "_strikes")
 
     def __init__(self, now_s: float) -> None:
-        self._resets = bounds.Bucket(bounds.RESETS_RATE, now_s)
-        self._settings = bounds.Bucket(bounds.SETTINGS_RATE, now_s)
-        self._pings = bounds.Bucket(bounds.PINGS_RATE, now_s)
+        self._resets: bounds.Bucket | None = None
+        self._settings: bounds.Bucket | None = None
+        self._pings: bounds.Bucket | None = None
         self._pinged_s = now_s - limits.PING_INTERVAL_MIN_S
         self._strikes = 0
 
@@ -37,6 +37,7 @@ class Guard:
         self._pinged_s = now_s
         if beside_answers:
             return None  # no more of these than answers, so they need no rate
+        self._pings = self._pings or bounds.Bucket(bounds.PINGS_RATE, now_s)
         if not self._pings.spend(now_s):
             return TOO_MANY_PINGS
         if idle_s < limits.PING_INTERVAL_MIN_S:
@@ -45,8 +46,10 @@ class Guard:
 
     def on_reset(self, now_s: float) -> bytes | None:
         """The peer cancelled a stream."""
+        self._resets = self._resets or bounds.Bucket(bounds.RESETS_RATE, now_s)
         return None if self._resets.spend(now_s) else b"too_many_resets"
 
     def on_settings(self, now_s: float) -> bytes | None:
         """SETTINGS arrived."""
+        self._settings = self._settings or bounds.Bucket(bounds.SETTINGS_RATE, now_s)
         return None if self._settings.spend(now_s) else b"too_many_settings"

@@ -72,8 +72,8 @@ def start(calls: Calls, exchange: Exchange, message: bytes | None) -> None:
 def _spawn(calls: Calls, exchange: Exchange, run: Coroutine[None, None, None]) -> None:
     """Run a handler as a task that the connection keeps alive."""
     task = exchange.task = calls.loop.create_task(run)
-    calls.tasks.add(task)
-    task.add_done_callback(calls.tasks.discard)
+    calls.tasks[task] = None
+    task.add_done_callback(calls.tasks.pop)
 
 
 def await_answer(calls: Calls, exchange: Exchange, answer: Awaitable[bytes]) -> None:
@@ -160,8 +160,8 @@ def _answer_later(
             calls.fail(exchange, error)
 
     task = calls.loop.create_task(run())
-    calls.tasks.add(task)
-    task.add_done_callback(calls.tasks.discard)
+    calls.tasks[task] = None
+    task.add_done_callback(calls.tasks.pop)
 
 
 def _answers(
