@@ -23,7 +23,7 @@ def a_created_handle_is_resolved_at_once(peer: Peer) -> None:
     expect(receipt.version == 1 and receipt.serial > 0, f"the receipt says {receipt}")
     record = peer.call(RESOLVE, name=name, token="").record
     expect(record.name == name, f"resolved under the name {record.name!r}")
-    expect([value.index for value in record.values] == [1, 2], "the values are not in ascending index")
+    expect([value.index for value in record.values] == [2, 1], "the values are not in the order given")
     expect(all(value.ttl_s == 86_400 for value in record.values), "the default TTL is not 86400")
     expect(all(value.permissions == 14 for value in record.values), "the default permissions are not 1110")
     expect(record.version == 1 and record.serial == receipt.serial, "version or serial differ from the receipt")

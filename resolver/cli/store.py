@@ -98,14 +98,13 @@ def dump(ctx: click.Context, data_dir: Path | None, out: Path | None, *, include
     Beside a running node each record is one moment, the dump as a whole is not: take a backup for that.
     """
     from resolver.intake.jsonl import record_to_json  # noqa: PLC0415 - loads msgspec
-    from resolver.node import record_octets  # noqa: PLC0415 - loads protobuf
-    from resolver.v1.stored_pb2 import StoredRestricted  # noqa: PLC0415 - as above
+    from resolver.node import record_octets, values  # noqa: PLC0415 - loads protobuf
 
     target: Target = ctx.obj
     with _engine(target.store_dir(data_dir)) as engine, opened(out) as stream:
         for public, restricted in _records(engine, include_restricted=include_restricted):
-            values = StoredRestricted.FromString(restricted).values if restricted else ()
-            stream.write(to_octets(record_to_json(record_octets.parse(public), values)) + b"\n")
+            record = record_octets.parse(public)
+            stream.write(to_octets(record_to_json(record, values.joined(record.values, restricted))) + b"\n")
 
 
 def _records(engine: LmdbEngine, *, include_restricted: bool) -> Iterator[tuple[bytes, bytes]]:

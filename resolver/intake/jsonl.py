@@ -124,14 +124,14 @@ def rows(stream: BinaryIO, encoding: str | None = None) -> Iterator[Row]:
 
 
 def record_to_json(
-    record: handle_pb2.HandleRecord, restricted: Iterable[handle_pb2.HandleValue] = ()
+    record: handle_pb2.HandleRecord, values: Iterable[handle_pb2.HandleValue] | None = None
 ) -> dict[str, Any]:
     """The record as an object that ``rows`` reads back to the same registration.
 
-    ``restricted`` are values without public read, which stores keep apart; they join the others in order of index.
+    ``values`` are those to show instead of the record's own: stores keep the ones without public read apart.
     """
-    values = sorted([*record.values, *restricted], key=lambda value: value.index)
-    shown: dict[str, Any] = {"name": record.name, "values": [_value_to_json(value) for value in values]}
+    chosen = record.values if values is None else values
+    shown: dict[str, Any] = {"name": record.name, "values": [_value_to_json(value) for value in chosen]}
     for key in ("template_id", "version", "serial", "create_time_us", "update_time_us"):
         content = getattr(record, key)
         if content:

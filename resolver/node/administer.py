@@ -254,7 +254,7 @@ def update_template_values(
     record, old = before.record(), before.all_values()
     merged = {value.index: value for value in old if value.index < templates.ITEM_INDEX_MIN}
     merged |= {value.index: value for value in draft.values()}
-    ordered = [merged[index] for index in sorted(merged)]
+    ordered = list(merged.values())
     values.check_count(ordered)
     template_id = record.template_id if keep_template else draft.template_id
     if values.keep_timestamps(ordered, old) and template_id == record.template_id:
@@ -325,7 +325,7 @@ def _store_merged(
     record_octets_max: int,
 ) -> Outcome:
     record = before.record()
-    ordered = [merged[index] for index in sorted(merged)]
+    ordered = list(merged.values())
     values.check_count(ordered)
     if values.keep_timestamps(ordered, before.all_values()):
         return Outcome(record.name, UNCHANGED, record.version, 0, ledger.now_us)

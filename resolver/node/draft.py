@@ -12,7 +12,6 @@ from resolver.errors import InvalidField
 from resolver.handle.name import Handle
 from resolver.node import record_octets, values
 from resolver.v1 import handle_pb2 as pb
-from resolver.v1 import stored_pb2 as stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,13 +40,8 @@ class Draft(NamedTuple):
         return Handle.from_text(self.name)
 
     def values(self) -> list[pb.HandleValue]:
-        """All values by ascending index."""
-        public = pb.HandleRecord.FromString(self.head).values
-        if not self.restricted:
-            return list(public)
-        found = [*public, *stored.StoredRestricted.FromString(self.restricted).values]
-        found.sort(key=lambda value: value.index)
-        return found
+        """All values in their order."""
+        return values.joined(pb.HandleRecord.FromString(self.head).values, self.restricted)
 
 
 def prepare(

@@ -176,7 +176,8 @@ class PlainDrafts:
     ) -> tuple[bytes, bytes, bytes] | None:
         """As ``_parts``, octet by octet; each value goes to ``values_read`` too."""
         indexes, ends, now_s = self._indexes, era.ends, era.now_s
-        size, last = len(request), 0
+        size = len(request)
+        seen: set[int] = set()
         done: list[bytes] = []
         try:
             if request[0] != 0x0A or not 0 < request[1] <= _SHORT_MAX:
@@ -196,9 +197,9 @@ class PlainDrafts:
                 index = indexes.get(request[start:data_at])
                 if index is None:
                     index = self._learn_index(request[start:data_at])
-                if index <= last or request[data_at] != 0x1A:
+                if not index or index in seen or request[data_at] != 0x1A:
                     return None
-                last = index
+                seen.add(index)
                 octets = request[data_at + 1]
                 data_end = data_at + 2 + octets
                 if octets > _SHORT_MAX:

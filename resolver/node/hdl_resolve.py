@@ -14,7 +14,6 @@ from resolver import limits
 from resolver.errors import HandleNotFound, RecordCorrupt
 from resolver.handle.name import PREFIX_OF_PREFIXES, fold_octets, key_of_octets, type_matches
 from resolver.node import record_octets
-from resolver.v1 import stored_pb2 as stored
 from resolver.wire.cursor import counted, pack_u32, sized_text, text_from_wire
 from storage.errors import RowCorrupt
 from storage.tables import MARK, Table, marks_of, unseal
@@ -126,9 +125,3 @@ def wanted(values: Iterable[pb.HandleValue], indexes: Sequence[int], types: Sequ
     return [
         value for value in values if value.index in numbers or any(type_matches(type_, value.type) for type_ in types)
     ]
-
-
-def restricted(reader: Reader, key: bytes) -> list[pb.HandleValue]:
-    """The values of a handle without public read."""
-    body = reader.get(Table.RESTRICTED, key)
-    return [] if body is None else list(stored.StoredRestricted.FromString(body).values)

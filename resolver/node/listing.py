@@ -15,14 +15,13 @@ from resolver import limits
 from resolver.errors import InvalidField, InvalidPageToken, RecordCorrupt
 from resolver.handle.name import Prefix, fold_octets
 from resolver.node import record_octets, shares, values
-from resolver.v1 import handle_pb2 as pb
-from resolver.v1 import stored_pb2 as stored
 from storage.errors import RowCorrupt
 from storage.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from resolver.v1 import handle_pb2 as pb
     from storage.engine import Reader
 
 _TOKEN_OCTETS_MAX = 1_024
@@ -109,10 +108,6 @@ def _add_restricted(reader: Reader, key: bytes, record: pb.HandleRecord) -> None
     hidden = reader.get(Table.RESTRICTED, key)
     if hidden is None:
         return
-    merged = [
-        *record.values,
-        *(value for value in stored.StoredRestricted.FromString(hidden).values if values.readable_by_admin(value)),
-    ]
-    merged.sort(key=lambda value: value.index)
+    merged = list(filter(values.readable_by_admin, values.joined(record.values, hidden)))
     del record.values[:]
     record.values.extend(merged)

@@ -11,11 +11,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver import limits
+from resolver.node import values
 from resolver.v1 import handle_pb2 as pb
-from resolver.v1 import stored_pb2 as stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from resolver.v1 import stored_pb2 as stored
 
 FIELD_1 = b"\x0a"
 """Tag of field 1 with a length: what every stored record starts with."""
@@ -78,9 +80,9 @@ def parse(body: bytes) -> pb.HandleRecord:
     return pb.HandleRecord.FromString(body[start:])
 
 
-def restricted_octets(values: list[pb.HandleValue]) -> bytes:
+def restricted_octets(restricted: stored.StoredRestricted) -> bytes:
     """The body of a row of RESTRICTED; empty when there are no such values."""
-    return stored.StoredRestricted(values=values).SerializeToString(deterministic=True) if values else b""
+    return restricted.SerializeToString(deterministic=True) if restricted.values else b""
 
 
 class StoredRecord(NamedTuple):
@@ -93,15 +95,9 @@ class StoredRecord(NamedTuple):
         """The public record."""
         return parse(self.public)
 
-    def restricted_values(self) -> list[pb.HandleValue]:
-        """The values without public read."""
-        return list(stored.StoredRestricted.FromString(self.restricted).values) if self.restricted else []
-
     def all_values(self) -> list[pb.HandleValue]:
-        """All values by ascending index."""
-        values = [*self.record().values, *self.restricted_values()]
-        values.sort(key=lambda value: value.index)
-        return values
+        """All values in their order."""
+        return values.joined(self.record().values, self.restricted)
 
 
 def digest(key: bytes, public: bytes, restricted: bytes) -> bytes:

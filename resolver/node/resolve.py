@@ -12,8 +12,6 @@ from resolver.errors import RecordCorrupt, TooManyItems, ValuesNotFound
 from resolver.handle.name import Handle, fold, key_of_octets, type_matches
 from resolver.node import record_octets, values
 from resolver.node.authorize import Action, Caller, require
-from resolver.v1 import handle_pb2 as pb
-from resolver.v1 import stored_pb2 as stored
 from storage.errors import RowCorrupt
 from storage.tables import MARK, Table, marks_of, unseal
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from resolver.node.prefixes import ServedPrefixes
+    from resolver.v1 import handle_pb2 as pb
     from storage.engine import Reader
 
 _FILTERS_MAX = 256
@@ -100,12 +99,11 @@ def _select(
     if wanted.include_restricted:
         owner = served.owner(reader, fold(handle.prefix))
         require(caller, Action.READ_RESTRICTED, owner, f"prefix {handle.prefix[:80]!r}")
-        hidden = reader.get(Table.RESTRICTED, key)
-        if hidden is not None:
-            chosen += [
-                value for value in stored.StoredRestricted.FromString(hidden).values if values.readable_by_admin(value)
-            ]
-            chosen.sort(key=lambda value: value.index)
+        chosen = [
+            value
+            for value in values.joined(chosen, reader.get(Table.RESTRICTED, key))
+            if values.readable_by_admin(value)
+        ]
     chosen = [value for value in chosen if wanted.wants(value)]
     if not chosen:
         raise ValuesNotFound(

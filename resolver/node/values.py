@@ -11,6 +11,7 @@ from resolver import limits
 from resolver.errors import InvalidValue, RecordTooLarge, TooManyItems
 from resolver.handle.value import PERMISSIONS_DEFAULT, HandleValue, Permission, Reference, Ttl
 from resolver.v1 import handle_pb2 as pb
+from resolver.v1 import stored_pb2 as stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ _PERMISSIONS_DEFAULT = int(PERMISSIONS_DEFAULT)
 
 
 def complete(values: Sequence[pb.HandleValue], now_s: int, *, may_be_empty: bool = False) -> list[pb.HandleValue]:
-    """Check the values of a request, fill in defaults in place and return them by ascending index.
+    """Check the values of a request, fill in defaults in place and return them in their order.
 
     Defaults: TTL 86,400 s, permissions 1110, timestamp ``now_s``. Raises InvalidValue or TooManyItems, naming the
     value at fault. ``may_be_empty`` is for the Handle protocol, where a handle without values is one.
@@ -40,17 +41,20 @@ def complete(values: Sequence[pb.HandleValue], now_s: int, *, may_be_empty: bool
         ordered = ordered and index > last
         last = index
         complete_one(value, position, now_s)
-    if ordered:
-        return list(values)
-    by_index: dict[int, pb.HandleValue] = {}
+    if not ordered:
+        _require_distinct(values)
+    return list(values)
+
+
+def _require_distinct(values: Sequence[pb.HandleValue]) -> None:
+    seen: set[int] = set()
     for position, value in enumerate(values):
-        if value.index in by_index:
+        if value.index in seen:
             raise InvalidValue(
                 f"values[{position}] repeats index {value.index}: an index may occur once in a handle",
                 field=f"values[{position}].index",
             )
-        by_index[value.index] = value
-    return [by_index[index] for index in sorted(by_index)]
+        seen.add(value.index)
 
 
 def check_count(values: Sequence[pb.HandleValue]) -> None:
@@ -93,13 +97,32 @@ def complete_one(value: pb.HandleValue, position: int, now_s: int) -> None:
     value.timestamp_s = now_s
 
 
-def split(values: Iterable[pb.HandleValue]) -> tuple[list[pb.HandleValue], list[pb.HandleValue]]:
-    """The values everybody may read, and the others."""
+def split(values: Iterable[pb.HandleValue]) -> tuple[list[pb.HandleValue], stored.StoredRestricted]:
+    """The values everybody may read, and the others with their places; ``joined`` puts them together again."""
     public: list[pb.HandleValue] = []
-    restricted: list[pb.HandleValue] = []
-    for value in values:
-        (public if value.permissions & _PUBLIC_READ else restricted).append(value)
+    restricted = stored.StoredRestricted()
+    for place, value in enumerate(values):
+        if is_public(value):
+            public.append(value)
+        else:
+            restricted.values.append(value)
+            restricted.places.append(place)
     return public, restricted
+
+
+def joined(public: Iterable[pb.HandleValue], restricted: bytes | None) -> list[pb.HandleValue]:
+    """All values of a record in their order, from its public ones and the body of its row of RESTRICTED."""
+    found = list(public)
+    if restricted:
+        hidden = stored.StoredRestricted.FromString(restricted)
+        for number, value in enumerate(hidden.values):
+            found.insert(hidden.places[number] if number < len(hidden.places) else len(found), value)
+    return found
+
+
+def is_public(value: pb.HandleValue) -> bool:
+    """Whether everybody may read the value."""
+    return bool(value.permissions & _PUBLIC_READ)
 
 
 def readable_by_admin(value: pb.HandleValue) -> bool:

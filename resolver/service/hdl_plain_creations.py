@@ -239,15 +239,15 @@ class PlainCreations:
         if not 0 < count <= limits.VALUES_MAX:
             return None
         done: list[bytes] = []
-        last = 0
+        seen: set[int] = set()
         for _ in range(count):
             if at + _VALUE.size > end:
                 return None
             index, _, ttl_type, ttl_s, permissions, type_octets = _VALUE.unpack_from(octets, at)
             type_end = at + _VALUE.size + type_octets
-            if index <= last or ttl_type or type_end + 4 > end:
+            if index < 1 or index in seen or ttl_type or type_end + 4 > end:
                 return None
-            last = index
+            seen.add(index)
             data_octets = _read_u32(octets, type_end)[0]
             data_end = type_end + 4 + data_octets
             if not data_octets or data_end + 4 > end or octets[data_end : data_end + 4] != _NO_REFERENCES:

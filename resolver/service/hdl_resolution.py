@@ -38,6 +38,7 @@ from resolver.wire.requests import Resolution
 from resolver.wire.responses import Failure, Resolved
 from resolver.wire.values import value_to_wire
 from resolver.wire.versions import OWN, response_code_for
+from storage.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -215,10 +216,12 @@ class HandleResolution:
         name = text_to_wire(body.handle)
         found = hdl_resolve.find(reader, core.served, name)
         core.counting.resolved(found.prefix, turn.peer.source, 1, 1, turn.peer.door)
-        public = hdl_resolve.wanted(record_octets.parse(found.body).values, body.indexes, body.types)
+        public = hdl_resolve.wanted(whole := record_octets.parse(found.body).values, body.indexes, body.types)
         if turn.request.header.has(OpFlag.PUBLIC_ONLY) or not found.is_restricted:
             return public, False
-        hidden = hdl_resolve.wanted(hdl_resolve.restricted(reader, found.key), body.indexes, body.types)
+        both = values.joined(whole, reader.get(Table.RESTRICTED, found.key))
+        chosen = hdl_resolve.wanted(both, body.indexes, body.types)
+        hidden = [value for value in chosen if not values.is_public(value)]
         if not hidden:
             return public, False
         if turn.known_identity() is None and turn.is_plain:
@@ -231,8 +234,8 @@ class HandleResolution:
             if turn.is_plain:
                 return public, False
             raise Declined(ResponseCode.INVALID_ADMIN)
-        readable = [value for value in hidden if values.readable_by_admin(value)]
-        return sorted([*public, *readable], key=lambda value: value.index), bool(readable)
+        readable = list(filter(values.readable_by_admin, chosen))
+        return readable, len(readable) > len(public)
 
     def _may_read(self, reader: Reader, identity: Identity, name: str, prefix: str) -> bool:
         owner = self._core.served.owner(reader, prefix)

@@ -10,10 +10,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StoredRestricted(_message.Message):
-    __slots__ = ("values",)
+    __slots__ = ("values", "places")
     VALUES_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
     values: _containers.RepeatedCompositeFieldContainer[_handle_pb2.HandleValue]
-    def __init__(self, values: _Optional[_Iterable[_Union[_handle_pb2.HandleValue, _Mapping]]] = ...) -> None: ...
+    places: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, values: _Optional[_Iterable[_Union[_handle_pb2.HandleValue, _Mapping]]] = ..., places: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class StoredTombstone(_message.Message):
     __slots__ = ("version", "serial", "time_us")

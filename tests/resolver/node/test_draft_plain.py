@@ -129,6 +129,14 @@ def test_what_is_not_plain_is_left_to_the_long_way(plain, more):
     assert plain.of_request(octets + more, NOW_S) is None
 
 
+def test_values_in_any_order_are_plain_and_keep_it(plain):
+    given = [pb.HandleValue(index=index, type="T", data=b"x") for index in (100, 1, 2)]
+    octets = registration.CreateHandleRequest(name="88.300.1/a", values=given).SerializeToString()
+    draft, _ = plain.of_request(octets, NOW_S)
+    assert [value.index for value in draft.values()] == [100, 1, 2]
+    assert plain.of_request(octets + b"\x12\x08\x08\x01\x12\x01T\x1a\x01y", NOW_S) is None, "an index again"
+
+
 def test_a_value_in_another_order_or_with_more_in_it_is_not_plain(plain):
     name = b"\x0a\x0a88.300.1/a"
     head, data = b"\x08\x01\x12\x01T", b"\x1a\x01x"

@@ -1,11 +1,14 @@
 """What may be stored as values: defaults, every refusal, and the two halves."""
 
+from itertools import product
+
 import pytest
 
 from resolver import limits
 from resolver.errors import InvalidValue, RecordTooLarge, TooManyItems
-from resolver.node import values
+from resolver.node import record_octets, values
 from resolver.v1 import handle_pb2 as pb
+from resolver.v1 import stored_pb2 as stored
 from tests.support.builders import HIDDEN, NOBODY, PUBLIC, value
 
 NOW_S = 1_780_000_000
@@ -23,9 +26,21 @@ def test_what_is_given_stays():
     assert (done.permissions, done.timestamp_s) == (0, NOW_S)
 
 
-def test_values_come_back_by_index():
+def test_values_come_back_in_the_order_given():
     done = values.complete([value(3), value(1), value(2**32 - 1), value(2)], NOW_S)
-    assert [one.index for one in done] == [1, 2, 3, 2**32 - 1]
+    assert [one.index for one in done] == [3, 1, 2**32 - 1, 2]
+
+
+@pytest.mark.parametrize("permissions", list(product([PUBLIC, HIDDEN, NOBODY], repeat=4)))
+def test_the_halves_are_joined_in_the_order_given(permissions):
+    given = [value(index, permissions=each) for index, each in zip([3, 1, 9, 2], permissions, strict=True)]
+    public, restricted = values.split(given)
+    assert values.joined(public, record_octets.restricted_octets(restricted)) == given
+
+
+def test_restricted_values_without_places_come_last():
+    hidden = stored.StoredRestricted(values=[value(1, permissions=HIDDEN), value(4, permissions=HIDDEN)])
+    assert [one.index for one in values.joined([value(3)], hidden.SerializeToString())] == [3, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +80,7 @@ def test_limits_themselves_are_allowed(given):
 def test_halves_and_who_reads_the_hidden_one():
     public, hidden = values.split([value(1, permissions=PUBLIC), value(2, permissions=HIDDEN), value(3, permissions=0)])
     assert [one.index for one in public] == [1]
-    assert [one.index for one in hidden] == [2, 3]
+    assert [one.index for one in hidden.values] == [2, 3]
     assert values.readable_by_admin(value(2, permissions=HIDDEN))
     assert not values.readable_by_admin(value(3, permissions=NOBODY))
 

@@ -7,6 +7,7 @@ import pytest
 from resolver.node import record_octets
 from resolver.v1 import handle_pb2 as pb
 from resolver.v1 import resolution_pb2
+from resolver.v1 import stored_pb2 as stored
 from tests.support.builders import value
 
 
@@ -52,8 +53,8 @@ def test_varints_are_those_of_protobuf(number):
 
 
 def test_no_restricted_values_make_no_row():
-    assert record_octets.restricted_octets([]) == b""
-    assert record_octets.restricted_octets([value(1)])
+    assert record_octets.restricted_octets(stored.StoredRestricted()) == b""
+    assert record_octets.restricted_octets(stored.StoredRestricted(values=[value(1)], places=[0]))
 
 
 def test_digest_tells_key_and_bodies_apart():

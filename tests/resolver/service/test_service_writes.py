@@ -239,11 +239,11 @@ def test_a_migration_keeps_timestamps_and_only_administrators_may(world):
         answers = await asker.answers("administrator", methods.IMPORT_HANDLES, [dated(1), dated(2)])
         assert [one.results[0].reason for one in answers] == ["CREATED", "UNCHANGED"]
         found = (await asker.ask("administrator", methods.RESOLVE, **asked)).record
-        assert [each.timestamp_s for each in found.values] == [1_000, now_s, now_s, 2_000]
+        assert [each.timestamp_s for each in found.values] == [now_s, now_s, 2_000, 1_000]
         answers = await asker.answers("administrator", methods.IMPORT_HANDLES, [dated(3, "other")])
         assert [one.results[0].reason for one in answers] == ["UPDATED"]
         found = (await asker.ask("administrator", methods.RESOLVE, **asked)).record
-        assert [each.timestamp_s for each in found.values] == [3_000, now_s, now_s, 2_000]
+        assert [each.timestamp_s for each in found.values] == [now_s, now_s, 2_000, 3_000]
 
     run(world, main)
     assert recount(world.engine) == tallies(world.engine)

@@ -236,11 +236,11 @@ def test_restricted_values_need_the_right_to_read(node):
     )
     client = node.client()
     found = client.do(1, requests.Resolution("88.300.20/R"), A, rsa_key("a"))
-    assert [item.index for item in found.body.values] == [1, 2, 100]
+    assert [item.index for item in found.body.values] == [100, 1, 2]
     assert client.do(1, requests.Resolution("88.300.20/R2"), A, rsa_key("a")).header.response_code == 400
     assert client.do(1, requests.Resolution("88.300.20/R"), B, rsa_key("b")).header.response_code == 400
     public = client.ask(1, requests.Resolution("88.300.20/R"), flags=0x1900_0000)
-    assert [item.index for item in public.body.values] == [1, 100]
+    assert [item.index for item in public.body.values] == [100, 1]
 
 
 def test_prefix_handle_may_be_made_by_the_node_only(node):

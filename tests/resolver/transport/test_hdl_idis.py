@@ -67,12 +67,12 @@ def test_wrong_key_does_not_log_in(node):
 def test_lookup_of_restricted_values_follows_the_login(node):
     client = node.client(**SDK, keep=True)
     before = client.ask(1, requests.Resolution("88.300.1/IDIS"))
-    assert [item.index for item in before.body.values] == [1, 100]
+    assert [item.index for item in before.body.values] == [100, 1]
     only_hidden = client.ask(1, requests.Resolution("88.300.1/IDIS", indexes=(2,)))
     assert only_hidden.header.response_code == 200
     assert login(client).header.response_code == 1
     after = client.ask(1, requests.Resolution("88.300.1/IDIS"))
-    assert [item.index for item in after.body.values] == [1, 2, 100]
+    assert [item.index for item in after.body.values] == [100, 1, 2]
     client.close()
 
 
@@ -133,4 +133,4 @@ def test_a_client_without_flags_that_is_no_sdk_is_challenged(node, minor):
     client = node.client(version=(2, minor), flags=0)
     assert client.ask(100, one("88.300.1/NOT")).header.response_code == 402
     assert client.do(100, one(f"88.300.1/RAW-{minor}")).header.response_code == 1
-    assert [item.index for item in client.ask(1, requests.Resolution("88.300.1/IDIS")).body.values] == [1, 100]
+    assert [item.index for item in client.ask(1, requests.Resolution("88.300.1/IDIS")).body.values] == [100, 1]

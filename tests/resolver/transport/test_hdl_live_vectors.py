@@ -108,10 +108,11 @@ def check_body(found, recorded):
 
 def said(body):
     """What a resolution says, without times and without what belongs to the machine it was recorded on."""
-    return sorted(
+    values = [
         (item.index, item.type, b"" if item.type in {"HS_PUBKEY", "HS_SITE"} else item.data, item.ttl)
         for item in body.values
-    )
+    ]
+    return sorted(values) if body.handle.startswith("0.NA/") else values  # those come from the registry here
 
 
 @each("live_exchanges", having="request_hex")

@@ -125,12 +125,12 @@ PLAIN = {
         value(bits + 1, "N", b"\0\xff", Permission(bits)) for bits in range(16) if bits & 2
     ),
     "times": (HandleValue(1, "A", b"a", Ttl(0)), HandleValue(2, "B", b"b", Ttl(2**31 - 1))),
+    "another order": (value(2, "URL", "a"), value(1, "URL", "b")),
 }
 OTHERS = {
     "none at all": (),
     "a restricted one": (value(1, "URL", "a"), value(2, "N", "b", PRIVATE)),
     "references": (HandleValue(1, "URL", b"a", references=(Reference("88.300.1/X", 1),)),),
-    "no order": (value(2, "URL", "a"), value(1, "URL", "b")),
     "an absolute time": (HandleValue(1, "A", b"a", Ttl(2_000_000_000, absolute=True)),),
     "no data": (value(1, "URL", b""),),
     "a repeated index": (value(1, "URL", "a"), value(1, "URL", "b")),
