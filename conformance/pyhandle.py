@@ -176,10 +176,11 @@ def test_values(base: str, ca: Path) -> dict[str, Any]:
 
 def read_records() -> dict[str, list[dict[str, Any]]]:
     """The records that the reading tests expect to be there."""
-    texts = {111: ("TEST1", "val1"), 2222: ("TEST2", "val2"), 333: ("TEST3", "val3"), 4: ("TEST4", "val4")}
+    texts = {4: ("TEST4", "val4"), 111: ("TEST1", "val1"), 333: ("TEST3", "val3"), 2222: ("TEST2", "val2")}
     values = [{"index": index, "type": type_, "data": data} for index, (type_, data) in texts.items()]
     values.append({"index": 5_000, "type": "URL", "data": "http://www.dkrz.de/a"})
-    return {f"{PREFIX}/FOR_READING": [admin_value(100, USER, 300, "011111110011"), *values]}
+    values.insert(1, admin_value(100, USER, 300, "011111110011"))  # one test looks for TEST1 at the third place
+    return {f"{PREFIX}/FOR_READING": values}
 
 
 _PROGRAM = """
