@@ -14,8 +14,8 @@ from storage.failures import Failures, MemoryFailures
 if TYPE_CHECKING:
     from storage.failures import FailureTable
 
-FREE_FAILURES = 20
-"""Wrong answers before the first wait: people mistype, programs are misconfigured and try every version."""
+FREE_FAILURES = 10
+"""Wrong answers before the first wait: people mistype, programs are misconfigured."""
 
 FIRST_WAIT_S = 10.0
 """Seconds of the first wait; it doubles with each further failure."""

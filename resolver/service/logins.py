@@ -40,9 +40,6 @@ NICENESS = 10
 WAITING_MAX = 32
 """Logins that may wait for their turn in a worker: some seconds of hashing."""
 
-NAME_FAILURES = 10
-"""Wrong passwords for a name before it waits: passwords are easier to guess than keys."""
-
 NETWORK_FAILURES = 100
 """Wrong passwords for any names after which a network waits: an office behind one address mistypes too."""
 
@@ -93,7 +90,7 @@ class Logins:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._lockout = Lockout(core.failures, free_failures=NAME_FAILURES)
+        self._lockout = core.lockout
         self._networks = Lockout(core.failures, free_failures=NETWORK_FAILURES)
         self._hashing = ThreadPoolExecutor(1, "hashing", _stand_back)
         self._waiting = 0
