@@ -8,10 +8,7 @@ DATA_DIR/discarded.jsonl             changes this node had acknowledged and its 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +16,7 @@ import structlog
 
 from resolver import __version__
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
+from resolver.app.sole_worker import SoleWorker
 from resolver.clock import SystemClock
 from resolver.config.settings import Config
 from resolver.federation.mirror import Follower, MirrorCredentials
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("mirror")
 
-_LOCK_S = 1.0
+_ANNOUNCE_S = 1.0
 
 
 def mirror_options(config: Config, doors: Mapping[str, tuple[str, int]]) -> MirrorOptions:
@@ -63,7 +61,7 @@ def credentials_of(config: Config, data: DataDir) -> MirrorCredentials:
         raise StartRefused(f"[mirror] token_file or ca_file cannot be read: {error}") from error
 
 
-class MirrorService:
+class MirrorService(SoleWorker):
     """The part of a worker that follows. ``start`` it on the worker's loop, ``close`` it at the end."""
 
     def __init__(self, core: Core, assignment: Assignment, clock: Clock) -> None:
@@ -82,31 +80,7 @@ class MirrorService:
             report=options.report,
             discarded=self._data.root / "discarded.jsonl",
         )
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Follow, when the store says that this node is a mirror and no other worker does."""
-        self._task = asyncio.create_task(self._run())
-
-    async def close(self) -> None:
-        """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        descriptor = os.open(self._data.run / "follower.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    await asyncio.sleep(_LOCK_S)
-            await asyncio.gather(self._follower.run(), self._announce())
-        finally:
-            os.close(descriptor)
+        super().__init__(self._data.run / "follower.lock", self._follower.run, self._announce)
 
     async def _announce(self) -> None:
         """After a promotion, let the prefix handles name this node's site in place of the old primary's."""
@@ -118,7 +92,7 @@ class MirrorService:
                     _log.info("prefix handles name this node as the primary")
                 except (StartRefused, StorageError) as error:
                     _log.error("prefix handles still name the old primary", why=str(error))
-            await asyncio.sleep(_LOCK_S)
+            await asyncio.sleep(_ANNOUNCE_S)
 
     def _take_over(self) -> None:
         doors = self._assignment.doors

@@ -7,10 +7,7 @@ DATA_DIR/run/siblings.lock         held by the worker that copies from them
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +15,7 @@ import structlog
 
 from resolver import __version__
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
+from resolver.app.sole_worker import SoleWorker
 from resolver.clock import SystemClock
 from resolver.config.settings import Config
 from resolver.errors import InvalidTransition, ResolverError
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("site")
 
-_LOCK_S = 1.0
 _ANNOUNCE_S = 0.2
 
 
@@ -52,7 +49,7 @@ def credentials_of(config: Config, data: DataDir) -> SiteCredentials:
         ) from error
 
 
-class SiteService:
+class SiteService(SoleWorker):
     """The part of a worker that looks after the shares. ``start`` it on the worker's loop, ``close`` it at the end."""
 
     def __init__(self, core: Core, assignment: Assignment, clock: Clock) -> None:
@@ -61,31 +58,7 @@ class SiteService:
         self._clock = clock
         self._data = DataDir(Path(assignment.config.node.data_dir))
         self._siblings = Siblings(core, lambda: credentials_of(assignment.config, self._data))
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Copy what is to be copied, when no other worker does."""
-        self._task = asyncio.create_task(self._run())
-
-    async def close(self) -> None:
-        """Stop copying."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        descriptor = os.open(self._data.run / "siblings.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    await asyncio.sleep(_LOCK_S)
-            await asyncio.gather(self._siblings.run(), self._announce())
-        finally:
-            os.close(descriptor)
+        super().__init__(self._data.run / "siblings.lock", self._siblings.run, self._announce)
 
     async def _announce(self) -> None:
         """Let the prefix handles name all servers of the site, where the registry is changed."""
