@@ -2,17 +2,20 @@
 
 The file, by convention ``NAME.idisbak``:
 
-    8 octets   magic, ``IDISBAK1``
+    8 octets   magic, ``IDISBAK2``
     4 octets   length of the manifest, big-endian
     manifest   JSON in UTF-8: what is inside, when it was taken, SHA-256 of the data file
     32 octets  SHA-256 of the manifest
+    32 octets  SHA-256 of the rest as it lies there
     the rest   the data file and then the files beside the store (``backup_files``), compressed by zstd
 
 The store is first copied at full speed to a private directory, because a copy that waits for a slow
 destination pins old pages and lets the store grow; compression works on that copy. Reading goes the
-other way round: unpack into a private directory, hold the digest against the manifest, walk the pages
-without the engine, and only then open it. The digest finds damage, not forgery: keep backups where
-only trusted people write.
+other way round: hold the packed octets against their digest, unpack into a private directory, hold the
+data file against the manifest, walk the pages without the engine, and only then open it. The first
+digest is there because a bit can be lost in packed data without a change of what it unpacks to, which
+nobody would notice before the next one. Digests find damage, not forgery: keep backups where only
+trusted people write.
 """
 
 from __future__ import annotations
@@ -28,12 +31,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import zstandard
 
 from storage import backup_files
-from storage.backup_manifest import Manifest, read_head, write_head
+from storage.backup_manifest import Manifest, read_head, write_digest, write_head
 from storage.check import CheckReport, check
 from storage.errors import BackupUnusable, StoreFailed, StoreFull, StoreUnusable
 from storage.files import FILES_DIRECTORY, FileStore
@@ -122,7 +125,7 @@ def back_up(
         )
         handle, unfinished = tempfile.mkstemp(prefix=".idis-backup-", dir=path.parent)
         try:
-            with os.fdopen(handle, "wb") as out:
+            with os.fdopen(handle, "w+b") as out:
                 _write(out, manifest, data, told, lambda sink: _append(sink, files, beside, told))
             Path(unfinished).rename(path)
         except BaseException:
@@ -135,7 +138,7 @@ def back_up(
 def read_manifest(path: Path) -> Manifest:
     """What a backup says of itself, without looking at its data. Raises BackupUnusable, StoreFailed."""
     with _disk_errors(path), path.open("rb") as file:
-        return read_head(file, path)
+        return read_head(file, path)[0]
 
 
 def verify(
@@ -145,7 +148,7 @@ def verify(
 
     Args:
         path: the backup.
-        progress: octets done and in all; each octet counts twice, for unpacking and for the scrub.
+        progress: octets done and in all: those of the file, and each octet inside twice, for unpacking and the scrub.
         scratch: an existing directory with room for the store; by default the one of the backup.
         walk_pages: verify the structure of the pages, at some 20 to 70 MB/s.
 
@@ -228,12 +231,15 @@ def _write(
 ) -> None:
     """Write the container and make it durable."""
     write_head(out, manifest)
+    digested = _Digested(out)
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
-    with compressor.stream_writer(out, size=manifest.data_octets + manifest.files_octets, closefd=False) as packed:
+    size = manifest.data_octets + manifest.files_octets
+    with compressor.stream_writer(cast("BinaryIO", digested), size=size, closefd=False) as packed:
         for chunk in _chunks(data):
             packed.write(chunk)
             told.add(len(chunk))
         append(packed)
+    write_digest(out, digested.digest.digest())
     out.flush()
     os.fsync(out.fileno())
 
@@ -244,14 +250,16 @@ def _unpack_and_check(
     """Unpack a backup into new directories and check it; the data file is opened only once its digest fits."""
     store.mkdir(mode=0o700)
     with path.open("rb") as file:
-        manifest = read_head(file, path)
-        unpacked_octets = manifest.data_octets + manifest.files_octets
-        told = _Told(progress, unpacked_octets + manifest.data_octets)
+        manifest, digest = read_head(file, path)
+        packed_octets = os.fstat(file.fileno()).st_size - file.tell()
+        octets_before_scrub = packed_octets + manifest.data_octets + manifest.files_octets
+        told = _Told(progress, octets_before_scrub + manifest.data_octets)
+        _check_packed(file, path, digest, told)
         _unpack(file, path, manifest, store / DATA_FILE, files, told)
     walked = walk_pages and _walk_pages(store / DATA_FILE, path)
 
     def tell(done_rows: int, all_rows: int) -> None:
-        told.reach(unpacked_octets + manifest.data_octets * min(done_rows, all_rows) // max(all_rows, 1))
+        told.reach(octets_before_scrub + manifest.data_octets * min(done_rows, all_rows) // max(all_rows, 1))
 
     try:
         # For writing, because the copy is ours and may come from a version with fewer tables.
@@ -269,8 +277,23 @@ def _unpack_and_check(
     if manifest.files_damaged:
         report.find(Table.FILES, b"", f"{manifest.files_damaged} files beside the store were damaged: they are lost")
     (store / "lock.mdb").unlink(missing_ok=True)
-    told.reach(unpacked_octets + manifest.data_octets)
+    told.reach(octets_before_scrub + manifest.data_octets)
     return Verified(manifest, report, walked)
+
+
+def _check_packed(file: BinaryIO, path: Path, said: bytes, told: _Told) -> None:
+    """Hold the rest of the file against its digest, and go back to where it begins."""
+    begin = file.tell()
+    digest = hashlib.sha256()
+    while chunk := file.read(CHUNK_OCTETS):
+        digest.update(chunk)
+        told.add(len(chunk))
+    if digest.digest() != said:
+        raise BackupUnusable(
+            f"{path} is damaged: its octets do not fit the digest in its head, nothing of it was unpacked: "
+            "take another backup"
+        )
+    file.seek(begin)
 
 
 def _unpack(file: BinaryIO, path: Path, manifest: Manifest, data: Path, files: FileStore | None, told: _Told) -> None:
@@ -329,6 +352,19 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_OCTETS):
             yield chunk
+
+
+class _Digested:
+    """Writes on, and digests what it writes."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self.digest = hashlib.sha256()
+        self._out = out
+
+    def write(self, data: bytes, /) -> int:
+        """Take octets."""
+        self.digest.update(data)
+        return self._out.write(data)
 
 
 class _Told:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from dataclasses import asdict, dataclass
+from os import SEEK_CUR
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from storage.errors import BackupUnusable
@@ -14,8 +15,11 @@ from storage.tables import FORMAT_VERSION
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAGIC = b"IDISBAK1"
+MAGIC = b"IDISBAK2"
 """First octets of a backup; the digit is the version of the container."""
+
+DIGEST_OCTETS = 32
+"""Octets of a SHA-256."""
 
 MANIFEST_OCTETS_MAX = 1 << 20
 """Octets of a manifest; real ones have about 700."""
@@ -81,21 +85,29 @@ class Manifest:
 
 
 def write_head(out: BinaryIO, manifest: Manifest) -> None:
-    """Write the container up to where the data begins."""
+    """Write the container up to where the data begins; ``write_digest`` fills in what is not known yet."""
     head = json.dumps(manifest.to_json(), indent=1).encode()
-    out.write(MAGIC + len(head).to_bytes(4, "big") + head + hashlib.sha256(head).digest())
+    out.write(MAGIC + len(head).to_bytes(4, "big") + head + hashlib.sha256(head).digest() + bytes(DIGEST_OCTETS))
 
 
-def read_head(file: BinaryIO, path: Path) -> Manifest:
-    """Read the container up to where the data begins."""
+def write_digest(out: BinaryIO, digest: bytes) -> None:
+    """Write the SHA-256 of everything behind the head into the head, once all of it is written."""
+    out.seek(len(MAGIC))
+    out.seek(int.from_bytes(out.read(4), "big") + DIGEST_OCTETS, SEEK_CUR)
+    out.write(digest)
+
+
+def read_head(file: BinaryIO, path: Path) -> tuple[Manifest, bytes]:
+    """Read the container up to where the data begins: what it says of itself, and the SHA-256 of the rest."""
     if file.read(len(MAGIC)) != MAGIC:
         raise BackupUnusable(f"{path} is not a backup of this node: it does not begin with {MAGIC.decode()}")
     octets = int.from_bytes(file.read(4), "big")
     head = file.read(min(octets, MANIFEST_OCTETS_MAX))
+    digest_of_head, digest = file.read(DIGEST_OCTETS), file.read(DIGEST_OCTETS)
     try:
-        if len(head) != octets or file.read(32) != hashlib.sha256(head).digest():
+        if len(head) != octets or digest_of_head != hashlib.sha256(head).digest() or len(digest) != DIGEST_OCTETS:
             raise BackupUnusable(f"{path} ends or is damaged within its manifest: take another backup")
         found = json.loads(head)
     except ValueError as error:
         raise BackupUnusable(f"the manifest of {path} is damaged: {error}: take another backup") from error
-    return Manifest.from_json(found)
+    return Manifest.from_json(found), digest

@@ -38,15 +38,17 @@ def rows_of(engine):
 
 def split(octets):
     """Manifest and compressed data of a backup, read by hand as the format says."""
-    assert octets[:8] == b"IDISBAK1"
+    assert octets[:8] == b"IDISBAK2"
     end = 12 + int.from_bytes(octets[8:12], "big")
     assert octets[end : end + 32] == hashlib.sha256(octets[12:end]).digest()
-    return json.loads(octets[12:end]), octets[end + 32 :]
+    assert octets[end + 32 : end + 64] == hashlib.sha256(octets[end + 64 :]).digest()
+    return json.loads(octets[12:end]), octets[end + 64 :]
 
 
 def joined(manifest, packed):
     head = json.dumps(manifest).encode()
-    return MAGIC + len(head).to_bytes(4, "big") + head + hashlib.sha256(head).digest() + packed
+    digests = hashlib.sha256(head).digest() + hashlib.sha256(packed).digest()
+    return MAGIC + len(head).to_bytes(4, "big") + head + digests + packed
 
 
 @pytest.fixture(params=["lmdb", "memory"])
@@ -180,13 +182,13 @@ def test_a_backup_beside_a_writer_is_one_moment(tmp_path):
 
 def test_a_flipped_octet_or_a_cut_is_noticed_and_leaves_nothing(made, tmp_path):
     whole = made.read_bytes()
-    begin = 12 + int.from_bytes(whole[8:12], "big") + 32
+    begin = 12 + int.from_bytes(whole[8:12], "big") + 64
     chosen = random.Random(7)
     places = [0, 7, 8, 11, begin, len(whole) - 1]
-    places += [chosen.randrange(begin) for _ in range(20)] + [
-        chosen.randrange(begin + 8, len(whole)) for _ in range(20)
+    places += [chosen.randrange(begin) for _ in range(40)] + [chosen.randrange(begin, len(whole)) for _ in range(200)]
+    damaged = [
+        whole[:place] + bytes([whole[place] ^ 1 << chosen.randrange(8)]) + whole[place + 1 :] for place in places
     ]
-    damaged = [whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :] for place in places]
     damaged += [whole[:length] for length in (0, 5, 10, begin - 40, begin - 1, begin, begin + 10, len(whole) - 40)]
     damaged += [whole + b"\0", whole + whole[begin:]]
     path = tmp_path / "damaged.idisbak"

@@ -105,13 +105,14 @@ def test_a_file_that_changes_meanwhile_ends_the_backup(made):
 def opened(path):
     octets = path.read_bytes()
     end = 12 + int.from_bytes(octets[8:12], "big")
-    return json.loads(octets[12:end]), zstandard.ZstdDecompressor().decompress(octets[end + 32 :])
+    return json.loads(octets[12:end]), zstandard.ZstdDecompressor().decompress(octets[end + 64 :])
 
 
 def closed(path, manifest, data):
     head = json.dumps(manifest).encode()
     packed = zstandard.ZstdCompressor().compress(data)
-    path.write_bytes(b"IDISBAK1" + len(head).to_bytes(4, "big") + head + hashlib.sha256(head).digest() + packed)
+    digests = hashlib.sha256(head).digest() + hashlib.sha256(packed).digest()
+    path.write_bytes(b"IDISBAK2" + len(head).to_bytes(4, "big") + head + digests + packed)
 
 
 def flipped(data, place):
