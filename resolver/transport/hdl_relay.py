@@ -6,9 +6,10 @@ answers on. An owner that is gone has taken its sessions with it, and the reques
 has ended.
 
     request   length 4 | marks 1: is stream 1, over HTTP 2 | source length 1 | source | message
-    answers   (length 4 | message)* | 0 4 | marks 1: is proven 1, is broken 2
+    answers   (length 4 | message)* | 0 4 | marks 1: is broken 1
 
-A length with its top bit set is that of a part of a stream, octets that are passed on as they are.
+A length with its top bit set is that of a part of a stream, octets that are passed on as they are. The bit below says
+that the client has proven its address by now: a door over UDP asks for that before it sends a large answer.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ TIMEOUT_S = 15.0
 
 _REQUEST_OCTETS_MAX = bounds.MESSAGE_OCTETS_MAX + ENVELOPE_OCTETS + 300
 _HEAD_OCTETS = 4
-_PART = 1 << 31
+_PART, _PROVEN = 1 << 31, 1 << 30
 _STREAM, _HTTP = 1, 2
-_PROVEN, _BROKEN = 1, 2
+_BROKEN = 1
 
 
 class Relay:
@@ -94,10 +95,10 @@ class Relay:
             request = bytes((marks, len(source))) + source + frame.to_wire()
             writer.write(len(request).to_bytes(_HEAD_OCTETS, "big") + request)
             while size := int.from_bytes(await _exactly(reader, _HEAD_OCTETS), "big"):
-                octets = await _exactly(reader, size & ~_PART)
+                octets = await _exactly(reader, size & ~(_PART | _PROVEN))
+                peer.is_proven = peer.is_proven or bool(size & _PROVEN)
                 await send(StreamPart(octets) if size & _PART else Frame.from_wire(octets))
             marks = (await _exactly(reader, 1))[0]
-            peer.is_proven = peer.is_proven or bool(marks & _PROVEN)
             peer.is_broken = peer.is_broken or bool(marks & _BROKEN)
         finally:
             writer.close()
@@ -107,8 +108,8 @@ class Relay:
 
         async def send(answer: Frame | StreamPart) -> None:
             octets = answer.to_wire()
-            mark = _PART if isinstance(answer, StreamPart) else 0
-            writer.write((len(octets) | mark).to_bytes(_HEAD_OCTETS, "big") + octets)
+            marks = (_PART if isinstance(answer, StreamPart) else 0) | (_PROVEN if peer.is_proven else 0)
+            writer.write((len(octets) | marks).to_bytes(_HEAD_OCTETS, "big") + octets)
             await writer.drain()
 
         try:
@@ -121,8 +122,7 @@ class Relay:
             if request[0] & _HTTP:
                 peer.door = REST
             await self._protocol.respond(Frame.from_wire(request[end:]), peer, send)
-            marks = (_PROVEN if peer.is_proven else 0) | (_BROKEN if peer.is_broken else 0)
-            writer.write(bytes(_HEAD_OCTETS) + bytes((marks,)))
+            writer.write(bytes(_HEAD_OCTETS) + bytes((_BROKEN if peer.is_broken else 0,)))
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError, WireError) as error:
             _log.debug("a relayed request broke off", why=str(error))

@@ -172,6 +172,9 @@ class HandleUdpDoor:
 
     def _send_to_stream(self, bound: socket.socket, frame: Frame, address: Address) -> None:
         """Make the client ask again over TCP."""
+        if frame.envelope.is_encrypted:  # what it asks cannot be seen here, and silence costs a client three seconds
+            _send(bound, self._protocol.undecodable(frame.envelope, ResponseCode.ERROR).to_wire(), address)
+            return
         try:
             asked = Message.from_frame(frame)
         except WireError:

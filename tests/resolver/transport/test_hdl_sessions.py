@@ -1,12 +1,16 @@
 """Sessions over real sockets, two workers side by side: set-up, MACs, replays, encryption, end."""
 
+import socket
+
 import pytest
 
 from resolver.handle.value import Permission
+from resolver.transport.hdl_rate import Pace
 from resolver.wire import requests, signatures
 from resolver.wire.credential import signed_octets
+from resolver.wire.datagrams import Reassembler
 from resolver.wire.message import request_message
-from tests.resolver.transport.hdl_node import PRIVATE, ClientSession, handle_node, rsa_key, value
+from tests.resolver.transport.hdl_node import HSJ, PRIVATE, ClientSession, handle_node, rsa_key, value
 
 CERTIFIED = 0x5800_0000
 
@@ -164,3 +168,41 @@ def test_answer_with_the_mac_of_another_session_is_no_proof(node):
     assert moved.envelope.session_id == second.id
     stolen = frame._replace(envelope=frame.envelope._replace(session_id=second.id))
     assert second.read(second.client.frames(stolen.to_wire())[0]).header.response_code == 502
+
+
+def over_udp(port, frame, timeout_s=5.0):
+    """The answer to a message of one packet, put together, and whether its envelope says it is encrypted."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(timeout_s)
+        client.connect(("127.0.0.1", port))
+        client.send(frame.to_wire())
+        reassembler = Reassembler()
+        while (found := reassembler.receive(client.recv(600), "node", "node", 0.0)) is None:
+            pass
+        return found
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+@pytest.mark.parametrize("encrypts", [False, True])
+def test_large_answer_to_a_session_comes_over_udp_from_every_worker(node, worker, encrypts):
+    """The MAC proves the address, also to the worker that passes the question on: CNRI's client waits three seconds
+    for an answer that does not come."""
+    node.store("88.300.1/LARGE", value(1, "URL", "y" * 3_000), value(2, "N", b"s", PRIVATE))
+    session = ClientSession(node.client(), flags=0x5980_0000)
+    body = requests.Resolution("88.300.1/LARGE")
+    assert session.ask(1, body, flags=HSJ).header.response_code == 1
+    frame = session.request(1, body, flags=HSJ, encrypts=encrypts)
+    found = session.read(over_udp(node.ports[worker], frame))
+    assert found.header.response_code == 1
+    assert len(found.body.values) == 2
+
+
+def test_encrypted_question_over_the_rate_is_told_to_use_tcp(tmp_path):
+    """Silence would cost the client three seconds; the small answer sends it to TCP at once."""
+    with handle_node(tmp_path) as node:
+        session = ClientSession(node.client())
+        frame = session.request(1, requests.Resolution("0.NA/88.300"), flags=HSJ, encrypts=True)
+        node.udp[0]._rate.take = lambda _source, _now_s: Pace.SLIP
+        found = over_udp(node.port, frame)
+    assert found.header.response_code == 2
+    assert found.envelope.request_id == frame.envelope.request_id
