@@ -49,7 +49,9 @@ def values_of(body: bytes, indexes: Sequence[int] = (), types: Sequence[str] = (
 def _value(value: pb.HandleValue) -> bytes:
     type_ = _type(value.type)
     data = value.data
-    if type_ is None or value.references or value.WhichOneof("ttl") == "ttl_until_s" or looks_binary(data):
+    if type_ is None or value.references or not value.timestamp_s or value.WhichOneof("ttl") == "ttl_until_s":
+        return _long_way(value)
+    if looks_binary(data):
         return _long_way(value)
     try:
         text = _text(data.decode())

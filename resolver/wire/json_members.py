@@ -40,6 +40,18 @@ def member_text(document: Any, name: str, default: Any = _ABSENT) -> str:
     return found
 
 
+def text_of(found: Any, name: str) -> str:
+    """A text, or a number or flag as it is written in JSON, which peers whose JSON is loosely typed send for it.
+
+    Raises InvalidValue.
+    """
+    if isinstance(found, bool | int | float):
+        return json.dumps(found)
+    if not isinstance(found, str):
+        raise InvalidValue(f"{name} must be a text", field=name)
+    return found
+
+
 def member_integer(document: Any, name: str, default: Any = _ABSENT, *, least: int = 0, most: int) -> int:
     """A member that is an integer in a range; a text of digits is taken as well."""
     found = member(document, name, default)

@@ -264,7 +264,7 @@ def public_key_from_jwk(document: object) -> SigningPublicKey:
     """The key of a JSON web key: RSA, DSA, or SM2 in either SDK's form. Raises MalformedMessage."""
     if not isinstance(document, dict):
         raise MalformedMessage("a JSON web key is an object", field="public_key")
-    kty = document.get("kty")
+    kty = str(document.get("kty")).upper()
     if kty == "RSA":
         return RsaPublicKey(integer_of_text(document, "e"), integer_of_text(document, "n"))
     if kty == "DSA":
@@ -273,7 +273,7 @@ def public_key_from_jwk(document: object) -> SigningPublicKey:
         if "d" in document:
             return Sm2PublicKey.from_octets(octets_of_base64url(document["d"], "d"))
         return Sm2PublicKey(integer_of_text(document, "x"), integer_of_text(document, "y"))
-    raise MalformedMessage(f"kty {str(kty)[:20]!r} is unknown: RSA, DSA and SM2 are known", field="public_key")
+    raise MalformedMessage(f"kty {kty[:20]!r} is unknown: RSA, DSA and SM2 are known", field="public_key")
 
 
 def pem_of(label: str, der: bytes) -> str:

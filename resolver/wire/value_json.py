@@ -1,6 +1,7 @@
 """Handle values as JSON, in the form of CNRI's REST interface and of batch files.
 
-Defaults are left out and filled in: permissions 1110 and an empty list of references are not written.
+Defaults are left out and filled in: permissions 1110, a time that is none (0) and an empty list of references are not
+written.
 A relative TTL is a number, an absolute one a time. Data of predefined types is shown decoded when it
 decodes and reads back the same, as text when it looks like text and else in base64.
 """
@@ -13,7 +14,7 @@ from typing import Any
 from resolver import limits
 from resolver.errors import InvalidValue, WireError
 from resolver.handle.value import PERMISSIONS_DEFAULT, HandleValue, Permission, Reference, Ttl
-from resolver.wire.json_members import member, member_index, member_integer, member_list, member_text
+from resolver.wire.json_members import member, member_index, member_integer, member_list, member_text, text_of
 from resolver.wire.octets_json import octets_from_json, octets_to_json
 from resolver.wire.predefined.catalog import BY_FORMAT, class_of
 
@@ -27,7 +28,8 @@ def value_to_json(value: HandleValue) -> dict[str, Any]:
     if value.permissions != PERMISSIONS_DEFAULT:
         document["permissions"] = value.permissions.to_text()
     document["ttl"] = _time_to_text(value.ttl.seconds) if value.ttl.absolute else value.ttl.seconds
-    document["timestamp"] = _time_to_text(value.timestamp_s)
+    if value.timestamp_s:
+        document["timestamp"] = _time_to_text(value.timestamp_s)
     if value.references:
         document["references"] = [
             {"handle": reference.name, "index": reference.index} for reference in value.references
@@ -44,10 +46,11 @@ def value_from_json(document: Any, *, timestamp_s: int, as_reference_server: boo
     permissions = PERMISSIONS_DEFAULT
     found = member(document, "permissions", None)
     if found is not None:
-        permissions = Permission.from_text(member_text(document, "permissions"))
+        permissions = Permission(15) if found == "*" else Permission.from_text(text_of(found, "permissions"))
         if as_reference_server:
             permissions |= Permission.ADMIN_READ
     time = member(document, "timestamp", None)
+    references = {"references": member(document, "references", None) or []}
     return HandleValue(
         member_index(document, "index"),
         member_text(document, "type"),
@@ -57,7 +60,7 @@ def value_from_json(document: Any, *, timestamp_s: int, as_reference_server: boo
         timestamp_s if time is None else _time_from_text(member_text(document, "timestamp"), "timestamp"),
         tuple(
             Reference(member_text(item, "handle"), member_index(item, "index"))
-            for item in member_list(document, "references", [], items_max=limits.REFERENCES_MAX)
+            for item in member_list(references, "references", items_max=limits.REFERENCES_MAX)
         ),
     )
 
@@ -77,9 +80,9 @@ def data_to_json(value: HandleValue) -> dict[str, Any]:
 
 
 def data_from_json(found: Any) -> bytes:
-    """The data of a value from a bare text or an object with format and value. Raises WireError."""
+    """The data of a value from a bare text, number or flag, or an object with format and value. Raises WireError."""
     if isinstance(found, dict):
-        class_ = BY_FORMAT.get(member_text(found, "format", "string"))
+        class_ = BY_FORMAT.get(member_text(found, "format", "string").lower())
         if class_ is not None:
             return class_.from_json(member(found, "value")).to_wire()
     return octets_from_json(found)

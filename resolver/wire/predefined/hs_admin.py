@@ -82,8 +82,8 @@ class HsAdmin:
     def from_json(cls, value: Any) -> Self:
         """The administrator in a JSON value. Raises InvalidValue.
 
-        Permissions are twelve digits, ``"*"``, true (all), false (none) or a list of twelve flags in the order of
-        the digits.
+        Permissions are twelve digits, ``"*"``, true (all), false or null (none), the number that the digits are in
+        binary, or a list of flags. The list begins with ADD_HANDLE, which is the last digit.
         """
         admin = Reference(member_text(value, "handle"), member_index(value, "index"))
         permissions = _permissions_from_json(member(value, "permissions", ""))
@@ -104,8 +104,12 @@ def _permissions_from_json(found: Any) -> AdminPermission:
         return ALL if found else AdminPermission(0)
     if found == "*":
         return ALL
+    if found is None:
+        return AdminPermission(0)
     if isinstance(found, str):
         return AdminPermission.from_text(found or "0")
-    if isinstance(found, list) and len(found) == _TEXT_DIGITS and all(isinstance(flag, bool) for flag in found):
-        return AdminPermission.from_text("".join("01"[flag] for flag in found))
+    if isinstance(found, int) and 0 <= found <= ALL:
+        return AdminPermission(found)
+    if isinstance(found, list) and len(found) <= _TEXT_DIGITS and all(isinstance(flag, bool | int) for flag in found):
+        return AdminPermission(sum(1 << bit for bit, flag in enumerate(found) if flag))
     raise InvalidValue("permissions are twelve digits 0 or 1, '*' or a list of twelve flags", field="permissions")

@@ -71,7 +71,7 @@ class Interface(NamedTuple):
         return {
             "query": bool(self.roles & QUERY),
             "admin": bool(self.roles & ADMIN),
-            "protocol": Transport(self.transport).name if known else str(self.transport),
+            "protocol": Transport(self.transport).name if known else self.transport,
             "port": self.port,
         }
 
@@ -152,6 +152,16 @@ def _key_to_json(octets: bytes) -> dict[str, Any]:
     return octets_to_json(octets, as_text=False)
 
 
+def _attributes_from_json(document: Any) -> tuple[tuple[str, str], ...]:
+    """The attributes of a site: a list of objects with name and value, or one object of them. Raises InvalidValue."""
+    found = member(document, "attributes", [])
+    if isinstance(found, dict):
+        pairs = [(name, each) for name, text in found.items() for each in (text if isinstance(text, list) else [text])]
+        found = [{"name": name, "value": text} for name, text in pairs]
+    items = member_list({"attributes": found}, "attributes", items_max=bounds.ATTRIBUTES_MAX)
+    return tuple((member_text(item, "name"), member_text(item, "value")) for item in items)
+
+
 @dataclass(frozen=True, slots=True)
 class HsSite:
     """A site.
@@ -206,14 +216,13 @@ class HsSite:
         if not (dot and major.isdigit() and minor.isdigit() and int(major) < 256 and int(minor) < 256):
             raise InvalidValue(f"protocolVersion {version[:20]!r} is no version such as 2.11", field="protocolVersion")
         primary, multi = member_flag(value, "primarySite", default=False), member_flag(value, "multiPrimary", False)
-        attributes = member_list(value, "attributes", [], items_max=bounds.ATTRIBUTES_MAX)
         servers = member_list(value, "servers", [], items_max=bounds.SERVERS_MAX)
         return cls(
             tuple(Server.from_json(server) for server in servers),
             member_integer(value, "serialNumber", 1, least=-_SERIAL_SIGN, most=0xFFFF) % 2**16,
             primary * PRIMARY | multi * MULTI_PRIMARY,
             member_integer(value, "hashOption", _HASH_WHOLE, most=255),
-            tuple((member_text(item, "name"), member_text(item, "value")) for item in attributes),
+            _attributes_from_json(value),
             Version(int(major), int(minor)),
             text_to_wire(member_text(value, "hashFilter", "")),
             member_integer(value, "version", 1, most=0xFFFF),

@@ -1,0 +1,62 @@
+"""What JSON of handle values may look like that clients of the reference server send, and what it cannot."""
+
+import pytest
+
+from resolver.errors import InvalidValue
+from resolver.handle.value import HandleValue, Permission, Ttl
+from resolver.wire.predefined.hs_admin import HsAdmin
+from resolver.wire.predefined.hs_site import HsSite, Interface
+from resolver.wire.value_json import value_from_json, value_to_json
+
+VALUE = HandleValue(1, "URL", b"https://a.example/", Ttl(60), Permission(14), 1_700_000_000)
+
+
+def test_json_permissions_may_be_a_star_or_a_number():
+    for found, expected in (("*", 15), (1101, 13), ("0101", 5)):
+        document = value_to_json(VALUE) | {"permissions": found}
+        assert value_from_json(document, timestamp_s=0).permissions == expected
+
+
+def test_json_of_a_value_without_a_time_or_with_null_references():
+    assert "timestamp" not in value_to_json(HandleValue(1, "URL", b"x"))
+    document = value_to_json(VALUE) | {"references": None}
+    assert value_from_json(document, timestamp_s=0) == VALUE
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ("*", 0xFFF),
+        (True, 0xFFF),
+        (False, 0),
+        (None, 0),
+        ("101", 5),
+        (5, 5),
+        ([True], 1),
+        ([False, True, 1, 0], 6),
+        ([False] * 11 + [True], 0x800),
+    ],
+)
+def test_json_permissions_of_an_administrator(found, expected):
+    document = {"handle": "0.NA/88.300", "index": "200", "permissions": found}
+    assert HsAdmin.from_json(document).permissions == expected
+
+
+@pytest.mark.parametrize("found", [4_096, -1, "2", {}, [True] * 13, ["x"], 1.5])
+def test_json_permissions_of_an_administrator_that_are_none(found):
+    with pytest.raises(InvalidValue):
+        HsAdmin.from_json({"handle": "0.NA/88.300", "index": 200, "permissions": found})
+
+
+def test_json_attributes_of_a_site_may_be_an_object():
+    listed = HsSite.from_json({"attributes": [{"name": "desc", "value": "a"}, {"name": "alt", "value": "b"}]})
+    assert HsSite.from_json({"attributes": {"desc": "a", "alt": ["b"]}}) == listed
+    for wrong in (5, {"desc": 5}, {"desc": [[]]}):
+        with pytest.raises(InvalidValue):
+            HsSite.from_json({"attributes": wrong})
+
+
+def test_json_names_known_transports_and_counts_others():
+    shown = [Interface(3, number, 2641).to_json()["protocol"] for number in (0, 3, 9)]
+    assert shown == ["UDP", "HTTPS", 9]
+    assert Interface.from_json(Interface(3, 9, 2641).to_json()) == Interface(3, 9, 2641)
