@@ -9,7 +9,7 @@ from resolver.transport.hdl_rate import Pace
 from resolver.wire import requests, signatures
 from resolver.wire.credential import signed_octets
 from resolver.wire.datagrams import Reassembler
-from resolver.wire.message import request_message
+from resolver.wire.message import Message, request_message
 from tests.resolver.transport.hdl_node import HSJ, PRIVATE, ClientSession, handle_node, rsa_key, value
 
 CERTIFIED = 0x5800_0000
@@ -206,3 +206,22 @@ def test_encrypted_question_over_the_rate_is_told_to_use_tcp(tmp_path):
         found = over_udp(node.port, frame)
     assert found.header.response_code == 2
     assert found.envelope.request_id == frame.envelope.request_id
+
+
+def test_mac_of_an_ended_session_does_not_matter_outside_of_one(node):
+    """CNRI's client leaves it in the lookup that it repeats without a session, and gives up at a second code 500."""
+    session = ClientSession(node.client())
+    asked = session.request(1, requests.Resolution("88.300.1/HIDDEN"), flags=HSJ)
+    node.on_loop(forget(node, session.id))
+    assert session.read(session.client.frames(asked.to_wire())[0]).header.response_code == 500
+    again = asked._replace(envelope=asked.envelope._replace(session_id=0))
+    challenge = Message.from_frame(session.client.frames(again.to_wire())[0])
+    assert challenge.header.response_code == 402
+    answer = session.client.answer_to(challenge, Message.from_frame(again), "300:0.NA/88.300", rsa_key("admin"))
+    found = session.client.send(answer)
+    assert found.header.response_code == 1
+    assert len(found.body.values) == 2
+
+
+async def forget(node, session_id):
+    node.protocols[0].authentication.sessions.end(session_id)
