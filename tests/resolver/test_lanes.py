@@ -30,7 +30,7 @@ class Put:
     def apply(self, ledger):
         self.began.set()
         if self.gate is not None:
-            self.gate.wait(10)
+            self.gate.wait(60)
         if isinstance(self.fails, Exception):
             raise self.fails
         self.order.append(self.name.decode())
@@ -49,7 +49,13 @@ class Delete(Put):
 
 
 class Watched(MemoryEngine):
-    """Remembers what was stored at the time of each commit."""
+    """Tells what is stored, and how often its writer lock was asked for."""
+
+    locks_asked = 0
+
+    def begin_write(self):
+        self.locks_asked += 1
+        return super().begin_write()
 
     def stored(self):
         with self.read() as reader:
@@ -71,12 +77,25 @@ def run(main, **changes):
     return asyncio.run(body())
 
 
+async def until(condition):
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - looks at another thread
+            await asyncio.sleep(0.001)
+
+
+async def waiting_for_the_lock(lane, engine, job):
+    """Submit a job and wait until the lane waits with it for the lock, which the test has: it then joins late ones."""
+    task = asyncio.create_task(lane.submit(job))
+    await until(lambda: engine.locks_asked == 2)
+    return task
+
+
 async def held(lane):
     """Let the lane work on a job until the gate opens; the queue behind it fills."""
     gate = threading.Event()
     job = Put("held", gate=gate)
     task = asyncio.create_task(lane.submit(job))
-    await asyncio.to_thread(job.began.wait, 10)
+    await asyncio.to_thread(job.began.wait, 60)
     return task, gate
 
 
@@ -95,7 +114,7 @@ def test_planted_fault_tells_before_it_is_durable():
         commit, gate = engine.commit, threading.Event()
 
         def slow_commit(writer):
-            gate.wait(10)
+            gate.wait(60)
             commit(writer)
 
         engine.commit = slow_commit
@@ -195,7 +214,7 @@ def test_patient_jobs_wait_and_keep_their_order():
         costs = [8, 9, 1, 10, 2, 25, 1]
         jobs = [Put(f"{number}", cost=cost, order=order) for number, cost in enumerate(costs)]
         tasks = [asyncio.create_task(lane.submit(job, patient=True)) for job in jobs]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         assert lane.queued_rows == 8
         gate.set()
         await asyncio.gather(first, *tasks)
@@ -262,13 +281,12 @@ def test_checked_jobs_join_the_group_that_waits_for_the_lock():
 
     async def main(lane, engine):
         engine.begin_write()  # as another lane does
-        first = asyncio.create_task(lane.submit(Put("first", order=order)))
-        await asyncio.sleep(0.05)
+        first = await waiting_for_the_lock(lane, engine, Put("first", order=order))
         jobs = [Checked("a", cost=2), Checked("b"), Put("c"), Checked("d")]
         for job in jobs:
             job.order = order
         tasks = [asyncio.create_task(lane.submit(job)) for job in jobs]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         assert lane.queued_rows == 5
         engine.end_write()
         assert await asyncio.gather(first, *tasks) == ["first", "a", "b", "c", "d"]
@@ -284,10 +302,9 @@ def test_jobs_that_join_count_against_the_size_of_the_group():
 
     async def main(lane, engine):
         engine.begin_write()
-        tasks = [asyncio.create_task(lane.submit(Checked("first", cost=3)))]
-        await asyncio.sleep(0.05)
+        tasks = [await waiting_for_the_lock(lane, engine, Checked("first", cost=3))]
         tasks += [asyncio.create_task(lane.submit(Checked(f"{number}", cost=2))) for number in range(3)]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         engine.end_write()
         await asyncio.gather(*tasks)
 
@@ -299,11 +316,10 @@ def test_jobs_that_join_count_against_the_size_of_the_group():
 def test_jobs_that_join_are_neighbours_like_all_others(failure):
     async def main(lane, engine):
         engine.begin_write()
-        tasks = [asyncio.create_task(lane.submit(Put("first")))]
-        await asyncio.sleep(0.05)
+        tasks = [await waiting_for_the_lock(lane, engine, Put("first"))]
         jobs = [Checked("a"), Checked("bad", fails=failure), Checked("c")]
         tasks += [asyncio.create_task(lane.submit(job)) for job in jobs]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         engine.end_write()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert [results[0], results[1], results[3]] == ["first", "a", "c"]

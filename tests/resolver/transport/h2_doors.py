@@ -36,7 +36,7 @@ def run(main):
         return runner.run(tidy())
 
 
-async def until(condition, timeout_s=5.0):
+async def until(condition, timeout_s=60.0):
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - any condition
             await asyncio.sleep(0.01)
@@ -128,7 +128,7 @@ class Peer:
         self.send(HEADERS, END_HEADERS, stream_id, self.headers(**headers))
         self.send(DATA, END_STREAM, stream_id, struct.pack(">BI", 0, len(message)) + message)
 
-    async def frame(self, timeout_s=5.0):
+    async def frame(self, timeout_s=60.0):
         """The next frame as kind, flags, stream and payload; None at the end of the connection."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -139,14 +139,14 @@ class Peer:
         self.seen.append((head[3], payload))
         return head[3], head[4], int.from_bytes(head[5:], "big"), payload
 
-    async def frames(self, timeout_s=5.0):
+    async def frames(self, timeout_s=60.0):
         """All frames until the connection ends."""
         found = []
         while (frame := await self.frame(timeout_s)) is not None:
             found.append(frame)
         return found
 
-    async def answer(self, stream_id, timeout_s=5.0):
+    async def answer(self, stream_id, timeout_s=60.0):
         """Headers (trailers among them) and message octets of an answer."""
         fields, data = {}, b""
         while True:

@@ -31,20 +31,33 @@ class StuckLane:
     def __init__(self, engine):
         self._engine, self._go, self._held = engine, threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._hold)
+        self._waiting = threading.Event()
 
     def _hold(self):
         with self._engine.write():
             self._held.set()
-            self._go.wait(30)
+            self._go.wait(100)
 
     def __enter__(self):
         self._thread.start()
-        self._held.wait(5)
+        assert self._held.wait(60)
+        begin_write = self._engine.begin_write
+
+        def asked():
+            self._waiting.set()
+            return begin_write()
+
+        self._engine.begin_write = asked
         return self
 
     def __exit__(self, *_):
         self.let_go()
         self._thread.join()
+        del self._engine.begin_write
+
+    async def until_it_waits(self):
+        """Until the lane waits for the lock with its first jobs; what comes later queues behind them."""
+        await until(self._waiting.is_set)
 
     def let_go(self):
         self._go.set()
@@ -300,7 +313,7 @@ def test_answers_nobody_takes_stop_further_calls(world):
                 peer.send(h2_doors.WINDOW_UPDATE, 0, 2 * number + 1, (1 << 20).to_bytes(4, "big"))
             peer.send(h2_doors.WINDOW_UPDATE, 0, 0, (1 << 30).to_bytes(4, "big"))
             await peer.writer.drain()
-            assert (await peer.answer(119, 10.0))[0]["grpc-status"] == "0"
+            assert (await peer.answer(119))[0]["grpc-status"] == "0"
             await until(lambda: len(client.place.observed) == 60)
 
     run(main())
@@ -347,15 +360,16 @@ def test_a_drain_lets_calls_finish_and_sends_the_peer_away(world):
                 token = [("authorization", f"Bearer {world.tokens['user_a']}")]
                 request = registration_pb2.CreateHandleRequest(name=NAME, values=[value()]).SerializeToString()
                 peer.request(1, request, path=methods.CREATE_HANDLE.path, extra=token)
-                await asyncio.sleep(0.1)
-                draining = asyncio.create_task(client.place.door.drain(10.0))
-                await asyncio.sleep(0.1)
+                await lane.until_it_waits()
+                draining = asyncio.create_task(client.place.door.drain(100.0))
+                await asyncio.sleep(0)
+                assert not draining.done()
                 lane.let_go()
                 fields, data = await peer.answer(1)
                 assert (fields["grpc-status"], len(data) > 5) == ("0", True)
                 await peer.frames()
                 assert h2_doors.goaway_of(peer) == (0, b"")
-                await asyncio.wait_for(draining, 5)
+                await asyncio.wait_for(draining, 60)
             with pytest.raises(OSError, match=r"refused|Connect call failed"):
                 await asyncio.open_connection("127.0.0.1", client.place.port)
 
@@ -386,7 +400,7 @@ def test_a_second_drain_hurries_the_first(world):
             await asyncio.sleep(0.05)
             assert not first.done()
             await client.place.door.drain(0.0)
-            await asyncio.wait_for(first, 2)
+            await asyncio.wait_for(first, 30)
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
             assert await watch.code() is grpc.StatusCode.UNAVAILABLE
 

@@ -107,10 +107,9 @@ def test_a_flood_is_ended_and_honest_calls_go_on(world, flood, turns, reason):
             reasons = [goaway_of(peer) for peer in told if any(kind == 7 for kind, _ in peer.seen)]
             assert reasons, "no attacker was told anything"
             assert set(reasons) <= {(CALM, reason), (CALM, b"")}  # nghttp2 says no more when it finds out first
-            await asyncio.sleep(0.05)
             shared = client.place.door._shared
-            assert len(shared.connections) == 1
-            assert shared.held_octets == 0
+            await until(lambda: len(shared.connections) == 1)
+            await until(lambda: shared.held_octets == 0)
 
     run(main())
 
@@ -205,9 +204,9 @@ def test_silent_and_slow_greetings_are_ended(world, clock):
             shared = client.place.door._shared
             assert len(shared.connections) == 4
             clock.advance(limits.HANDSHAKE_TIMEOUT_S)
-            assert await silent.frames(2) == await slow.frames(2) == []
-            await mute.frames(2)
-            assert len(shared.connections) == 1
+            assert await silent.frames() == await slow.frames() == []
+            await mute.frames()
+            await until(lambda: len(shared.connections) == 1)
             await client.ask("", CHECK)
 
     run(main())
@@ -236,8 +235,8 @@ def test_who_has_not_greeted_does_not_hold_up_a_drain(world):
         async with world.serving() as asker, door_of("h2", asker.service) as place:
             silent = await Peer.connect(place.port, greet=False)
             await until(lambda: place.door.connection_count)
-            async with asyncio.timeout(5):
-                await place.door.drain(20.0)
+            async with asyncio.timeout(30):
+                await place.door.drain(100.0)
             assert await silent.frame() is None
 
     run(main())
@@ -268,7 +267,7 @@ def test_idle_and_old_connections_are_asked_to_go(world, clock):
                 await peer.answer(3)
                 assert not [kind for kind, _ in peer.seen if kind == 7] or wait_s == limits.CONNECTION_AGE_S
                 clock.advance(wait_s)
-                while (frame := await peer.frame(3)) is not None:
+                while (frame := await peer.frame()) is not None:
                     if frame[0] == PING and not frame[1] & ACK:
                         peer.send(PING, ACK, 0, frame[3])
                 assert goaway_of(peer) == (0, b"")
@@ -286,7 +285,7 @@ def test_no_more_connections_than_there_may_be(world, monkeypatch):
             late = await Peer.connect(place.port, greet=False)
             assert await late.frame() is None
             peers[0].writer.close()
-            await asyncio.sleep(0.05)
+            await until(lambda: len(place.door._shared.connections) == 4)
             again = await Peer.connect(place.port)
             again.request(1, QUESTION.SerializeToString())
             assert (await again.answer(1))[0]["grpc-status"] == "5"

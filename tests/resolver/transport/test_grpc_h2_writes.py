@@ -44,10 +44,9 @@ def test_a_burst_is_one_commit_and_every_call_has_its_own_answer(world):
         async with h2_client(world) as client:
             client.service.core._observe_commit = commits.append
             peer = await Peer.connect(client.place.port)
-            with StuckLane(world.engine):
+            with StuckLane(world.engine) as lane:
                 ahead = asyncio.create_task(client.ask("user_a", methods.CREATE_HANDLE, create(f"{PREFIX_A}/ahead")))
-                await queued(client, 0)
-                await asyncio.sleep(0.05)
+                await lane.until_it_waits()
                 asked = [
                     create(f"{PREFIX_A}/a"),
                     create(f"{PREFIX_A}/there"),
@@ -109,10 +108,9 @@ def test_what_is_cancelled_before_its_turn_is_not_written(world):
     async def main():
         async with h2_client(world) as client:
             peer, leaving = await Peer.connect(client.place.port), await Peer.connect(client.place.port)
-            with StuckLane(world.engine):
+            with StuckLane(world.engine) as lane:
                 peer.request(1, create(f"{PREFIX_A}/first").SerializeToString(), path=PATH, extra=token(world))
-                await queued(client, 0)
-                await asyncio.sleep(0.05)  # the lane waits for the store with it
+                await lane.until_it_waits()
                 peer.request(3, create(f"{PREFIX_A}/cancelled").SerializeToString(), path=PATH, extra=token(world))
                 peer.request(5, create(f"{PREFIX_A}/kept").SerializeToString(), path=PATH, extra=token(world))
                 leaving.request(1, create(f"{PREFIX_A}/left").SerializeToString(), path=PATH, extra=token(world))
@@ -131,9 +129,9 @@ def test_what_is_cancelled_before_its_turn_is_not_written(world):
 def test_a_full_queue_is_said_to_each_call_that_finds_it_full(world):
     async def main():
         async with h2_client(world, lane_queue_max=3) as client:
-            with StuckLane(world.engine):
+            with StuckLane(world.engine) as lane:
                 ahead = asyncio.create_task(client.ask("user_a", methods.CREATE_HANDLE, create(f"{PREFIX_A}/ahead")))
-                await asyncio.sleep(0.05)
+                await lane.until_it_waits()
                 peer = await Peer.connect(client.place.port)
                 for number in range(5):
                     octets = create(f"{PREFIX_A}/{number}").SerializeToString()
@@ -152,12 +150,11 @@ def test_a_drain_answers_what_waits(world):
     async def main():
         async with h2_client(world) as client:
             peer = await Peer.connect(client.place.port)
-            with StuckLane(world.engine):
+            with StuckLane(world.engine) as lane:
                 for stream_id in (1, 3):
                     octets = create(f"{PREFIX_A}/{stream_id}").SerializeToString()
                     peer.request(stream_id, octets, path=PATH, extra=token(world))
-                await until(lambda: len(client.place.observed) == 0 and client.service.core.lane.queued_rows <= 1)
-                await asyncio.sleep(0.05)
+                await lane.until_it_waits()
                 await client.place.door.drain(0.1)
                 statuses = {(await one_answer(peer))[1][0]["grpc-status"] for _ in range(2)}
                 assert statuses == {"14"}
