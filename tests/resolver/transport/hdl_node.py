@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from types import SimpleNamespace
 
@@ -206,8 +206,7 @@ class HandleNode:
             tcp = HandleTcpDoor(service.core, protocol, relay, self.clock, idle_s=arguments.idle_s)
             rate = AnswerRate(arguments.answers_per_s, os.urandom, buckets=1_024)
             udp = HandleUdpDoor(service.core, protocol, relay, self.clock, rate)
-            port = await tcp.start(arguments.host, 0)
-            await udp.start(arguments.host, port)
+            port = await self._start_both(tcp, udp, arguments.host)
             self.ports.append(port)
             self.protocols.append(protocol)
             self.tcp.append(tcp)
@@ -218,6 +217,19 @@ class HandleNode:
         for work in closing:
             await work
         await asyncio.sleep(0.02)
+
+    @staticmethod
+    async def _start_both(tcp, udp, host):
+        """Start both doors on one free port: what is free for TCP may be taken for UDP."""
+        for _ in range(20):
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as held:
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                held.bind((host, 0))
+                port = held.getsockname()[1]
+                with suppress(OSError):
+                    await udp.start(host, port)
+                    return await tcp.start(host, port)
+        raise AssertionError("no port is free for both")
 
     def on_loop(self, work):
         """What a coroutine gives that runs on the node's loop."""

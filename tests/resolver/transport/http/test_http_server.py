@@ -37,12 +37,13 @@ def routes(service, options):
         raise RuntimeError("a secret of ours")
 
     async def late(request):
-        await asyncio.sleep(0.3)
+        service.begun.set()
+        await asyncio.sleep(0.8)
         return PlainTextResponse("late")
 
     async def hold(request):
         body = await request.body()
-        await asyncio.sleep(0.3)
+        await service.let_go.wait()
         return PlainTextResponse(str(len(body)))
 
     async def early(request):
@@ -68,10 +69,11 @@ INNER = Door("inner", ("/api/echo/inner",), lambda s, o: [], failed)
 
 
 @asynccontextmanager
-async def serving(*doors, idle_s=5.0, options=None):
+async def serving(*doors, idle_s=60.0, options=None):
     observed = []
+    service = SimpleNamespace(begun=asyncio.Event(), let_go=asyncio.Event())
     door = HttpDoor(
-        None,
+        service,
         options or HttpOptions("88.300"),
         lambda *answer: observed.append(answer),
         idle_s=idle_s,
@@ -79,29 +81,42 @@ async def serving(*doors, idle_s=5.0, options=None):
     )
     port = await door.start("127.0.0.1", 0, None)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            yield SimpleNamespace(door=door, port=port, client=client, observed=observed)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            yield SimpleNamespace(door=door, port=port, client=client, observed=observed, service=service)
     finally:
         await door.drain(0.0)
 
 
 async def talk(port, *octets, pause_s=0.0):
-    """Everything the server says to some octets before it closes or falls silent."""
+    """Everything the server says to some octets before it closes or, having said something, falls silent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for part in octets:
         with suppress(ConnectionError, RuntimeError):
             writer.write(part)
             await writer.drain()
         await asyncio.sleep(pause_s)
-    said = b""
+    said, silent_turns = b"", 0
     try:
-        async with asyncio.timeout(1.0):
-            while part := await reader.read(65_536):
-                said += part
-    except (TimeoutError, ConnectionError):
+        async with asyncio.timeout(60):
+            while not said or silent_turns < 5:  # in turns: however long this process is stopped, that is one of them
+                try:
+                    part = await asyncio.wait_for(reader.read(65_536), 0.2)
+                except TimeoutError:
+                    silent_turns += 1
+                    continue
+                if not part:
+                    break
+                said, silent_turns = said + part, 0
+    except ConnectionError:
         pass
     writer.close()
     return said
+
+
+async def until(condition):
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - the door tells nobody
+            await asyncio.sleep(0.005)
 
 
 def test_failures_are_told_in_the_words_of_the_door():
@@ -204,6 +219,8 @@ def test_bodies_together_have_a_bound_too(monkeypatch):
         async with serving() as place:
             body = b"y" * 90_000
             asked = [asyncio.create_task(place.client.post("/api/hold", content=body)) for _ in range(4)]
+            await until(lambda: sum(each.done() for each in asked) == 3)
+            place.service.let_go.set()
             codes = sorted([(await each).status_code for each in asked])
             assert codes == [200, 503, 503, 503]
             assert (await place.client.post("/api/hold", content=body)).status_code == 200
@@ -235,15 +252,14 @@ def test_what_is_no_request_or_too_large_a_header_is_refused_and_closed(octets, 
             said = await talk(place.port, octets)
             assert said.startswith(b"HTTP/1.1 " + status), said
             assert b"connection: close" in said.lower()
-            await asyncio.sleep(0.05)
-            assert place.door.connection_count == 0
+            await until(lambda: place.door.connection_count == 0)
 
     run(main())
 
 
 def test_a_request_that_trickles_in_is_closed(monkeypatch):
-    monkeypatch.setattr(bounds, "HEADER_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(bounds, "BODY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(bounds, "HEADER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(bounds, "BODY_TIMEOUT_S", 1.0)
     monkeypatch.setattr(bounds, "SWEEP_S", 0.05)
 
     async def main():
@@ -261,8 +277,7 @@ def test_a_request_that_trickles_in_is_closed(monkeypatch):
             assert silent == b""
             assert header.startswith(b"HTTP/1.1 408")
             assert body == b"" or body.startswith(b"HTTP/1.1 408")
-            await asyncio.sleep(0.1)
-            assert place.door.connection_count == 0
+            await until(lambda: place.door.connection_count == 0)
 
     run(main())
 
@@ -272,11 +287,10 @@ def test_an_idle_connection_is_closed_and_a_slow_answer_is_not(monkeypatch):
     monkeypatch.setattr(bounds, "BODY_TIMEOUT_S", 0.1)
 
     async def main():
-        async with serving(idle_s=0.1) as place:
+        async with serving(idle_s=0.5) as place:
             said = await talk(place.port, b"GET /api/late HTTP/1.1\r\nhost: x\r\n\r\n")
             assert said.endswith(b"late")
-            await asyncio.sleep(0.1)
-            assert place.door.connection_count == 0
+            await until(lambda: place.door.connection_count == 0)
 
     run(main())
 
@@ -319,7 +333,7 @@ def test_an_answer_before_the_body_was_read_ends_the_connection(monkeypatch):
             )
             assert said.startswith(b"HTTP/1.1 200")
             assert said.count(b"HTTP/1.1") == 1
-            assert place.door.connection_count == 0
+            await until(lambda: place.door.connection_count == 0)
 
     run(main())
 
@@ -330,11 +344,11 @@ def test_too_many_connections_are_closed_at_once(monkeypatch):
     async def main():
         async with serving() as place:
             kept = [await asyncio.open_connection("127.0.0.1", place.port) for _ in range(3)]
-            await asyncio.sleep(0.05)
+            await until(lambda: place.door.connection_count == 3)
             assert await talk(place.port, b"GET /api/echo/x HTTP/1.1\r\nhost: x\r\n\r\n") == b""
             for _, writer in kept:
                 writer.close()
-            await asyncio.sleep(0.05)
+            await until(lambda: place.door.connection_count == 0)
             assert (await place.client.get("/api/echo/x")).status_code == 200
 
     run(main())
@@ -344,8 +358,8 @@ def test_a_drain_lets_the_answer_under_way_finish():
     async def main():
         async with serving() as place:
             asked = asyncio.create_task(place.client.get("/api/late"))
-            await asyncio.sleep(0.1)
-            await place.door.drain(5.0)
+            await place.service.begun.wait()
+            await place.door.drain(60.0)
             answer = await asked
             assert (answer.status_code, answer.text) == (200, "late")
             with pytest.raises(httpx.ConnectError):

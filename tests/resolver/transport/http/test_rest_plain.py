@@ -1,5 +1,6 @@
 """Plain reads that are answered at once: the same answers as the long way gives, and counted the same."""
 
+import asyncio
 import json
 import time
 
@@ -50,9 +51,19 @@ def get(node, path, **headers):
         return client.get(url, headers=headers)
 
 
+def settle(node):
+    """Let the door end what it does right after an answer has left: it counts it."""
+
+    async def turns():
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    node.on_loop(turns())
+
+
 def until_counted(node, requests):
     """Wait until so many requests that went the long way are counted: they are when their answers have left."""
-    until_s = time.monotonic() + 5
+    until_s = time.monotonic() + 60
     while len(node.observed) < requests and time.monotonic() < until_s:
         time.sleep(0.002)
     assert len(node.observed) == requests
@@ -65,9 +76,9 @@ QUERIES = ["type=URL", "index=3", "index=1&index=3", "type=NO", "type=url&auth=t
 def test_both_ways_answer_alike(node, name, query):
     before = len(node.observed)
     plain = get(node, f"/api/handles/{name}" + (f"?{query}" if query else ""))
+    settle(node)
     if query:
         assert len(node.observed) == before
-    time.sleep(0.02)
     gone_long = len(node.observed)
     long = get(node, f"/api/handles/{name}?x=y&{query}")
     until_counted(node, gone_long + 1)
@@ -80,6 +91,7 @@ def test_both_ways_answer_alike(node, name, query):
 def test_what_is_more_than_plain_goes_the_long_way(node):
     before = len(node.observed)
     get(node, "/api/handles/88.300.1/plain")
+    settle(node)
     assert len(node.observed) == before
     get(node, "/api/handles/88.300.1/plain", authorization="Basic x")
     get(node, "/api/handles/88.300.1/plain", **{"x-forwarded-for": "192.0.2.1"})
