@@ -57,15 +57,14 @@ def run(directory, *, cycles, seed=1, acknowledge_early=False):
 
 
 def _killed_writer(store, cycle, seconds, *, acknowledge_early):
-    """Start a writer, let it work for some time, kill it; the names it acknowledged."""
+    """Start a writer, let it work for some time after its first promise, kill it; the names it acknowledged."""
     command = [sys.executable, "-m", "tests.support.crash", str(store), str(cycle), str(int(acknowledge_early))]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
     ) as child:
         octets = b""
-        deadline = time.monotonic() + 30
-        while b"\n" not in octets and time.monotonic() < deadline:
-            octets += os.read(child.stdout.fileno(), 1 << 16)
+        while octets.count(b"\n") < 2 and (some := os.read(child.stdout.fileno(), 1 << 16)):
+            octets += some
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             if select.select([child.stdout], [], [], left)[0]:
@@ -144,7 +143,7 @@ def _slow_commits(engine):
                 return getattr(writer_txn, name)
 
             def commit(self):
-                time.sleep(0.02)
+                time.sleep(0.1)
                 commit()
 
         writer_txn, writer.txn = writer.txn, Slow()

@@ -141,7 +141,7 @@ class Client:
     def metadata(self, who):
         return (("authorization", f"Bearer {self.world.tokens[who]}"),) if who else ()
 
-    def start(self, who, method, requests, *, timeout=20.0, metadata=None):
+    def start(self, who, method, requests, *, timeout=60.0, metadata=None):
         """Start a call of any shape; ``requests`` are messages or octets."""
         serialize = _octets
         parse = method.response.FromString

@@ -54,7 +54,7 @@ class Server:
         (self.directory / "endpoints.json").unlink(missing_ok=True)
 
     def wait(self):
-        until = time.monotonic() + 40
+        until = time.monotonic() + 90
         while not (self.directory / "endpoints.json").exists():
             assert self.process.poll() is None, self.log()
             assert time.monotonic() < until, self.log()
@@ -68,7 +68,7 @@ class Server:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(20)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

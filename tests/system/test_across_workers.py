@@ -30,7 +30,7 @@ class Node:
         async with self.channel() as channel:
             call = channel.unary_unary(method.path, lambda each: each.SerializeToString(), method.response.FromString)
             try:
-                return await call(request, timeout=20, metadata=self.metadata)
+                return await call(request, timeout=60, metadata=self.metadata)
             except grpc.aio.AioRpcError as error:
                 return error.code()
 
@@ -104,7 +104,7 @@ def test_two_clients_of_one_import_register_each_chunk_once(serving):
     async def client():
         async with serving.channel() as channel:
             call = channel.stream_stream(method.path, lambda each: each.SerializeToString(), method.response.FromString)
-            return [answer async for answer in call(chunks(), timeout=30, metadata=serving.metadata)]
+            return [answer async for answer in call(chunks(), timeout=100, metadata=serving.metadata)]
 
     async def main():
         one, other = await asyncio.gather(client(), client())
@@ -123,7 +123,7 @@ def test_a_watch_sees_what_every_worker_commits_without_a_gap(serving):
     async def main():
         async with serving.channel() as channel:
             call = channel.unary_stream(method.path, lambda each: each.SerializeToString(), method.response.FromString)
-            watch = call(changes.WatchRequest(from_serial=1), timeout=60, metadata=serving.metadata)
+            watch = call(changes.WatchRequest(from_serial=1), timeout=100, metadata=serving.metadata)
 
             async def read(until):
                 while not serials or serials[-1] < until:

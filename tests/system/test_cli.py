@@ -47,7 +47,7 @@ def test_a_worker_that_is_killed_under_an_import_costs_a_reconnect_only(node, tm
         wait_for(lambda octets=octets: out.exists() and out.stat().st_size > octets)
         node.kill_all_workers()
         wait_for(lambda: len(node.workers()) == 2)
-    assert client.wait(60) == 0
+    assert client.wait(200) == 0
     whole(node, out)
 
 
@@ -72,7 +72,7 @@ def test_a_store_is_checked_and_backed_up_while_it_is_written(node, tmp_path):
     checked = idis("check", "--data-dir", node.directory, "--json")
     backup = tmp_path / "b.idisbak"
     assert idis("backup", "--data-dir", node.directory, backup).code == 0
-    assert client.wait(60) == 0
+    assert client.wait(200) == 0
     assert (checked.code, checked.json()["findings"]) == (0, [])
     assert idis("restore", backup, "--data-dir", tmp_path / "restored").code == 0
     assert idis("check", "--data-dir", tmp_path / "restored", "--json").json()["findings"] == []

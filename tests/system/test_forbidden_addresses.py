@@ -23,7 +23,7 @@ def ask_all(allowed):
     if os.geteuid() != 0:
         pytest.skip("network namespaces need root")
     command = ["unshare", "--net", sys.executable, "-m", "tests.support.forbidden_places", allowed]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
     if "unshare" in done.stderr:
         pytest.skip(done.stderr)
     assert done.returncode == 0, done.stderr

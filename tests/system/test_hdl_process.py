@@ -39,7 +39,7 @@ def test_first_start_gives_a_key_that_administers_over_both_workers(tmp_path):
             gone = session.ask(101, requests.OfHandle(f"88.300.1/H-{number}"), key=key, encrypts=True)
             assert gone.header.response_code == 1
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.settimeout(5)
+            udp.settimeout(60)
             udp.connect(("127.0.0.1", port))
             udp.send(client.request(1, requests.Resolution("88.300.1/H-7"), flags=HSJ_PUBLIC).to_wire())
             assert int.from_bytes(udp.recv(600)[24:28], "big") == 1
@@ -59,7 +59,7 @@ def told(values):
 
 def over_udp(port, message):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.settimeout(5)
+        udp.settimeout(60)
         udp.connect(("127.0.0.1", port))
         udp.send(message.to_wire())
         return Message.from_wire(udp.recv(600))

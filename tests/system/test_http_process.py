@@ -76,7 +76,7 @@ def test_requests_are_counted_once_in_all_workers(node):
         ask(node, "GET", f"/api/handles/88.300.1/none-{number}")
     url = "http://" + node.endpoints["admin"] + "/metrics"
     wanted = 'idis_requests_total{operation="resolution",protocol="rest",result="404"}'
-    for _ in range(50):
+    for _ in range(600):
         with urllib.request.urlopen(url) as answer:
             text = answer.read().decode()
         lines = [line for line in text.splitlines() if line.startswith(wanted)]

@@ -69,7 +69,7 @@ def key_of(node):
     return node.directory / "credentials" / "admin_rsa.pem"
 
 
-def until(condition, process, seconds=60.0):
+def until(condition, process, seconds=120.0):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -111,6 +111,7 @@ def test_a_migration_survives_changes_a_kill_and_ends_equal(tmp_path):
 
         process = migrate(old, new, result)
         until(lambda: noted(result).get("dump_start"), process)
+        process.send_signal(signal.SIGSTOP)  # the rest of the dump waits until the source has changed
         source.put(first[::7], "two")
         source.put(source.names(50, "NEW"), "new")
         source.remove(first[3::11])
@@ -126,13 +127,13 @@ def test_a_migration_survives_changes_a_kill_and_ends_equal(tmp_path):
         source.remove(first[6::9])
         until(lambda: noted(result).get("counts", {}).get("deleted", 0) > len(first[6::9]) // 2, process)
         process.send_signal(signal.SIGTERM)
-        out, error = process.communicate(timeout=30)
+        out, error = process.communicate(timeout=100)
         assert process.returncode == 0, error
         assert json.loads(out.splitlines()[-1])["what"] == "stopped"
         source.put(first[8::9], "四")
 
         process = migrate(old, new, result, "--once")
-        out, error = process.communicate(timeout=60)
+        out, error = process.communicate(timeout=100)
         assert process.returncode == 0, error
         done = json.loads(out.splitlines()[-1])
         assert done["what"] == "done"
@@ -154,14 +155,14 @@ def test_what_is_wrong_is_said(tmp_path):
     with tree.running(tmp_path, PLACES) as nodes:
         old, new = nodes.values()
         process = migrate(old, new, tmp_path / "a.csv", "--once", "--auth", "300:0.NA/88.99")
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=100)
         assert process.returncode == 4, error
         assert "refuses" in error
         process = migrate(old, new, tmp_path / "b.csv", "--once", "--from", "hdl://127.0.0.1:1")
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=100)
         assert process.returncode == 3, error
         process = migrate(old, new, tmp_path / "c.csv", "--once", "--server-key", str(other_key(new)))
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=100)
         assert process.returncode == 1, error
         assert "not believed" in error
 

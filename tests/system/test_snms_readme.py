@@ -41,7 +41,7 @@ def test_every_command_works_when_pasted(tmp_path):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
     assert ran.returncode == 0, ran.stderr

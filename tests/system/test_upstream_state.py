@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.system]
 
 
 def get(node, page):
-    with urllib.request.urlopen(f"http://{node.endpoints['admin']}{page}", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{node.endpoints['admin']}{page}", timeout=30) as answer:
         assert answer.status == 200, "a silent top makes no node unready"
         return answer.read().decode()
 
@@ -28,7 +28,7 @@ def upstream(node):
 
 def until(node, start):
     """Wait until /readyz says something of the top."""
-    deadline = time.monotonic() + 25
+    deadline = time.monotonic() + 90
     while not upstream(node).startswith(start):
         assert time.monotonic() < deadline, upstream(node)
         time.sleep(0.1)

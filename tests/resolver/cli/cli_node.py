@@ -86,13 +86,13 @@ def idis(*arguments, cwd=None, stdin="", **more):
         input=stdin,
         capture_output=True,
         encoding="utf-8",
-        timeout=100,
+        timeout=200,
         check=False,
     )
     return Ran(done)
 
 
-def wait_for(what, timeout_s=20.0):
+def wait_for(what, timeout_s=60.0):
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if found := what():
@@ -133,7 +133,7 @@ def serving(directory, workers=2):
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(60)
         finally:
             process.kill()
             process.wait()

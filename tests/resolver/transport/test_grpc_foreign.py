@@ -14,7 +14,7 @@ from resolver.federation.steps import Ask, Moment, Said
 from resolver.handle.value import HandleValue
 from resolver.v1 import registry_pb2
 from resolver.v1 import resolution_pb2 as pb
-from tests.resolver.transport.h2_doors import DOORS, both_clients, run
+from tests.resolver.transport.h2_doors import DOORS, both_clients, run, until
 from tests.support.builders import PREFIX_A, add_prefix, register, value
 from tests.support.handle_servers import found, missing, serving
 from tests.support.node import Failed
@@ -34,7 +34,7 @@ SAYS = {
 async def doors(world, *, recursion=True, **options):
     """Clients of both doors of a node that routes 88.300.77 to a server, the server, and what asks it."""
     register(world.engine, world.clock, LOCAL, [value(1, "near")])
-    async with serving(SAYS, **options) as server:
+    async with serving(dict(SAYS), **options) as server:
         route = registry_pb2.Route(address="127.0.0.1", tcp_port=server.port)
         with world.engine.write() as writer:
             add_prefix(writer, "88.300.77", hosting=registry_pb2.HOSTING_ELSEWHERE, routes=[route])
@@ -196,11 +196,13 @@ def test_a_node_asked_by_a_node(world):
     run(main())
 
 
-def test_questions_to_a_silent_node_do_not_hold_up_local_ones_on_their_connection(world):
+def test_questions_to_a_silent_node_do_not_hold_up_local_ones_on_their_connection(world, monkeypatch):
     """A connection has a hundred streams: misses that wait would have them all for as long as one answer may take.
 
     At the door of ours; grpcio resets streams that a client opens while it is ending a hundred others.
     """
+    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 40.0)
+    monkeypatch.setattr(limits, "UPSTREAM_SECONDS_MAX", 40.0)
 
     async def main():
         async with doors(world) as (clients, server, _):
@@ -210,7 +212,7 @@ def test_questions_to_a_silent_node_do_not_hold_up_local_ones_on_their_connectio
             requests = [pb.ResolveRequest(name=f"88.300.77/{number}") for number in range(120)]
             misses = [asyncio.ensure_future(ask("", methods.RESOLVE, request)) for request in requests]
             await asyncio.sleep(0)
-            async with asyncio.timeout(limits.UPSTREAM_ASK_SECONDS_MAX - 0.3):
+            async with asyncio.timeout(limits.UPSTREAM_ASK_SECONDS_MAX / 2):
                 await ask("", methods.RESOLVE, pb.ResolveRequest(name=LOCAL))
             failed = await asyncio.gather(*misses, return_exceptions=True)
             assert {(error.code.name, error.reason) for error in failed} == {("UNAVAILABLE", "UPSTREAM_FAILED")}
@@ -281,20 +283,23 @@ def test_a_channel_that_has_fallen_silent_is_given_up(world, kind):
 
 
 @pytest.mark.parametrize("kind", DOORS)
-def test_a_caller_that_leaves_and_a_deadline(world, kind):
+def test_a_caller_that_leaves_and_a_deadline(world, kind, monkeypatch):
+    monkeypatch.setattr("resolver.federation.upstream._SHARE_OF_DEADLINE", 0.25)
+    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 40.0)
+    monkeypatch.setattr(limits, "UPSTREAM_SECONDS_MAX", 40.0)
+
     async def main():
-        async with doors(world, delay_s=1.2) as (clients, server, upstream):
+        async with doors(world, delay_s=2.5) as (clients, server, upstream):
             request = pb.ResolveRequest(name=FOREIGN)
             async with grpc.aio.insecure_channel(clients[kind].target) as leaving:
                 resolve = leaving.unary_unary(methods.RESOLVE.path, pb.ResolveRequest.SerializeToString)
                 resolve(request)  # nobody waits for it: the channel is closed while it is under way
-                await asyncio.sleep(0.1)
+                await until(lambda: server.asked)
             with pytest.raises(Failed) as failed:
-                await clients[kind].ask("", methods.RESOLVE, request, timeout=0.8)
+                await clients[kind].ask("", methods.RESOLVE, request, timeout=4.0)
             assert failed.value.code is grpc.StatusCode.UNAVAILABLE
             assert failed.value.reason == "UPSTREAM_FAILED", "the caller hears why, inside its deadline"
-            await asyncio.sleep(1.2)
-            assert upstream.recall(FOREIGN) is not None, "the answer is kept for the next one"
+            await until(lambda: upstream.recall(FOREIGN) is not None)  # the answer is kept for the next one
             assert server.asked == [FOREIGN]
 
     run(main())
