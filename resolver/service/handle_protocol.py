@@ -29,7 +29,7 @@ from resolver.service.hdl_plain import PlainQuestions
 from resolver.service.hdl_plain_creations import PlainCreations
 from resolver.service.hdl_replication import HandleReplication
 from resolver.service.hdl_resolution import HandleResolution
-from resolver.service.hdl_turn import ChallengeWanted, Turn
+from resolver.service.hdl_turn import AlreadyUnderWay, ChallengeWanted, Turn
 from resolver.service.hdl_writing import HandleWriting
 from resolver.service.published_site import PublishedSite
 from resolver.telemetry.calls import HDL_TCP
@@ -250,6 +250,8 @@ class HandleProtocol:
                 await self.operations[op_code](turn)
             except ChallengeWanted:
                 await self.authentication.challenge(turn)
+        except AlreadyUnderWay:
+            return
         except Declined as declined:
             await turn.answer(responses.Failure(declined.message, declined.indexes), code=declined.code)
         except ResolverError as error:

@@ -22,6 +22,7 @@ from resolver.node.handle_admin import Identity
 from resolver.node.hdl_declined import Declined
 from resolver.node.hdl_sessions import Sessions
 from resolver.service.hdl_foreign_keys import ForeignKeys
+from resolver.service.hdl_turn import AlreadyUnderWay
 from resolver.wire import requests, responses
 from resolver.wire.challenges import SECRET_KEY
 from resolver.wire.digests import digest_of
@@ -75,6 +76,7 @@ class HandleAuthentication:
         self._lockout = core.lockout
         self._foreign = ForeignKeys(core)
         self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
+        self._under_way: set[tuple[int, int]] = set()
         self._waiting = 0
 
     def _now_s(self) -> float:
@@ -107,8 +109,22 @@ class HandleAuthentication:
     async def accept(self, turn: Turn) -> None:
         """Take the answer to a challenge: from then on the turn is about the request that was challenged.
 
-        Raises Declined.
+        A client that has waited for half a second sends its datagram again: while the first one is being checked the
+        second is dropped, or its client would hear that it is too late. Raises Declined and AlreadyUnderWay.
         """
+        message = turn.asked.envelope.session_id, turn.asked.envelope.request_id
+        if turn.peer.is_stream:
+            await self._accept(turn)
+            return
+        if message in self._under_way:
+            raise AlreadyUnderWay
+        self._under_way.add(message)
+        try:
+            await self._accept(turn)
+        finally:
+            self._under_way.discard(message)
+
+    async def _accept(self, turn: Turn) -> None:
         answer = turn.asked.body
         assert isinstance(answer, ChallengeAnswer)  # noqa: S101 - the codec chose it by the operation
         now_s = self._now_s()

@@ -27,6 +27,10 @@ class ChallengeWanted(Exception):
     """The operation needs to know who asks, and the client can be challenged."""
 
 
+class AlreadyUnderWay(Exception):
+    """The datagram repeats one that is being answered, and gets no answer of its own."""
+
+
 @dataclass(slots=True)
 class Turn:
     """A request being answered.

@@ -1,5 +1,6 @@
 """The doors themselves: pipelining, half-closed clients, slow and greedy ones, and what UDP gives to strangers."""
 
+import asyncio
 import random
 import socket
 import threading
@@ -12,7 +13,7 @@ from resolver.wire import requests
 from resolver.wire.datagrams import split
 from resolver.wire.envelope import Envelope
 from resolver.wire.message import Frame, Message
-from tests.resolver.transport.hdl_node import HSJ_PUBLIC, SECRET, handle_node, read_frame, value
+from tests.resolver.transport.hdl_node import HSJ_PUBLIC, SECRET, handle_node, read_frame, rsa_key, value
 from tests.support.clock import FakeClock
 
 
@@ -307,3 +308,30 @@ def test_an_ipv6_wildcard_takes_ipv4_too_over_tcp_as_over_udp(tmp_path, address)
             for _ in range(100):  # twice the rate of a network: loopback has none, however it is written
                 udp.send(asked)
                 assert Message.from_wire(udp.recv(2_048)).header.response_code == 100
+
+
+def test_answer_to_a_challenge_that_is_sent_again_while_it_is_checked_is_dropped(node):
+    """Clients send a datagram again after half a second; another node may take longer to tell a key."""
+    node.store("88.300.1/SLOW", value(1, "URL", "y"), value(2, "N", b"s", 12))
+    client = node.client()
+    authentication = node.protocols[0].authentication
+    verdict = authentication._verdict
+
+    async def slow(*arguments):
+        await asyncio.sleep(0.3)
+        return await verdict(*arguments)
+
+    with udp(node) as connection:
+        request = client.request(1, requests.Resolution("88.300.1/SLOW"), flags=0x1800_0000)
+        connection.send(request.to_wire())
+        challenge = Message.from_wire(connection.recv(600))
+        answer = client.answer_to(challenge, request, "300:0.NA/88.300", rsa_key("admin")).to_wire()
+        authentication._verdict = slow
+        try:
+            connection.send(answer)
+            connection.send(answer)
+            assert Message.from_wire(connection.recv(600)).header.response_code == 1
+        finally:
+            authentication._verdict = verdict
+        connection.send(answer)
+        assert Message.from_wire(connection.recv(600)).header.response_code == 405, "it counts once"
