@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 REQUEST_ID_UNKNOWN = 0xFFFF_FFFF
 """Request id of an answer to octets that had none."""
 
+_CERTIFIED_OCTETS = 89
+"""Octets around the signature of the smallest certified answer: envelope 20, header 24, credential with ``SHA1`` 45."""
+
+_DSA_OCTETS_MIN = 40
+"""Octets a DSA signature has at least, but for chances of one in many thousands."""
+
 _NOT_IN_SESSION_MACS = {OpCode.SESSION_SETUP, OpCode.SESSION_EXCHANGE_KEY}
 _HASHES = {b"SHA1": hashes.SHA1, b"SHA-256": hashes.SHA256}
 
@@ -88,6 +94,9 @@ class Signer:
         self._kind = key.kind
         self._rsa = key.to_native() if isinstance(key, RsaPrivateKey) else None
         self._dsa = key.to_native() if isinstance(key, DsaPrivateKey) else None
+        signature_octets = _DSA_OCTETS_MIN if self._rsa is None else self._rsa.key_size // 8
+        self.certified_octets_min = _CERTIFIED_OCTETS + signature_octets
+        """Octets of the smallest answer with a signature of the node."""
 
     def sign(self, octets: bytes) -> tuple[str, bytes]:
         """The name of the hash, and the node's signature of some octets, for clients that want to know the node."""

@@ -25,6 +25,8 @@ from resolver.wire import bounds
 from resolver.wire.datagrams import Reassembler, split
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.envelope import TRUNCATED, Envelope
+from resolver.wire.header import OCTETS as HEADER_OCTETS
+from resolver.wire.header import OpFlag
 from resolver.wire.message import Frame, Message, StreamPart
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ class HandleUdpDoor:
             return
         if frame is None:
             return
-        if pace is Pace.SLIP:
+        if pace is Pace.SLIP or self._is_too_small(frame):
             self._send_to_stream(bound, frame, address)
             return
         if len(self._tasks) < TASKS_MAX:
@@ -145,6 +147,16 @@ class HandleUdpDoor:
             raise MalformedMessage("a packet without the truncation flag holds a whole message")
         return self._reassembler.receive(datagram, address, network, self._now_s())
 
+    def _is_too_small(self, frame: Frame) -> bool:
+        """Whether a question asks a stranger's signature that no answer may have room for: then none is made.
+
+        A signature costs ten times the rest of an answer, and clients that miss it ask three times.
+        """
+        if frame.envelope.is_encrypted or frame.envelope.session_id or len(frame.payload) < HEADER_OCTETS:
+            return False
+        header = frame.header
+        return header.has(OpFlag.CERTIFIED) and _room(frame) < self._protocol.signer.certified_octets_min
+
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -153,8 +165,7 @@ class HandleUdpDoor:
     async def _respond(self, bound: socket.socket, frame: Frame, address: Address) -> None:
         """Answer a message the long way."""
         peer = Peer.of(unmapped(address[0]), is_stream=False)
-        parts = max(1, -(-len(frame.payload) // bounds.FRAGMENT_OCTETS))
-        room = AMPLIFICATION_MAX * (len(frame.payload) + ENVELOPE_OCTETS * parts)
+        parts, room = _parts(frame), _room(frame)
 
         async def send(answer: Frame | StreamPart) -> None:
             if isinstance(answer, StreamPart):
@@ -196,6 +207,16 @@ class HandleUdpDoor:
 
 _PACKET_MAX = bounds.DATAGRAM_OCTETS_MAX
 _SERVER_ERROR = "Server error processing request, see server logs"
+
+
+def _parts(frame: Frame) -> int:
+    """Packets that a message came in."""
+    return max(1, -(-len(frame.payload) // bounds.FRAGMENT_OCTETS))
+
+
+def _room(frame: Frame) -> int:
+    """Octets that the answer to a message may have while its sender has proven nothing."""
+    return AMPLIFICATION_MAX * (len(frame.payload) + ENVELOPE_OCTETS * _parts(frame))
 
 
 def _is_answer(datagram: bytes) -> bool:

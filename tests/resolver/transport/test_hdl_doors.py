@@ -130,6 +130,28 @@ def test_nobody_gets_over_three_times_what_was_sent(node, size, flags):
     assert code in {1, 2}
 
 
+def test_no_signature_is_made_that_may_not_be_sent(node, monkeypatch):
+    """CNRI's client asks three times when the signature is missing, before it goes to TCP."""
+    made = []
+    sign_as = node.protocols[0].signer.sign_as
+    monkeypatch.setattr(node.protocols[0].signer, "sign_as", lambda *arguments: made.append(1) or sign_as(*arguments))
+    asked = node.client().request(1, requests.Resolution("88.300.1/S-10"), flags=HSJ_PUBLIC | 0x4000_0000)
+    with udp(node) as client:
+        client.send(asked.to_wire())
+        assert Message.from_wire(client.recv(600)).header.response_code == 2
+    assert not made
+    found = node.client().send(asked)
+    assert (found.header.response_code, len(made)) == (1, 1)
+    large = node.client().request(1, requests.Resolution("88.300.1/S-10", types=("T" * 80,)), flags=asked.header.flags)
+    smallest = node.client().send(large)
+    assert smallest.header.response_code == 200
+    around = len(smallest.to_wire()) - node.protocols[0].signer.certified_octets_min
+    assert around == len("SHA-256") - len("SHA1") + 4, "the name of the hash, and a body of four octets"
+    with udp(node) as client:
+        client.send(large.to_wire())
+        assert Message.from_wire(client.recv(600)).header.response_code == 200, "there is room for this signature"
+
+
 def test_a_small_answer_comes_over_udp(node):
     with udp(node) as client:
         client.send(question(node, "88.300.1/S-10").to_wire())
