@@ -111,7 +111,8 @@ async def _migrate(ctx: click.Context, target: Target, wanted: Wanted) -> Migrat
     name = f"{host}:{port}"
     state_file = wanted.result.with_name(wanted.result.name + ".migration")
     state = None if wanted.restart else MigrationState.load(state_file, name)
-    key = wanted.key or await _source(wanted, b"", _site_key)
+    site = await _source(wanted, wanted.key, _site)
+    key = wanted.key or _site_key(site, wanted.endpoint)
     if state is not None and state.server_key != key.hex():
         raise Failed(
             f"{name} has another key than when the migration began: if that is right, begin again with --restart",
@@ -138,6 +139,7 @@ async def _migrate(ctx: click.Context, target: Target, wanted: Wanted) -> Migrat
                 randomness=os.urandom,
                 identity=wanted.identity,
                 server_key=key,
+                site_version=site.version,
                 timeout_s=wanted.timeout_s,
             )
             run = MigrateRun(client, following, writer, state, state_file, progress, info.prefix)
@@ -233,16 +235,20 @@ async def _source(wanted: Wanted, key: bytes, work: Any) -> Any:
         timeout_s=wanted.timeout_s,
     )
     try:
-        return await _failing(work(client, wanted.endpoint))
+        return await _failing(work(client))
     except ServerUnreachable as error:
         raise Failed(error.message, UNREACHABLE) from error
     finally:
         await client.close()
 
 
-async def _site_key(client: Any, endpoint: Endpoint) -> bytes:
+async def _site(client: Any) -> Any:
+    """What the server says of its site."""
+    return await client.site_info()
+
+
+def _site_key(site: Any, endpoint: Endpoint) -> bytes:
     """The key that the server says its site has; it is remembered, so a later change is noticed."""
-    site = await client.site_info()
     found = [each for each in site.servers if each.public_key]
     if len(found) > 1:
         found = [each for each in found if any(door.port == endpoint.port for door in each.interfaces)]

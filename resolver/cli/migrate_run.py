@@ -120,7 +120,7 @@ class MigrateRun:
                     dated += 1
                     self._progress.total = state.last_row + dated
                 elif isinstance(record, records.HomedPrefix):
-                    await self._ensure(record.handle.partition("/")[2], chunk)
+                    await self._ensure(_prefix_of(record.handle), chunk)
                 elif isinstance(record, records.DumpedHandle):
                     await self._add(chunk, record)
                     chunk.last = record.handle
@@ -172,7 +172,7 @@ class MigrateRun:
         chunk, gone = _Chunk(), []
         before = self._state.counts.total()
         for record in latest.values():
-            prefix = record.handle.partition("/")[2]
+            prefix = _prefix_of(record.handle)
             if record.action in records.WITH_VALUES:
                 await self._add(chunk, record)
             elif record.action == Action.DELETE:
@@ -306,6 +306,12 @@ class MigrateRun:
     def _save(self) -> None:
         self._writer.sync()
         self._state.save(self._state_file)
+
+
+def _prefix_of(name: str) -> str:
+    """The prefix that a homed name means; the oldest servers keep it without ``0.NA/``."""
+    first, slash, rest = name.partition("/")
+    return rest if slash else first
 
 
 def _is_text(name: str) -> bool:

@@ -80,7 +80,7 @@ class HandleClient:
     """A client of one server. ``close`` it at the end.
 
     ``identity`` answers challenges; ``server_key`` are the octets of the server's key in its HS_SITE, and makes every
-    answer be verified.
+    answer be verified. Messages are in ``version``, and ``suggested`` is the highest one that answers may be in.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class HandleClient:
         identity: Identity | None = None,
         server_key: bytes = b"",
         version: Version = versions.OWN,
+        suggested: Version = versions.OWN,
         timeout_s: float = TIMEOUT_S,
         connection: HandleConnection | None = None,
     ) -> None:
@@ -102,6 +103,7 @@ class HandleClient:
         self._identity = identity
         self._server_key: PublicKey | None = public_key_from_wire(server_key) if server_key else None
         self._version = version
+        self._suggested = suggested
         self._session: _Session | None = None
 
     async def close(self) -> None:
@@ -221,7 +223,7 @@ class HandleClient:
         session = self._session
         id_ = (session.id if session is not None else 0) if session_id is None else session_id
         request_id = int.from_bytes(self._randomness(4), "big") & 0x7FFF_FFFF
-        envelope = Envelope(self._version, versions.OWN, 0, id_, request_id, 0, 0)
+        envelope = Envelope(self._version, self._suggested, 0, id_, request_id, 0, 0)
         expiration_s = self._clock.now_us() // 1_000_000 + _VALID_S
         plain = request_message(envelope, Header(op_code, 0, flags, SERIAL_UNKNOWN, 0, expiration_s, 0), body)
         if session is None or not signs:

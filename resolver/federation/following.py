@@ -3,6 +3,9 @@
 Each question goes over a connection of its own, as servers of the Handle System expect, and the stream is read from
 that connection behind the answer. Records count when the key of the server's site has signed them, or when the stream
 goes on in TLS by a certificate with that very key: who issued it, or for which name, says nothing here.
+
+Messages are in the version of the server's site, as old servers read the newer question for changes wrongly. A server
+with a DSA key is asked in the last version whose streams it signs: TLS with such keys is no longer to be had.
 """
 
 from __future__ import annotations
@@ -18,11 +21,11 @@ from resolver.errors import MalformedMessage, WireError
 from resolver.federation.client import TIMEOUT_S, HandleClient
 from resolver.federation.connection import READ_OCTETS, HandleConnection, ServerUnreachable, has_no_more
 from resolver.handle.codes import OpCode
-from resolver.wire import bounds, signatures
+from resolver.wire import bounds, signatures, versions
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.envelope import Envelope
 from resolver.wire.hash_selection import HashOption
-from resolver.wire.keys import public_key_from_der, public_key_from_wire
+from resolver.wire.keys import DsaPublicKey, public_key_from_der, public_key_from_wire
 from resolver.wire.message import Frame
 from resolver.wire.replication_requests import DumpHandles, RetrieveSince, RetrieveTransactions
 from resolver.wire.replication_stream import Contents, StreamReader
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from resolver.wire.keys import PublicKey
     from resolver.wire.replication_records import Record
     from resolver.wire.requests import RequestBody
+    from resolver.wire.versions import Version
 
 STREAM_TIMEOUT_S = 60.0
 """Seconds without an octet after which a stream is given up."""
@@ -104,7 +108,10 @@ class StreamConnection(HandleConnection):
 
 
 class FollowingClient(HandleClient):
-    """A client that follows one server. ``close`` it at the end. ``server_key`` is the key in the server's HS_SITE."""
+    """A client that follows one server. ``close`` it at the end.
+
+    ``server_key`` is the key in the server's HS_SITE, ``site_version`` the version there.
+    """
 
     def __init__(
         self,
@@ -115,8 +122,11 @@ class FollowingClient(HandleClient):
         randomness: Callable[[int], bytes],
         identity: Identity | None,
         server_key: bytes = b"",
+        site_version: Version = versions.OWN,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
+        key = public_key_from_wire(server_key) if server_key else None
+        version = min(site_version, versions.SHA256 if isinstance(key, DsaPublicKey) else versions.OWN)
         stream = StreamConnection(host, port, timeout_s=timeout_s)
         super().__init__(
             host,
@@ -125,11 +135,13 @@ class FollowingClient(HandleClient):
             randomness=randomness,
             identity=identity,
             server_key=server_key,
+            version=version,
+            suggested=version,
             timeout_s=timeout_s,
             connection=stream,
         )
         self._stream = stream
-        self._key: PublicKey | None = public_key_from_wire(server_key) if server_key else None
+        self._key: PublicKey | None = key
 
     async def dump(self, start: str = "", kind: int = 0) -> AsyncIterator[list[Record]]:
         """Everything the server has, from a starting point on. Raises AnswerRefused, ServerUnreachable, WireError."""
@@ -140,7 +152,8 @@ class FollowingClient(HandleClient):
 
     async def transactions(self, transaction_id: int, date_ms: int) -> AsyncIterator[list[Record]]:
         """The changes since a transaction. Raises as ``dump`` does."""
-        body = RetrieveTransactions(RetrieveSince(transaction_id, date_ms, HashOption.WHOLE, 1, 0))
+        since = RetrieveSince(transaction_id, date_ms, HashOption.WHOLE, 1, 0)
+        body = since if self._version < versions.REPLICATION_STATE else RetrieveTransactions(since)
         async for found in self._follow(OpCode.RETRIEVE_TRANSACTION_LOG, body, Contents.TRANSACTIONS):
             yield found
 

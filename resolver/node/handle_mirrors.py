@@ -1,8 +1,9 @@
 """What a Handle mirror is sent: changes since a place in the journal, or everything, a page at a time.
 
 A mirror of the Handle System follows by transactions whose numbers are the serials of our journal. Each carries the
-handle as it is now, never as it was: a handle that has gone since is sent as deleted, and its deletion follows. What
-is homed is not in the journal; it is sent as it stands. Every page is read in a transaction of its own, short
+handle as it is now, never as it was. A change of a handle that has gone since is left out, and so is the deletion of
+one that is there again: its later change says what there is to say, and the mirror never lacks what this node has.
+What is homed is not in the journal; it is sent as it stands. Every page is read in a transaction of its own, short
 however large the store is, and holds only what the mirror's server is responsible for.
 """
 
@@ -35,6 +36,11 @@ ROWS_MAX = 100
 OCTETS_MAX = 1 << 20
 """Octets after which a page is full."""
 
+_ONLY_SOURCE = "sources"
+"""What a mirror calls the site it follows when a file tells it where that is, and no handle."""
+
+_SERIAL_END = 1 << 63
+
 _ACTIONS = {
     int(changes.OPERATION_CREATE): Action.CREATE,
     int(changes.OPERATION_MODIFY): Action.UPDATE,
@@ -62,30 +68,40 @@ class Place(NamedTuple):
     transaction_id: int = 0
     date_ms: int = 0
 
+    @classmethod
+    def of(cls, transaction_id: int, date_ms: int) -> Place:
+        """The place that a mirror tells: it says -1 for what it does not know, as after a first empty answer."""
+        return cls(max(transaction_id, 0), max(date_ms, 0))
 
-def place_in(state: bytes, site_name: str) -> tuple[str, Place] | None:
-    """The queue that is ours in the JSON state of a mirror, and its place; None when none can be told to be ours.
 
-    Queues are named ``SERVER:INDEX:HANDLE``. A mirror that knows a single queue means us by it, whatever its name.
+def place_in(state: bytes, queue: str) -> tuple[str, Place] | None:
+    """The queue that is ours in the JSON state of a mirror, and its place; None for a state that cannot be read.
+
+    Queues are named ``SERVER:INDEX:HANDLE``, ours ``queue``. A mirror may call its only source ``SERVER:sources``.
+    One that does not know us gets everything from the beginning: what it has already changes nothing there.
     """
     try:
         queues = json.loads(state)["replicationServerStates"]
-        found = {str(name): Place(int(each["lastTxnId"]), int(each["lastTimestamp"])) for name, each in queues.items()}
+        found = {
+            str(name): Place.of(int(each["lastTxnId"]), int(each["lastTimestamp"])) for name, each in queues.items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    if not found:
-        return f"0:{site_name}", Place()
-    if len(found) == 1:
-        return next(iter(found.items()))
-    ours = [name for name in found if fold(name.partition(":")[2]) == fold(site_name)]
-    return (ours[0], found[ours[0]]) if len(ours) == 1 else None
+    site = fold(queue.partition(":")[2])
+    of_site = [name for name in found if fold(name.partition(":")[2]) == site]
+    ours = [name for name in of_site if fold(name) == fold(queue)]
+    if not ours and len(of_site) == 1:
+        ours = of_site
+    if not ours and len(found) == 1:
+        ours = [name for name in found if name.partition(":")[2] == _ONLY_SOURCE]
+    return (ours[0], found[ours[0]]) if ours else (queue, Place())
 
 
 def must_redump(reader: Reader, place: Place) -> bool:
     """Whether the journal cannot lead on from a place: it is shorter, or had another change there then."""
     if not place.transaction_id:
         return False
-    body = reader.get(Table.CHANGES, serial_key(place.transaction_id)) if place.transaction_id < 1 << 63 else None
+    body = reader.get(Table.CHANGES, serial_key(place.transaction_id)) if place.transaction_id < _SERIAL_END else None
     if body is None:
         return True
     return bool(place.date_ms) and changes.Change.FromString(body).time_us // 1_000 > place.date_ms
@@ -103,9 +119,11 @@ def transactions(reader: Reader, after: int, newest: int, share: Share) -> tuple
             continue
         action = _ACTIONS[change.operation]
         values: tuple[bytes, ...] = ()
-        if action is not Action.DELETE:
-            record = _stored(reader, key_of_octets(change.name.encode()))
-            action, values = (Action.DELETE, ()) if record is None else (action, _values(record))
+        record = _stored(reader, key_of_octets(change.name.encode()))
+        if (record is None) != (action is Action.DELETE):
+            continue
+        if record is not None:
+            values = _values(record)
         found.append(records.Transaction(through, change.name, action, change.time_us // 1_000, values))
         octets += sum(map(len, values))
         if octets > OCTETS_MAX:
@@ -127,10 +145,13 @@ def homed(reader: Reader, after: bytes, transaction_id: int, date_ms: int) -> tu
 
 
 class Dump:
-    """Everything, from a starting point on. Ask for ``page`` until ``is_done``."""
+    """Everything, from a starting point on. Ask for ``page`` until ``is_done``.
+
+    Dates go by folded names, under which mirrors look for them when a transaction comes.
+    """
 
     def __init__(self, share: Share, start: str = "", kind: int = StartKind.HANDLE_DATES) -> None:
-        """Start at a handle in one of the parts. Raises InvalidName for a starting point that is no handle."""
+        """Go on behind a handle in one of the parts. Raises InvalidName for a starting point that is no handle."""
         self._share = share
         parts: list[tuple[StartKind, Callable[[Reader, bytes], tuple[list[Record], bytes | None]]]] = [
             (StartKind.HANDLE_DATES, self._handle_dates),
@@ -140,7 +161,7 @@ class Dump:
             (StartKind.PREFIXES, self._prefixes),
         ]
         self._parts = [part for at, part in parts if at >= kind]
-        self._key = _start_key(start, kind) if start else b""
+        self._key = _start_key(start, kind) + b"\0" if start else b""
 
     @property
     def is_done(self) -> bool:
@@ -160,9 +181,8 @@ class Dump:
         for rows, (here, body) in enumerate(reader.scan(Table.RECORDS, key), start=1):
             record = record_octets.parse(body)
             if self._share.holds(record.name):
-                found.append(
-                    records.HandleDate(record.name, (record.update_time_us or record.create_time_us) // 1_000, 1)
-                )
+                changed_us = record.update_time_us or record.create_time_us
+                found.append(records.HandleDate(fold(record.name), changed_us // 1_000, 1))
             if rows == ROWS_MAX:
                 return found, here + b"\0"
         return found, None
@@ -174,7 +194,7 @@ class Dump:
             entry = reader.get(Table.CHANGES, serial_key(tombstone.serial))
             name = changes.Change.FromString(entry).name if entry else ""
             if name and self._share.holds(name) and reader.get(Table.RECORDS, here) is None:
-                found.append(records.HandleDate(name, tombstone.time_us // 1_000, 1))
+                found.append(records.HandleDate(fold(name), tombstone.time_us // 1_000, 1))
             if rows == ROWS_MAX:
                 return found, here + b"\0"
         return found, None
@@ -183,7 +203,7 @@ class Dump:
         found: list[Record] = []
         for here, body in reader.scan(Table.PREFIXES, key):
             row = registry.Prefix.FromString(body)
-            name = f"{PREFIX_OF_PREFIXES}/{row.prefix}"
+            name = f"{PREFIX_OF_PREFIXES}/{fold(row.prefix)}"
             found.append(records.PrefixDate(name, row.create_time_us // 1_000, 1))
             if len(found) == ROWS_MAX:
                 return found, here + b"\0"

@@ -74,11 +74,12 @@ class HandleReplication:
         share = _share(body.hash_option, body.servers, body.server_number)
         queue: str | None = None
         place: Place | None
+        begin: list[Record]
         if isinstance(body, RetrieveByState):
-            named = handle_mirrors.place_in(body.state, self._site_name)
+            named = handle_mirrors.place_in(body.state, self._queue())
             queue, place = ("", None) if named is None else named
         else:
-            place = Place(body.transaction_id, body.query_date_ms)
+            place = Place.of(body.transaction_id, body.query_date_ms)
         with self._core.reading() as reader:
             redump = place is None or handle_mirrors.must_redump(reader, place)
         with self._one_more():
@@ -87,9 +88,11 @@ class HandleReplication:
                 await self._send_octets(turn, self._writer.head())
                 format_ = 1 if queue is None else 2
                 if redump or place is None:
-                    await self._send(turn, [records.TransactionsBegin(format_, records.Status.MUST_REDUMP)])
+                    date_ms = None if queue is not None or place is None else place.date_ms
+                    begin = [records.TransactionsBegin(format_, records.Status.MUST_REDUMP)]
+                    await self._send(turn, [*begin, records.TransactionsEnd(date_ms)])
                     return
-                begin: list[Record] = [records.TransactionsBegin(format_, records.Status.SENDING)]
+                begin = [records.TransactionsBegin(format_, records.Status.SENDING)]
                 if queue is not None:
                     begin.append(records.QueueBegins(queue))
                 await self._send(turn, begin)
@@ -127,6 +130,11 @@ class HandleReplication:
         while len(self._told) > _TOLD_MAX:
             self._told.popitem(last=False)
         return date_ms
+
+    def _queue(self) -> str:
+        """The name of the queue of this server: its place in its site, and the site."""
+        share = self._core.served.share
+        return f"{max(share.place, 0) if share is not None else 0}:{self._site_name}"
 
     async def dump(self, turn: Turn) -> None:
         """Everything, and from where the transactions go on; from a starting point when one is given."""

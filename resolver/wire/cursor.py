@@ -124,6 +124,10 @@ class Cursor:
         value: int = _read_u64(self.octets, self.need(8, field))[0]
         return value
 
+    def take_i64(self, field: str) -> int:
+        """Eight octets as a signed integer."""
+        return int.from_bytes(self.octets[(position := self.need(8, field)) : position + 8], "big", signed=True)
+
     def take_count(self, field: str, item_octets_min: int, items_max: int) -> int:
         """A count of items that have at least ``item_octets_min`` octets each and are at most ``items_max``."""
         count = self.take_u32(field)

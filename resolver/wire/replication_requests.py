@@ -14,12 +14,15 @@ from resolver.wire.cursor import pack_u32, pack_u64, sized
 if TYPE_CHECKING:
     from resolver.wire.cursor import Cursor
 
+_SIGNED = 1 << 64
+
 
 @dataclass(frozen=True, slots=True)
 class RetrieveSince:
     """Ask for the changes since a transaction, of the handles that one server of a site answers for.
 
-    ``query_date_ms`` counts milliseconds since 1970. This is the layout below 2.9 and, behind a form octet, later.
+    ``query_date_ms`` counts milliseconds since 1970. Both numbers are signed, and -1 where a mirror knows the other of
+    the two only. This is the layout below 2.9 and, behind a form octet, later.
     """
 
     transaction_id: int
@@ -32,8 +35,8 @@ class RetrieveSince:
     def from_wire(cls, cursor: Cursor) -> Self:
         """The body at the cursor. Raises MalformedMessage."""
         return cls(
-            cursor.take_u64("transaction id"),
-            cursor.take_u64("query date"),
+            cursor.take_i64("transaction id"),
+            cursor.take_i64("query date"),
             cursor.take_u8("hash option"),
             cursor.take_u32("number of servers"),
             cursor.take_u32("server number"),
@@ -43,8 +46,8 @@ class RetrieveSince:
         """The octets of the body."""
         return b"".join(
             (
-                pack_u64(self.transaction_id),
-                pack_u64(self.query_date_ms),
+                pack_u64(self.transaction_id % _SIGNED),
+                pack_u64(self.query_date_ms % _SIGNED),
                 bytes((self.hash_option,)),
                 pack_u32(self.servers),
                 pack_u32(self.server_number),

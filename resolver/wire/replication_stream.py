@@ -5,9 +5,8 @@
 
 ``StreamWriter`` makes blocks of records, ``StreamReader`` takes octets in pieces of any size and gives the records
 whose signature was right. A reader that has told of TLS is given decrypted octets from then on; ``unread`` is what it
-had beyond the mark. The signature covers what follows the head of the stream; that the reference server sees it so
-could not be tried, and a first signature that covers the head too is therefore taken as well. Every length and count
-is held against a bound before anything is kept.
+had beyond the mark. The signature covers what follows the head of the stream; a first one that covers the head too is
+taken as well. Every length and count is held against a bound before anything is kept.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ _VALUE_OCTETS_MAX = bounds.FIELD_OCTETS_MAX + (bounds.FIELD_OCTETS_MAX >> 2)
 _ALGORITHM_OCTETS_MAX = 64
 _SIGNATURE_OCTETS_MAX = 4_096
 _FORMATS = (1, 2)
+_STATUSES = frozenset(records.Status)
 _DUMP_VERSION = 2
 _DUMP_DONE = 0xFF
 
@@ -158,9 +158,7 @@ class StreamReader:
             raise MalformedMessage(f"format {format_} of transactions is unknown: 1 and 2 are known", field="format")
         status = yield from self._number(4)
         yield from self._settle(records.TransactionsBegin(format_, status))
-        if status == records.Status.MUST_REDUMP:
-            return
-        if status != records.Status.SENDING:
+        if status not in _STATUSES:
             raise MalformedMessage(f"status {status} of transactions is unknown: 1 and 2 are known", field="status")
         while True:
             kind = yield from self._number(1)

@@ -22,9 +22,13 @@ from resolver.wire import answers, responses, signatures
 from resolver.wire import replication_records as records
 from resolver.wire.credential import SIGNED, Credential, signed_octets
 from resolver.wire.message import Frame, Message, frame_of
+from resolver.wire.private_keys import private_key_from_wire
+from resolver.wire.replication_requests import RetrieveSince, RetrieveTransactions
 from resolver.wire.replication_stream import TLS, StreamWriter
 from resolver.wire.values import value_to_wire
+from resolver.wire.versions import Version
 from tests.resolver.transport.hdl_node import rsa_key
+from tests.resolver.wire.vectors import octets, recorded
 
 DUMP = [
     records.DumpBegins(),
@@ -64,14 +68,20 @@ def answer_to(octets, body, key):
 
 
 @asynccontextmanager
-async def serving(stream):
-    """A server whose answer is followed by what ``stream(reader, writer)`` does."""
+async def serving(stream, key=None, asked=None):
+    """A server whose answer is followed by what ``stream(writer)`` does; ``asked`` gets the messages that came."""
+    key = key or rsa_key("node")
 
     async def serve(reader, writer):
         try:
             head = await reader.readexactly(20)
             octets = head + await reader.readexactly(int.from_bytes(head[16:], "big"))
-            writer.write(answer_to(octets, responses.Done(), rsa_key("node")))
+            message = Message.from_frame(Frame.from_wire(octets))
+            if asked is not None:
+                asked.append(message)
+            follows = isinstance(message.body, RetrieveSince | RetrieveTransactions)
+            body = responses.StreamFollows(keeps_alive=False) if follows else responses.Done()
+            writer.write(answer_to(octets, body, key))
             await stream(writer)
         except (OSError, ssl.SSLError):
             pass
@@ -147,3 +157,54 @@ def test_noise_after_the_mark_of_tls_is_told():
 
     with pytest.raises(MalformedMessage, match="does not go on in TLS"):
         asyncio.run(dumped(stream))
+
+
+def dsa_key():
+    vector = next(each for each in recorded("keys_and_sessions") if each["id"].startswith("keypair-dsa"))
+    return private_key_from_wire(octets(vector["private_key_hex"]))
+
+
+def followed(question, found, key, **options):
+    """The records that a client is given by a server that signs its stream, and what the client has asked."""
+    asked = []
+
+    async def stream(writer):
+        made = StreamWriter(b"SHA1", lambda octets: signatures.sign(key, b"SHA1", octets))
+        writer.write(made.head() + made.blocks(found))
+        await writer.drain()
+
+    async def main():
+        async with serving(stream, key, asked) as port:
+            client = FollowingClient(
+                "127.0.0.1",
+                port,
+                clock=SystemClock(),
+                randomness=os.urandom,
+                identity=None,
+                server_key=key.public.to_wire(),
+                **options,
+            )
+            try:
+                return [record async for part in question(client) for record in part]
+            finally:
+                await client.close()
+
+    return asyncio.run(main()), asked[0]
+
+
+def test_a_server_with_a_dsa_key_is_asked_for_a_signed_stream():
+    """From 2.8 on it would go on in TLS by its key, which no TLS of today does."""
+    found, asked = followed(lambda client: client.dump(), DUMP, dsa_key())
+    assert found == DUMP
+    assert asked.envelope.answered_in() == Version(2, 7)
+
+
+@pytest.mark.parametrize(("minor", "form"), [(6, RetrieveSince), (8, RetrieveSince), (9, RetrieveTransactions)])
+def test_changes_are_asked_for_as_the_version_of_the_site_has_it(minor, form):
+    sent = [records.TransactionsBegin(1, 2), records.TransactionsEnd(9)]
+    found, asked = followed(
+        lambda client: client.transactions(3, 4), sent, rsa_key("node"), site_version=Version(2, minor)
+    )
+    assert found == sent
+    assert isinstance(asked.body, form)
+    assert asked.envelope.version == asked.envelope.answered_in() == Version(2, minor)

@@ -153,7 +153,7 @@ def test_a_dump_goes_on_where_it_was(node):
     names = [record.handle for record in kinds(found, records.DumpedHandle)]
     middle = names[len(names) // 2]
     rest = all_of(node, lambda client: client.dump(middle, records.StartKind.HANDLES))
-    assert [record.handle for record in kinds(rest, records.DumpedHandle)] == names[len(names) // 2 :]
+    assert [record.handle for record in kinds(rest, records.DumpedHandle)] == names[len(names) // 2 + 1 :]
     assert kinds(rest, records.Position) == [], "the position of the beginning holds"
     assert kinds(rest, records.HomedPrefix) == kinds(found, records.HomedPrefix)
     assert kinds(rest, records.HandleDate) == []
@@ -195,10 +195,58 @@ def test_only_what_is_new_is_sent_and_homes_only_when_they_may_have_changed(node
     remove(node, "88.300.2/新")
 
 
-@pytest.mark.parametrize(("id_", "date_ms"), [(1 << 40, 0), (1 << 63, 0), (5, 1_000)])
+@pytest.mark.parametrize(("id_", "date_ms"), [(1 << 40, 0), (1 << 62, 0), (5, 1_000)])
 def test_a_place_the_journal_does_not_lead_on_from_means_dump_again(node, id_, date_ms):
+    """Followers read the end of the stream before they believe that they have to dump."""
     found = all_of(node, lambda client: client.transactions(id_, date_ms))
-    assert found == [records.TransactionsBegin(1, records.Status.MUST_REDUMP)]
+    assert found == [
+        records.TransactionsBegin(1, records.Status.MUST_REDUMP),
+        records.TransactionsEnd(date_ms),
+    ]
+
+
+@pytest.mark.parametrize("place", [(-1, 0), (0, -1), (-1, 1 << 41)])
+def test_a_follower_that_has_seen_an_empty_answer_tells_minus_one(node, place):
+    found = all_of(node, lambda client: client.transactions(*place))
+    assert found[0] == records.TransactionsBegin(1, records.Status.SENDING)
+    made = {record.handle for record in kinds(found, records.Transaction) if record.action in records.WITH_VALUES}
+    assert made == set(stored(node))
+
+
+def test_a_follower_whose_first_stream_broke_tells_a_transaction_and_no_date(node):
+    with node.engine.read() as reader:
+        newest = last_serial(reader)
+    found = all_of(node, lambda client: client.transactions(newest - 1, -1))
+    assert found[0] == records.TransactionsBegin(1, records.Status.SENDING)
+
+
+def test_dates_go_by_the_names_that_followers_look_for(tmp_path):
+    with handle_node(tmp_path) as node:
+        node.store("88.300.1/small", value(1, "URL", "u"))
+        node.store("88.300.1/gone", value(1, "URL", "u"))
+        remove(node, "88.300.1/gone")
+        found = all_of(node, lambda client: client.dump())
+        dated = {record.handle for record in kinds(found, records.HandleDate)}
+        assert {"88.300.1/SMALL", "88.300.1/GONE"} <= dated
+        assert "88.300.1/small" in {record.handle for record in kinds(found, records.DumpedHandle)}
+        rest = all_of(node, lambda client: client.dump("88.300.1/SMALL", records.StartKind.HANDLE_DATES))
+        assert "88.300.1/SMALL" not in {record.handle for record in kinds(rest, records.HandleDate)}
+
+
+def test_a_handle_that_is_there_again_is_never_sent_as_deleted(tmp_path):
+    with handle_node(tmp_path) as node:
+        for round_ in range(2):
+            node.store("88.300.1/AGAIN", value(1, "URL", f"u{round_}"))
+            node.store("88.300.1/GONE", value(1, "URL", f"u{round_}"))
+            remove(node, "88.300.1/GONE")
+            if not round_:
+                remove(node, "88.300.1/AGAIN")
+        sent = kinds(all_of(node, lambda client: client.transactions(0, 0)), records.Transaction)
+        again = [record for record in sent if record.handle == "88.300.1/AGAIN"]
+        assert [record.action for record in again] == [records.Action.CREATE] * 2
+        assert {record.values for record in again} == {stored(node)["88.300.1/AGAIN"]}
+        gone = [record.action for record in sent if record.handle == "88.300.1/GONE"]
+        assert set(gone) == {records.Action.DELETE}
 
 
 def state_of(**queues):
@@ -212,7 +260,10 @@ def state_of(**queues):
         (state_of(), "0:1:0.NA/88.300", 2),
         (state_of(**{"3:1:0.na/88.300": (1, 0), "0:1:0.NA/OTHER": (9, 9)}), "3:1:0.na/88.300", 2),
         (state_of(**{"0:sources": (1, 0)}), "0:sources", 2),
-        (state_of(**{"0:1:0.NA/A": (1, 0), "0:1:0.NA/B": (9, 9)}), None, 1),
+        (state_of(**{"0:1:0.NA/A": (1, 0), "0:1:0.NA/B": (9, 9)}), "0:1:0.NA/88.300", 2),
+        (state_of(**{"0:1:0.NA/A": (1 << 40, 0)}), "0:1:0.NA/88.300", 2),
+        (state_of(**{"0:1:0.NA/88.300": (-1, 0), "1:1:0.NA/88.300": (9, 9)}), "0:1:0.NA/88.300", 2),
+        (state_of(**{"0:1:0.NA/88.300": (1 << 40, 0), "1:1:0.NA/88.300": (9, 9)}), "0:1:0.NA/88.300", 1),
         (b"{", None, 1),
         (b'{"replicationServerStates":{"a":{"lastTxnId":"x","lastTimestamp":0}}}', None, 1),
         (b"[" * 100_000, None, 1),
@@ -222,10 +273,10 @@ def test_a_state_names_our_queue(node, state, queue, status):
     message, found = raw(node, OpCode.RETRIEVE_TRANSACTION_LOG, RetrieveTransactions(RetrieveByState(state, 2, 1, 0)))
     assert not message.body.keeps_alive
     assert found[0] == records.TransactionsBegin(2, status)
-    if queue is not None:
+    assert found[-1] == records.TransactionsEnd()
+    if status == records.Status.SENDING:
         assert found[1] == records.QueueBegins(queue)
         assert isinstance(found[-2], records.QueueEnds)
-        assert found[-1] == records.TransactionsEnd()
 
 
 def test_old_mirrors_ask_without_the_form(node):

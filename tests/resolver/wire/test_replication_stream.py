@@ -29,7 +29,7 @@ FORMAT_2 = [
     records.QueueEnds(1_700_000_000_009),
     records.TransactionsEnd(),
 ]
-REDUMP = [records.TransactionsBegin(1, 1)]
+REDUMP = [records.TransactionsBegin(1, 1), records.TransactionsEnd(7)]
 DUMP = [
     records.DumpBegins(),
     records.OtherPositions('{"a":1}'),
@@ -136,7 +136,7 @@ def test_a_first_signature_may_cover_the_head():
     begin = records.TransactionsBegin(1, 1).to_wire()
     signature = sign(head + begin)
     octets = head + begin + len(signature).to_bytes(4, "big") + signature
-    assert read(Contents.TRANSACTIONS, octets, 1)[1] == REDUMP
+    assert read(Contents.TRANSACTIONS, octets, 1)[1] == REDUMP[:1]
 
 
 def test_an_unsigned_stream_is_taken_only_where_the_channel_proves_the_server():
