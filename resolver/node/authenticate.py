@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from resolver.errors import InvalidName, WireError
 from resolver.handle.codes import ResponseCode
-from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold
+from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold, whole_name
 from resolver.node import handle_keys
 from resolver.node.authorize import Caller, Role
 from resolver.node.hdl_declined import Declined, not_an_administrator
@@ -191,7 +191,8 @@ def caller_of(reader: Reader, handle: str, index: int, now_us: int) -> Caller:
         body = reader.get(Table.ENTERPRISES, row.enterprise_id.encode())
         if body is None or registry.Enterprise.FromString(body).status != registry.ENTERPRISE_STATUS_ENABLED:
             raise Declined(ResponseCode.AUTHENTICATION_FAILED)
-    if fold(handle) == f"{PREFIX_OF_PREFIXES}/{folded}" and (row.enterprise_id or is_node_prefix(reader, folded)):
+    is_prefix_handle = fold(whole_name(handle)) == f"{PREFIX_OF_PREFIXES}/{folded}"
+    if is_prefix_handle and (row.enterprise_id or is_node_prefix(reader, folded)):
         known, caller = handle_keys.caller_of(reader, row.enterprise_id, index, now_us)
         if known and caller is None:
             raise Declined(ResponseCode.AUTHENTICATION_FAILED)
@@ -228,10 +229,10 @@ def server_admins(configured: Sequence[str], node_prefix: str) -> Callable[[str,
     known = set()
     for text in references:
         index, _, handle = text.partition(":")
-        known.add((fold(handle), int(index)))
+        known.add((fold(whole_name(handle)), int(index)))
 
     def is_server_admin(handle: str, index: int) -> bool:
-        folded = fold(handle)
+        folded = fold(whole_name(handle))
         return (folded, index) in known or (folded, 0) in known
 
     return is_server_admin

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from resolver.errors import InvalidName, WireError
 from resolver.handle.codes import ResponseCode
-from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold
+from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold, whole_name
 from resolver.handle.value import Permission
 from resolver.node.hdl_declined import Declined, not_an_administrator
 from resolver.node.record_octets import StoredRecord
@@ -42,7 +42,7 @@ _NONE = AdminPermission(0)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Someone who has proven to hold the key ``index:handle``.
+    """Someone who has proven to hold the key ``index:handle``; the handle is written out, never a bare prefix.
 
     ``caller`` is what the policy knows of it; ``is_server_admin`` says that it administers the whole server, by
     configuration, and is not limited by HS_ADMIN values. ``is_idis_login`` says that it logged in on a connection,
@@ -62,7 +62,7 @@ class Identity:
 
     def is_named_by(self, reference: Reference) -> bool:
         """Whether a reference means this identity; index 0 means every key of the handle."""
-        return reference.index in {0, self.index} and fold(reference.name) == fold(self.handle)
+        return reference.index in {0, self.index} and fold(whole_name(reference.name)) == fold(self.handle)
 
 
 def values_of(reader: Reader, name: str) -> list[pb.HandleValue]:
@@ -130,7 +130,7 @@ def _leads_to(start: Reference, identity: Identity, lookup: Lookup, budget: int)
         reference = waiting.popleft()
         if identity.is_named_by(reference):
             return True, budget
-        place = (fold(reference.name), reference.index)
+        place = (fold(whole_name(reference.name)), reference.index)
         if reference.index == 0 or place in seen or budget <= 0:
             continue
         seen.add(place)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from resolver.errors import MalformedMessage
 from resolver.handle.codes import OpCode, ResponseCode
-from resolver.handle.name import Handle, fold
+from resolver.handle.name import Handle, fold, whole_name
 from resolver.node import authenticate, handle_admin, hdl_sessions
 from resolver.node.challenges import Challenges
 from resolver.node.handle_admin import Identity
@@ -148,7 +148,7 @@ class HandleAuthentication:
 
     async def identify(self, peer: Peer, answer: ChallengeAnswer, nonce: bytes, digest: bytes) -> Identity:
         """Who gave an answer to a nonce. Raises Declined."""
-        handle, index = answer.user_handle, answer.user_index
+        handle, index = whole_name(answer.user_handle), answer.user_index
         name = f"{index}:{fold(handle)}"
         if self._is_locked(name, peer.network):
             raise Declined(ResponseCode.AUTHENTICATION_FAILED, "too many wrong answers: wait before trying again")
@@ -171,7 +171,7 @@ class HandleAuthentication:
 
     async def _keys(self, answer: ChallengeAnswer, *, is_foreign: bool) -> list[Key]:
         """The keys that an answer may have been made with, here or in another node. Raises Declined."""
-        handle, index = answer.user_handle, answer.user_index
+        handle, index = whole_name(answer.user_handle), answer.user_index
         if is_foreign:
             found = await self._foreign.values_of(handle, answer.auth_type)
             return authenticate.keys_of(found, answer.auth_type, index)
@@ -181,6 +181,7 @@ class HandleAuthentication:
 
     def identity_of(self, handle: str, index: int, *, is_foreign: bool = False) -> Identity:
         """The identity of a key that has been proven. Raises Declined."""
+        handle = whole_name(handle)
         is_admin, now_us = self._is_server_admin(handle, index), self._core.clock.now_us()
         with self._core.reading() as reader:
             if is_foreign:
@@ -191,6 +192,7 @@ class HandleAuthentication:
 
     def identify_by_key(self, peer: Peer, handle: str, index: int, der: bytes) -> Identity:
         """Who has a key that was proven elsewhere, as in a TLS handshake; index 0 means any. Raises Declined."""
+        handle = whole_name(handle)
         name = f"{index}:{fold(handle)}"
         if self._is_locked(name, peer.network):
             raise Declined(ResponseCode.AUTHENTICATION_FAILED, "too many wrong answers: wait before trying again")
@@ -230,7 +232,7 @@ class HandleAuthentication:
 
         Whoever asks wrongly too often hears "no" from then on, so it cannot be used for guessing.
         """
-        name = f"{answer.user_index}:{fold(answer.user_handle)}"
+        name = f"{answer.user_index}:{fold(whole_name(answer.user_handle))}"
         if self._is_locked(name, peer.network):
             return False
         try:
@@ -257,7 +259,8 @@ class HandleAuthentication:
             await self.challenge(turn)
             return
         peer.login = 0
-        if fold(turn.identity.handle) != fold(body.user_handle) or body.user_index not in {0, turn.identity.index}:
+        is_who_it_said = fold(turn.identity.handle) == fold(whole_name(body.user_handle))
+        if not is_who_it_said or body.user_index not in {0, turn.identity.index}:
             raise Declined(ResponseCode.AUTHENTICATION_FAILED)
         peer.identity = replace(turn.identity, is_idis_login=True)
         await turn.answer(responses.Done(), with_digest=False)
