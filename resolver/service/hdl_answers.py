@@ -51,6 +51,12 @@ IDIS_CODES: dict[int, int] = {
     ResponseCode.SESSION_TIMEOUT: ResponseCode.PROTOCOL_ERROR,
     ResponseCode.SESSION_FAILED: ResponseCode.PROTOCOL_ERROR,
     ResponseCode.INVALID_SESSION_KEY: ResponseCode.PROTOCOL_ERROR,
+    ResponseCode.NEED_RSA_KEY: ResponseCode.PROTOCOL_ERROR,
+    ResponseCode.INVALID_SESSION_SETUP: ResponseCode.PROTOCOL_ERROR,
+    ResponseCode.SESSION_MESSAGE_REJECTED: ResponseCode.PROTOCOL_ERROR,
+    ResponseCode.DAILY_REQUEST_LIMIT: ResponseCode.SERVER_BUSY,
+    ResponseCode.REGISTRATION_LIMIT: ResponseCode.OPERATION_DENIED,
+    ResponseCode.PREFIX_LIMIT: ResponseCode.OPERATION_DENIED,
 }
 """What is said instead of codes that the ID-SDK does not know: it stops at a code it cannot name."""
 

@@ -55,11 +55,11 @@ ADMIN_REFERRAL = Version(2, 10)
 DSA_SHA256 = Version(2, 11)
 """From here DSA keys sign SHA-256."""
 
-SDK_VERSIONS = {
-    (Version(2, 3), Version(2, 10)),
-    (Version(2, 10), Version(2, 11)),
-}
-"""Versions that IDIS SDKs write in and suggest, with no flags: CAICT's and Teleinfo's; a third suggests none at all."""
+SDK_VERSIONS = (Version(2, 3), Version(2, 10))
+"""The version that CAICT's ID-SDK writes in and the one it suggests, with no flags.
+
+A Go client suggests none at all. Teleinfo's SDK sets the flags of the reference client and knows its codes.
+"""
 
 _REFERENCE_MAJOR_MASK = 0x03
 
@@ -77,7 +77,7 @@ def answer_version(version: Version, suggested: Version, own: Version = OWN) -> 
 
 def is_of_sdk(version: Version, suggested: Version) -> bool:
     """Whether the versions of a message are those of an IDIS SDK."""
-    return not suggested.major or (version, suggested) in SDK_VERSIONS
+    return not suggested.major or (version, suggested) == SDK_VERSIONS
 
 
 def response_code_for(code: int, version: Version) -> int:

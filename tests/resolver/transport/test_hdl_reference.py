@@ -62,7 +62,7 @@ def test_session_that_asks_for_no_time_gets_the_usual(node):
     assert made.deadline_s == 86_400.0
 
 
-@pytest.mark.parametrize("version", [((2, 3), (2, 11)), ((2, 1), (2, 1)), ((2, 11), (2, 11)), ((2, 10), (2, 10))])
+@pytest.mark.parametrize("version", [((2, 3), (2, 11)), ((2, 1), (2, 1)), ((2, 11), (2, 11)), ((2, 10), (2, 11))])
 def test_client_without_flags_is_challenged_unless_it_is_an_sdk(node, version):
     client = node.client(version=version[0], suggested=version[1], flags=0)
     assert client.ask(100, one("88.300.1/FLAGLESS")).header.response_code == 402
