@@ -62,6 +62,14 @@ _DATAGRAM_OPERATIONS = {
 }
 """What may be asked over UDP: the site record says that this interface takes questions only."""
 
+_OUTSIDE_SESSIONS = {
+    OpCode.CHALLENGE_RESPONSE,
+    OpCode.SESSION_SETUP,
+    OpCode.SESSION_EXCHANGE_KEY,
+    OpCode.LOGIN_ID_SYSTEM,
+}
+"""What belongs to no session, whatever id it names."""
+
 _SERVER_ERROR = "Server error processing request, see server logs"
 
 
@@ -222,7 +230,9 @@ class HandleProtocol:
         names no session has none, whatever else the message carries.
         """
         asked = turn.asked
-        if asked.header.op_code in {OpCode.CHALLENGE_RESPONSE, OpCode.SESSION_SETUP, OpCode.SESSION_EXCHANGE_KEY}:
+        if asked.header.op_code in _OUTSIDE_SESSIONS or (
+            asked.credential is None and not turn.is_encrypted and turn.peer.has_login(asked.envelope.session_id)
+        ):  # a number that an IDIS client has made up may be that of a session
             turn.session = None
             return
         if turn.session is not None:

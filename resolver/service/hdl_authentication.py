@@ -254,7 +254,7 @@ class HandleAuthentication:
         peer = turn.peer
         peer.is_idis = True
         if turn.identity is None:
-            if peer.identity is not None:
+            if peer.has_login(turn.request.envelope.session_id):
                 raise Declined(ResponseCode.RELOGIN, "this connection is logged in already: open another one")
             await self.challenge(turn)
             return
@@ -262,7 +262,7 @@ class HandleAuthentication:
         is_who_it_said = fold(turn.identity.handle) == fold(whole_name(body.user_handle))
         if not is_who_it_said or body.user_index not in {0, turn.identity.index}:
             raise Declined(ResponseCode.AUTHENTICATION_FAILED)
-        peer.identity = replace(turn.identity, is_idis_login=True)
+        peer.log_in(turn.request.envelope.session_id, replace(turn.identity, is_idis_login=True))
         await turn.answer(responses.Done(), with_digest=False)
 
     async def set_up_session(self, turn: Turn) -> None:

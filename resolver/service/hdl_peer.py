@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _MAPPED = "::ffff:"
 
+LOGINS_MAX = 64
+"""Logins of one connection; the oldest makes room. One Teleinfo SDK logs in for each client object and never out."""
+
 
 def unmapped(address: str) -> str:
     """An address without the prefix that an IPv6 socket puts before those of IPv4."""
@@ -37,8 +40,9 @@ def network_of(address: str) -> str:
 class Peer:
     """One TCP connection, or the sender of one datagram.
 
-    ``identity`` is who has logged in on the connection, ``login`` the id of a login's challenge that waits, ``is_idis``
-    says that a login was tried. ``is_proven`` is set when the sender has shown that it receives what is sent to its
+    ``logins`` are who has logged in on the connection, each with the session id its client put into the login: 0, or a
+    number the client made up. ``login`` is the id of a login's challenge that waits, ``is_idis`` says that a login was
+    tried. ``is_proven`` is set when the sender has shown that it receives what is sent to its
     address; ``is_broken`` asks the door to close, since a stream ended in the middle; ``door`` is what its requests are
     counted under.
     """
@@ -46,7 +50,7 @@ class Peer:
     source: str
     network: str
     is_stream: bool
-    identity: Identity | None = None
+    logins: tuple[tuple[int, Identity], ...] = ()
     login: int = 0
     is_proven: bool = False
     is_idis: bool = False
@@ -58,3 +62,22 @@ class Peer:
         """The peer with an address; the handshake of a stream is proof of it."""
         door = HDL_TCP if is_stream else HDL_UDP
         return cls(source, network_of(source), is_stream, is_proven=is_stream, door=door)
+
+    def has_login(self, session_id: int) -> bool:
+        """Whether somebody has logged in on this connection under just this session id."""
+        return any(id_ == session_id for id_, _ in self.logins)
+
+    def identity_in(self, session_id: int) -> Identity | None:
+        """Who asks under a session id: the login under that id, or the only login there is; None for nobody known.
+
+        A login holds for its connection. Where several users share one, as in an SDK with one pool for all, only its
+        id tells whose a request is.
+        """
+        for id_, identity in self.logins:
+            if id_ == session_id:
+                return identity
+        return self.logins[0][1] if len(self.logins) == 1 else None
+
+    def log_in(self, session_id: int, identity: Identity) -> None:
+        """Remember a login."""
+        self.logins = (*self.logins[1 - LOGINS_MAX :], (session_id, identity))

@@ -191,7 +191,7 @@ class PlainCreations:
             return None
         started_s = self._core.clock.monotonic_s()
         session = self._sessions.find(session_id, started_s) if session_id else None
-        identity = peer.identity if session is None else session.identity
+        identity = peer.identity_in(session_id) if session is None else session.identity
         if identity is None or (session is not None and size != end + 4 + _MAC_OCTETS) or (
             session is None and octets[end:] not in _NO_CREDENTIALS
         ):  # fmt: skip

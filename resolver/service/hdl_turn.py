@@ -51,11 +51,6 @@ class Turn:
     """Response code of the answer that was sent last."""
 
     @property
-    def is_idis_style(self) -> bool:
-        """Whether the client is one that can be challenged at its login only."""
-        return self.peer.is_idis or is_idis_style(self.request)
-
-    @property
     def is_plain(self) -> bool:
         """Whether the request has none of the flags that CNRI clients set: then a lookup is never challenged."""
         return not self.request.header.flags & CLIENT_FLAGS.value
@@ -66,15 +61,24 @@ class Turn:
             return self.identity
         if self.session is not None and self.session.identity is not None:
             return self.session.identity
-        return self.peer.identity
+        return self.peer.identity_in(self.asked.envelope.session_id)
 
     def require_identity(self) -> Identity:
-        """Who asks. Raises ChallengeWanted, or Declined (408) for a client that must log in first."""
+        """Who asks. Raises ChallengeWanted, or Declined for a client that cannot be challenged here.
+
+        That is 408 for one that must log in first, and 500 for one that names a session nobody knows: Teleinfo's SDK
+        takes a challenge for success, when its login was on another connection of its pool.
+        """
         identity = self.known_identity()
         if identity is not None:
             return identity
-        if self.is_idis_style and self.session is None:
-            raise Declined(ResponseCode.LOGIN_FIRST, "log in on this connection first")
+        if self.session is None:
+            names_session = bool(self.asked.envelope.session_id)
+            if is_idis_style(self.request) or (self.peer.is_idis and not names_session):
+                raise Declined(ResponseCode.LOGIN_FIRST, "log in on this connection first")
+            if names_session:
+                text = "the session is unknown on this connection: log in on it, or begin one"
+                raise Declined(ResponseCode.SESSION_TIMEOUT, text)
         raise ChallengeWanted
 
     async def answer(

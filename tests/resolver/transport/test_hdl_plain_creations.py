@@ -11,6 +11,7 @@ import pytest
 from resolver.handle.value import HandleValue, Permission, Reference, Ttl
 from resolver.node import administer
 from resolver.node.values import to_pb
+from resolver.service.hdl_peer import Peer
 from resolver.wire import requests
 from tests.resolver.transport.hdl_node import (
     HSJ,
@@ -252,7 +253,7 @@ def test_requests_that_are_cut_or_lie_are_left_to_the_usual_way(node):
     """Random damage to a plain request: every octet is covered by the MAC, or checked."""
     session = session_of(node)
     protocol, rnd = node.protocols[0], random.Random(7)
-    peer = type("Peer", (), {"identity": None, "is_proven": False, "door": "x"})()
+    peer = Peer.of("127.0.0.1", is_stream=True)
     body = requests.WithValues("88.300.1/damage", PLAIN["an administrator"])
     octets = session.request(100, body).to_wire()
 

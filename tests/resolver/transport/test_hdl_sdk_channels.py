@@ -1,0 +1,211 @@
+"""What the IDIS SDKs send on the connections they keep, as their sources show: ids made up, users mixed, prefixes bare.
+
+The ID-SDK of CAICT numbers a connection from 2.0.8 on and logs in once. Teleinfo's numbers each login; older ones of
+them send the requests of all logins, and those of nobody, over one pool of connections.
+"""
+
+import pytest
+
+from resolver.handle.codes import ResponseCode
+from resolver.registry import enterprises, prefix_handles, principals
+from resolver.service import hdl_peer
+from resolver.service.hdl_answers import IDIS_CODES
+from resolver.v1 import registry_pb2 as pb
+from resolver.wire import requests
+from resolver.wire.message import Message, request_message
+from tests.resolver.transport.hdl_node import ADMIN, ClientSession, admin, group, handle_node, rsa_key, value
+from tests.support.builders import ledger_on
+
+OWNERS = {"ent-a": ("88.300.20", "a", "91350100M000100Y43"), "ent-b": ("88.300.21", "b", "91110000600037341L")}
+LOGIN = 0x1080_0000
+ALL = 0x1900_0000
+CAICT_CODES = {1, 2, 3, 4, 5, 100, 101, 102, 200, 201, 202, 302, 303, 400, 401, 402, 403, 404, 405, 407, 408, 3001}
+"""Codes that the ID-SDK has a name for; at any other it throws away the answer."""
+
+
+@pytest.fixture
+def node(tmp_path):
+    with handle_node(tmp_path, workers=2) as node:
+        node.keys = {}
+        for enterprise, (prefix, key, code) in OWNERS.items():
+            node.add_enterprise(enterprise, prefix, code)
+            row = pb.Principal(principal_id=key, role=pb.ROLE_ENTERPRISE_USER, enterprise_id=enterprise)
+            request = pb.CreateKeyRequest(principal_id=key, kind=3, public_key=rsa_key(key).public.to_wire())
+            with ledger_on(node.engine, node.clock) as ledger:
+                principals.create(ledger.writer, ADMIN, row, ledger.now_us, node.randomness)
+                node.keys[key] = prefix_handles.create_key(ledger, ADMIN, request, node.randomness).key.key_id
+        yield node
+
+
+def caict(node, worker=0):
+    return node.client(worker, version=(2, 3), suggested=(2, 10), flags=0, keep=True)
+
+
+def teleinfo(node, worker=0):
+    return node.client(worker, version=(2, 10), suggested=(2, 11), flags=ALL, keep=True)
+
+
+def log_in(client, prefix, key, session_id=0):
+    """The answer to a login, in which the challenge's id is given back as Teleinfo's SDK does."""
+    request = client.request(2001, requests.Login(prefix, 300), flags=LOGIN, session_id=session_id)
+    challenge = client.send(request)
+    if challenge.header.response_code != 402:
+        return challenge
+    return client.send(client.answer_to(challenge, request, f"300:{prefix}", rsa_key(key)))
+
+
+def one(name, index=1):
+    return requests.WithValues(name, (value(index, "URL", "http://example.org/"),))
+
+
+def code(client, op_code, body, session_id=0):
+    return client.ask(op_code, body, session_id=session_id).header.response_code
+
+
+def test_logins_that_share_a_connection_keep_their_rights_apart(node):
+    client = teleinfo(node)
+    for prefix, key, session_id in (("0.NA/88.300.20", "a", 10_001), ("0.NA/88.300.21", "b", 10_002)):
+        assert log_in(client, prefix, key, session_id).header.response_code == 1
+    assert code(client, 100, one("88.300.20/A"), 10_001) == 1
+    assert code(client, 100, one("88.300.21/B"), 10_002) == 1
+    assert code(client, 100, one("88.300.20/C"), 10_002) == 400
+    assert code(client, 101, requests.OfHandle("88.300.21/B"), 10_001) == 400
+    assert code(client, 100, one("88.300.20/NOBODY"), 10_003) == 500
+    assert code(client, 1, requests.Resolution("88.300.20/A"), 10_003) == 1
+    client.close()
+
+
+def test_login_goes_on_where_another_client_object_has_logged_in_before(node):
+    client = teleinfo(node)
+    for session_id in range(10_001, 10_001 + hdl_peer.LOGINS_MAX + 3):
+        assert log_in(client, "0.NA/88.300.20", "a", session_id).header.response_code == 1
+        assert code(client, 100, one(f"88.300.20/L-{session_id}"), session_id) == 1
+    assert code(client, 100, one("88.300.20/OLDEST"), 10_001) == 500, "the oldest logins have made room"
+    assert log_in(client, "0.NA/88.300.20", "a", session_id).header.response_code == 407
+    client.close()
+
+
+def test_what_comes_over_another_connection_of_the_pool_is_refused_and_not_challenged(node):
+    """The SDK would take a challenge for success, and the handle would be lost without a word."""
+    first, second = teleinfo(node), teleinfo(node, 1)
+    assert log_in(first, "0.NA/88.300.20", "a", 10_001).header.response_code == 1
+    for worker_client in (second, teleinfo(node)):
+        found = worker_client.ask(100, one("88.300.20/LOST"), session_id=10_001)
+        assert found.header.response_code == 500
+        assert b"log in" in found.body.to_wire()
+        worker_client.close()
+    first.close()
+
+
+@pytest.mark.parametrize("session_id", [0, 123_456_789])
+def test_a_login_holds_for_its_connection(node, session_id):
+    """Whatever id its other messages have, while there is one login only."""
+    client = caict(node)
+    assert code(client, 100, one("88.300.20/BEFORE"), session_id) == 408
+    assert log_in(client, "0.NA/88.300.20", "a", session_id).header.response_code == 1
+    assert log_in(client, "0.NA/88.300.20", "a", session_id).header.response_code == 407
+    for other in (session_id, 0, 7):
+        assert code(client, 100, one(f"88.300.20/ID-{other}"), other) in {1, 101}
+    client.close()
+
+
+def test_number_that_is_also_that_of_a_session(node):
+    session = ClientSession(node.client())
+    client = teleinfo(node)
+    assert log_in(client, "0.NA/88.300.20", "a", session.id).header.response_code == 1
+    assert code(client, 100, one("88.300.20/SAME"), session.id) == 1
+    assert code(client, 1, requests.Resolution("88.300.20/SAME"), session.id) == 1
+    client.close()
+    stranger = teleinfo(node)
+    assert code(stranger, 100, one("88.300.20/STRANGER"), session.id) == 404, "a session asks for its MAC"
+    stranger.close()
+
+
+@pytest.mark.parametrize("spelling", ["88.300.20", "0.NA/88.300.20", "0.na/88.300.20"])
+def test_a_user_may_name_its_prefix_bare(node, spelling):
+    """The examples of the ID-SDK log in as 300:88.1000.2, and name it in HS_ADMIN values so."""
+    client = caict(node)
+    assert log_in(client, spelling, "a").header.response_code == 1
+    name = "88.300.20/BARE"
+    made = requests.WithValues(name, (admin("88.300.20", 300), value(1, "URL", "x")))
+    assert code(client, 100, made) == 1
+    assert code(client, 102, one(name, 2)) == 1
+    assert code(client, 101, requests.OfHandle(name)) == 1
+    client.close()
+
+
+@pytest.mark.parametrize("spelling", ["88.300", "0.NA/88.300"])
+def test_a_prefix_handle_may_be_changed_by_its_bare_name(node, spelling):
+    client = caict(node)
+    assert log_in(client, spelling, "admin").header.response_code == 1
+    assert code(client, 102, one("88.300.20", 900)) == 1
+    found = client.ask(1, requests.Resolution("88.300.20", indexes=(900,)))
+    assert (found.body.handle, len(found.body.values)) == ("88.300.20", 1)
+    assert code(client, 103, requests.RemoveValues("88.300.20", (900,))) == 1
+    client.close()
+
+
+def test_hs_admin_and_groups_may_name_a_prefix_bare(node):
+    node.store("88.300.20/BY-GROUP", admin("88.300.20/TEAM", 200), value(1, "URL", "x"))
+    node.store("88.300.20/TEAM", group((300, "88.300.20")))
+    for spelling in ("88.300.20", "0.NA/88.300.20"):
+        done = node.client().do(102, one("88.300.20/BY-GROUP", 5), f"300:{spelling}", rsa_key("a"))
+        assert done.header.response_code in {1, 201}
+    refused = node.client().do(102, one("88.300.20/BY-GROUP", 6), "300:88.300.21", rsa_key("b"))
+    assert refused.header.response_code == 400
+
+
+@pytest.mark.parametrize("spelling", ["88.300.20", "0.NA/88.300.20"])
+def test_no_spelling_lets_in_who_is_disabled(node, spelling):
+    with ledger_on(node.engine, node.clock) as ledger:
+        principals.update(ledger.writer, ADMIN, pb.UpdatePrincipalRequest(principal_id="a", disabled=True))
+    client = caict(node)
+    assert log_in(client, spelling, "a").header.response_code == 403
+    client.close()
+
+
+def test_guesses_are_counted_under_one_name_however_it_is_spelled(node):
+    client = caict(node)
+    for turn in range(10):
+        spelling = ("88.300.20", "0.NA/88.300.20")[turn % 2]
+        assert log_in(client, spelling, "b").header.response_code == 403
+    assert log_in(client, "0.NA/88.300.20", "a").header.response_code == 403, "locked"
+    client.close()
+
+
+def test_every_code_is_one_the_sdk_can_name():
+    for each in ResponseCode:
+        assert each == 0 or int(IDIS_CODES.get(each, each)) in CAICT_CODES, each
+
+
+def test_a_full_quota_is_told_in_words_to_the_sdk_and_by_its_code_to_others(node):
+    row = pb.Enterprise(enterprise_id="ent-a", name="ent-a", credit_code=OWNERS["ent-a"][2])
+    row.quota.handles_max = 1
+    with node.engine.write() as writer:
+        enterprises.update(writer, ADMIN, row, None)
+    sdk, other = caict(node), teleinfo(node)
+    assert log_in(sdk, "0.NA/88.300.20", "a").header.response_code == 1
+    assert log_in(other, "0.NA/88.300.20", "a", 10_001).header.response_code == 1
+    assert code(sdk, 100, one("88.300.20/FIRST")) == 1
+    full = sdk.ask(100, one("88.300.20/SECOND"))
+    assert full.header.response_code == 5
+    assert "quota" in full.body.message
+    assert code(other, 100, one("88.300.20/SECOND"), 10_001) == 604
+    sdk.close()
+    other.close()
+
+
+def test_login_of_a_message_that_ends_behind_its_body(node):
+    """Teleinfo's SDK leaves out the length of the credential in its login, and nowhere else."""
+    client = teleinfo(node)
+    request = client.request(2001, requests.Login("0.NA/88.300.20", 300), flags=LOGIN, session_id=10_001)
+    whole = request.to_frame()
+    cut = whole.payload[:-4]
+    frame = whole._replace(envelope=whole.envelope._replace(message_octets=len(cut)), payload=cut)
+    challenge = client.frames(frame.to_wire())[0]
+    assert challenge.header.response_code == 402
+    asked = request_message(request.envelope, request.header, request.body)
+    answer = client.answer_to(Message.from_frame(challenge), asked, "300:0.NA/88.300.20", rsa_key("a"))
+    assert client.send(answer).header.response_code == 1
+    assert code(client, 100, one("88.300.20/CUT"), 10_001) == 1
+    client.close()
