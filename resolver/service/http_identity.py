@@ -11,6 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.handle.codes import ResponseCode
+from resolver.handle.name import Handle
 from resolver.node import handle_admin, http_sessions
 from resolver.node.hdl_declined import Declined
 from resolver.node.http_sessions import Proven, SessionIds
@@ -86,6 +87,11 @@ class HttpIdentity:
             raise Declined(ResponseCode.AUTHENTICATION_FAILED)
         await self._store(session.id, Proven(identity.handle, identity.index, digest, self._now_s()))
         return session._replace(identity=identity)
+
+    def require_here(self, handle: str) -> None:
+        """Raise PrefixElsewhere or InvalidName unless a handle's prefix lives here."""
+        with self._core.reading() as reader:
+            self._core.served.require(reader, Handle.from_text(handle).prefix_folded)
 
     async def is_right(
         self,

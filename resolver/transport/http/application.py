@@ -127,7 +127,7 @@ class Application:
 
     def _find(self, path: str) -> tuple[Door, ASGIApp]:
         for prefix, door, app in self._doors:
-            if path.startswith(prefix):
+            if path.startswith(prefix) or path + "/" == prefix:
                 return door, app
         return NOWHERE, _nothing
 

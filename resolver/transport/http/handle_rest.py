@@ -33,7 +33,7 @@ from resolver.transport.http.rest_input import (
 )
 from resolver.transport.http.rest_plain import READ, PlainReads
 from resolver.transport.http.rest_reply import document_of, reply, status_of
-from resolver.transport.http.rest_sessions import RestSessions
+from resolver.transport.http.rest_sessions import SESSIONS_METHODS, RestSessions
 from resolver.wire import requests
 from resolver.wire.header import OpFlag
 from resolver.wire.responses import Created
@@ -59,8 +59,12 @@ _HANDLES = b"/api/handles/"
 _PREFIXES = b"/api/prefixes/"
 _METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS"]
 _LIST_METHODS = ["GET", "HEAD", "POST", "DELETE", "TRACE", "OPTIONS"]
-_READ_METHODS = ["GET", "HEAD", "POST", "TRACE", "OPTIONS"]
-"""Methods in the order in which servlets name them; a POST is a GET with its parameters in the body."""
+_HOME_METHODS = ["POST", "DELETE", "TRACE", "OPTIONS"]
+_READ_METHODS = ["GET", "HEAD", "TRACE", "OPTIONS"]
+_NO_METHODS = ["TRACE", "OPTIONS"]
+"""Methods in the order in which servlets name them. A POST is a GET with its parameters in the body, and
+taken also where it is not named.
+"""
 
 
 class HandleRest:
@@ -139,12 +143,12 @@ class HandleRest:
         if asker.identity is None and len(await request.body()) > STRANGER_OCTETS_MAX:
             return self._told(request, asker, document_of(ResponseCode.AUTHENTICATION_NEEDED, "", name))
         given = await values_in(request, name, self._core.clock.now_us() // 1_000_000)
-        flags = OpFlag.OVERWRITE.value if query.says_yes("overwrite", default=True) else 0
+        flags = OpFlag.OVERWRITE.value if query.is_true("overwrite", default=True) else 0
         op_code = OpCode.CREATE_HANDLE
         if query.get("index") is not None:
             _require_same(query, given)
             request.scope["operation"], op_code = _PUT_VALUES, OpCode.ADD_VALUE
-        elif query.says_yes("mintNewSuffix"):
+        elif query.is_true("mintNewSuffix"):
             flags |= OpFlag.MINT_SUFFIX.value
         (made,) = await self._ask(op_code, requests.WithValues(name, tuple(given)), asker, flags)
         if made.code != ResponseCode.SUCCESS:
@@ -160,11 +164,8 @@ class HandleRest:
         body: RequestBody = requests.OfHandle(name)
         op_code = OpCode.DELETE_HANDLE
         if query.get("index") is not None:
-            indexes = query.indexes()
-            if not indexes or VARIOUS in query.all("index"):
-                raise InvalidField("name the indexes of the values to delete, each as index=NUMBER")
             request.scope["operation"] = _REMOVE_VALUES
-            op_code, body = OpCode.REMOVE_VALUE, requests.RemoveValues(name, tuple(indexes))
+            op_code, body = OpCode.REMOVE_VALUE, requests.RemoveValues(name, tuple(query.indexes()))
         asker = await self.authorization.asker(request)
         (done,) = await self._ask(op_code, body, asker)
         document = document_of(done.code, done.message, name)
@@ -208,9 +209,10 @@ class HandleRest:
     async def prefixes(self, request: Request) -> Response:
         """The prefixes homed here; POST homes one, DELETE ends that."""
         request.scope["operation"] = _PREFIXES_ASKED
-        query = query_of(request) if request.method in {"GET", "HEAD"} else await _asked(request)
-        name = name_in(request, _PREFIXES) if request.scope["raw_path"].startswith(_PREFIXES) else ""
-        name = query.get("prefix") or name
+        query = await _asked(request)
+        name = _prefix_in(request, query)
+        if name and request.method not in {"POST", "DELETE"}:
+            return rest_reply.bare(405, "POST homes a prefix, DELETE ends that", {"allow": ", ".join(_HOME_METHODS)})
         asker = await self.authorization.asker(request)
         if request.method in {"POST", "DELETE"}:
             if not name:
@@ -224,11 +226,6 @@ class HandleRest:
         if found[0].code != ResponseCode.SUCCESS:
             return self._told(request, asker, document_of(found[0].code, found[0].message))
         prefixes = [prefix for part in found for prefix in part.names]
-        if name:
-            wanted = Prefix.from_text(name).prefix_handle
-            prefixes = [prefix for prefix in prefixes if Prefix.from_text(prefix).prefix_handle == wanted]
-            if not prefixes:
-                return self._told(request, asker, document_of(ResponseCode.HANDLE_NOT_FOUND))
         document: dict[str, Any] = {"responseCode": 1, "totalCount": str(len(prefixes))}
         if page is not None and size is not None:
             document |= {"page": page, "pageSize": size}
@@ -257,15 +254,19 @@ async def _asked(request: Request) -> Parameters:
     query = query_of(request)
     if request.method in {"GET", "HEAD"}:
         return query
-    return Parameters((*query.pairs, *(await form_of(request)).pairs))
+    query = request.scope["parameters"] = Parameters((*query.pairs, *(await form_of(request)).pairs))
+    return query
+
+
+def _prefix_in(request: Request, query: Parameters) -> str:
+    """The prefix that a request names as a parameter, or else in its path; empty for none."""
+    named = query.get("prefix")
+    return name_in(request, _PREFIXES) if named is None else named
 
 
 def _require_same(query: Parameters, given: Sequence[HandleValue]) -> None:
     """Raise InvalidField unless the indexes in the query are those in the body."""
-    named, present = query.indexes(), {value.index for value in given}
-    if VARIOUS in query.all("index"):
-        return
-    if set(named) != present:
+    if query.get("index") != VARIOUS and set(query.indexes()) != {value.index for value in given}:
         raise InvalidField("the parameters index and the indexes of the values in the body are not the same")
 
 
@@ -291,25 +292,40 @@ async def _stream(
     yield b"]}" + after
 
 
+def _allowed(request: Request, methods: Sequence[str]) -> dict[str, str]:
+    """The header that names the methods of a path."""
+    if methods is _LIST_METHODS and _prefix_in(request, query_of(request)):
+        methods = _HOME_METHODS
+    elif methods is SESSIONS_METHODS and name_in(request, b"/api/sessions/"):
+        methods = _METHODS
+    return {"allow": ", ".join(methods)}
+
+
 def _guarded(rest: HandleRest, handler: Handler, methods: Sequence[str]) -> Handler:
     """A handler with what every path has: answers to browsers that ask first, its methods, and refused credentials."""
-    allowed = {"allow": ", ".join(methods)}
+
+    def takes(method: str) -> bool:
+        # Sessions say for themselves what they take, paths of no endpoint take everything to say so.
+        return method in methods or methods in (SESSIONS_METHODS, _NO_METHODS) or method == "POST"
 
     async def answer(request: Request) -> Response:
-        if request.method not in methods:
+        if not takes(request.method) or (methods is _NO_METHODS and request.method not in _METHODS):
             # As servlets have it: 405 for a method that other paths have, 501 for one that none has.
-            raise HTTPException(405 if request.method in _METHODS else 501, headers=allowed)
+            raise HTTPException(405 if request.method in _METHODS else 501, headers=_allowed(request, methods))
         if request.method == "OPTIONS":
-            return Response(b"", 200, rest_reply.PREFLIGHT_HEADERS | allowed)
+            return Response(b"", 200, rest_reply.PREFLIGHT_HEADERS | _allowed(request, methods))
         if request.method == "TRACE":
             raise InvalidField("TRACE is not answered")
+        error = ""
         try:
-            return await handler(request)
+            response = await handler(request)
         except NotVerified as refusal:
-            response = Response(b"", 401, rest_reply.CORS_HEADERS)
-            for value in rest.authorization.wanted(request, error=str(refusal)):
+            error, response = str(refusal), Response(b"", 401, rest_reply.CORS_HEADERS)
+        signs = request.scope.get("signs")
+        if error or (signs is not None and "www-authenticate" not in response.headers):
+            for value in rest.authorization.wanted(request, signs, error):
                 response.headers.append("www-authenticate", value)
-            return response
+        return response
 
     return answer
 
@@ -348,15 +364,18 @@ def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
         "/api/handles": (rest.listed, _METHODS),
         "/api/handles/{name:path}": (rest.handle, _METHODS),
         "/api/site": (rest.site, _READ_METHODS),
+        "/api/site/": (rest.site, _READ_METHODS),
         "/api/prefixes": (rest.prefixes, _LIST_METHODS),
         "/api/prefixes/{name:path}": (rest.prefixes, _LIST_METHODS),
-        "/api/sessions": (sessions.begin, ["POST", "TRACE", "OPTIONS"]),
-        "/api/sessions/this": (sessions.this, _METHODS),
+        "/api/sessions": (sessions.answer, SESSIONS_METHODS),
+        "/api/sessions/{name:path}": (sessions.answer, SESSIONS_METHODS),
+        "/api/verifications": (sessions.verify, _READ_METHODS),
         "/api/verifications/{name:path}": (sessions.verify, _READ_METHODS),
+        "/api": (_unknown, _NO_METHODS),
+        "/api/{rest:path}": (_unknown, _NO_METHODS),
     }
     every = [*_METHODS, "PATCH"]
-    made = [Route(path, _guarded(rest, handler, methods), methods=every) for path, (handler, methods) in paths.items()]
-    return [*made, Route("/api/{rest:path}", _unknown, methods=every)]
+    return [Route(path, _guarded(rest, handler, methods), methods=every) for path, (handler, methods) in paths.items()]
 
 
 def _plain_reads(service: Service, options: HttpOptions) -> AtOnce | None:

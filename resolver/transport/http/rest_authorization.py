@@ -1,7 +1,8 @@
 """The header Authorization of the Handle REST interface, and what is asked for when it does not do.
 
-``Basic`` has ``index:handle``, percent-encoded, and a secret; ``Handle`` has a session, an answer to its nonce, or says
-that the client certificate counts. A credential over a connection that may be listened to is not looked at.
+``Basic`` has ``index:handle``, percent-encoded, and a secret; ``Handle`` has a session, an answer to its nonce, says
+that the client certificate counts, or asks with a nonce that the node sign both. A credential over a connection that
+may be listened to is not looked at.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from resolver.service.http_identity import HttpIdentity, Session
     from resolver.transport.http.calls import HttpOptions
 
-_PARAMETER = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"([^"]*)"|([^\s",]*))\s*(?:,|$)')
+_PARAMETER = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]*))\s*(?:,[\s,]*|$)')
+_PROOF = ("id", "type", "alg", "signature")
 _HEADER_LENGTH_MAX = 16_384
 _NOT_VERIFIED = "Identity not verified"
 _SECRET_CODES = {
@@ -96,20 +98,30 @@ class RestAuthorization:
         raise NotVerified("the schemes Basic and Handle are known")
 
     async def _by_parameters(self, request: Request, asker: Asker, given: Mapping[str, str]) -> Asker:
-        if given.get("clientcert", "").lower() == "true":
-            handle, index, key = parse_certificate(certificate_of(request))
+        if not needs_session(given):
+            certificate = certificate_of(request) if is_by_certificate(given) else b""
+            if not certificate:
+                return asker  # what names nothing proves nothing: anonymous, as without the header
+            handle, index, key = parse_certificate(certificate)
             return asker._replace(identity=self.identity.by_certificate(asker.peer, handle, index, key))
-        session = await self.identity.find(given.get("sessionid", ""))
+        if "sessionid" in given or is_proof(given):
+            session = await self.identity.find(given.get("sessionid", ""))
+        else:
+            session = self.identity.begin()
         if session is None:
             raise NotVerified("the session is unknown or has ended")
         asker = asker._replace(session=session, identity=session.identity)
-        if "signature" not in given:
+        if not is_proof(given):
+            if "cnonce" in given:
+                request.scope["signs"] = session
             return asker
         proven = await self.prove(asker.peer, session, given)
         return asker._replace(session=proven, identity=proven.identity)
 
     async def prove(self, peer: Peer, session: Session, given: Mapping[str, str]) -> Session:
-        """The session with the identity that its client has proven. Raises Declined and InvalidField."""
+        """The session with the identity that its client has proven. Raises Declined, InvalidField and NotVerified."""
+        if given.get("version", "0") != "0":
+            raise InvalidField("the version of a Handle credential is 0")
         handle, index = parse_identity(given.get("id", ""))
         answer = parse_answer(given)
         client_nonce = octets_of(given, "cnonce")
@@ -120,8 +132,7 @@ class RestAuthorization:
         session = asker_session or self.identity.begin()
         nonce = base64.b64encode(session.nonce).decode()
         challenge = f'Handle sessionId="{session.id}", nonce="{nonce}"'
-        header = request.headers.get("authorization", "")
-        given = parse_parameters(header.partition(" ")[2]) if header.lower().startswith("handle ") else {}
+        header, given = request.headers.get("authorization", ""), given_in(request)
         if "cnonce" in given and "id" not in given:
             try:
                 algorithm, signature = self.identity.sign(session.nonce + octets_of(given, "cnonce"))
@@ -155,18 +166,48 @@ def _quotable(text: str) -> str:
 
 
 def parse_parameters(text: str) -> dict[str, str]:
-    """The parameters of a ``Handle`` credential by lower-case name; what is no parameter ends them."""
+    """The parameters of a ``Handle`` credential by lower-case name. Raises InvalidField."""
     found: dict[str, str] = {}
-    position, text = 0, text[:_HEADER_LENGTH_MAX]
-    while match := _PARAMETER.match(text, position):
-        found[match[1].lower()] = match[2] if match[2] is not None else match[3]
+    position, text = 0, text[:_HEADER_LENGTH_MAX].strip()
+    while position < len(text) and (match := _PARAMETER.match(text, position)):
+        found[match[1].lower()] = match[3] if match[2] is None else re.sub(r"\\(.)", r"\1", match[2])
         position = match.end()
+    if not found or position < len(text):
+        raise InvalidField('a Handle credential is name="value" and so on, separated by commas')
     return found
+
+
+def given_in(request: Request) -> dict[str, str]:
+    """The parameters of the ``Handle`` credential of a request; none when it has no such one that can be read."""
+    scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+    try:
+        return parse_parameters(rest) if scheme.lower() == "handle" else {}
+    except InvalidField:
+        return {}
+
+
+def is_proof(given: Mapping[str, str]) -> bool:
+    """Whether parameters want to prove an identity, be it with too few of them."""
+    return any(name in given for name in _PROOF)
+
+
+def needs_session(given: Mapping[str, str]) -> bool:
+    """Whether parameters make sense in a session only: its id, a proof, or a nonce for the node to sign."""
+    return bool(given.get("sessionid")) or "cnonce" in given or is_proof(given)
+
+
+def is_by_certificate(given: Mapping[str, str]) -> bool:
+    """Whether parameters say that the client certificate counts."""
+    return given.get("clientcert", "false").lower() in {"", "true"}
 
 
 def parse_identity(text: str) -> tuple[str, int]:
     """Handle and index of ``index:handle``, percent-encoded; without an index it is 0. Raises InvalidField."""
-    name = text_from_wire(unquote_to_bytes(text))
+    return split_identity(text_from_wire(unquote_to_bytes(text)))
+
+
+def split_identity(name: str) -> tuple[str, int]:
+    """Handle and index of ``index:handle``; without an index it is 0. Raises InvalidField."""
     head, colon, tail = name.partition(":")
     if colon and head.isascii() and head.isdigit():
         if len(head) > 10 or int(head) > limits.INDEX_MAX:
@@ -197,14 +238,18 @@ def octets_of(given: Mapping[str, str], name: str, *, required: bool = True) -> 
     if not text and required:
         raise InvalidField(f"the parameter {name} is missing")
     try:
-        # A '+' that nobody encoded arrives as a space.
-        return base64.b64decode(text.replace(" ", "+"), validate=True)
+        # A '+' that nobody encoded arrives as a space; either alphabet will do, and padding is no matter.
+        letters = text.replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
+        return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise InvalidField(f"the parameter {name} is not base64") from None
 
 
 def parse_answer(given: Mapping[str, str]) -> KeyPairAnswer | SecretAnswer:
-    """The answer to a nonce in the parameters type, alg, signature and those of PBKDF2. Raises InvalidField."""
+    """The answer to a nonce in the parameters type, alg, signature and those of PBKDF2.
+
+    Raises InvalidField, and NotVerified for what no key makes.
+    """
     alg = given.get("alg", "").upper().replace("-", "").replace("_", "")
     type_ = given.get("type", "").upper()
     signature = octets_of(given, "signature")
@@ -225,13 +270,13 @@ def parse_answer(given: Mapping[str, str]) -> KeyPairAnswer | SecretAnswer:
 
 
 def _checked(answer: SecretAnswer) -> SecretAnswer:
-    """The answer, if the protocol has such ones: MACs of their length, numbers in their bounds. Raises InvalidField."""
+    """The answer, if the protocol has such ones: MACs of their length, numbers in their bounds. Raises NotVerified."""
     try:
         read = SecretAnswer.from_wire(answer.to_wire())
     except ResolverError as error:
-        raise InvalidField(error.message) from None
+        raise NotVerified(error.message) from None
     if read != answer:
-        raise InvalidField("the signature has not as many octets as alg makes")
+        raise NotVerified("the signature has not as many octets as alg makes")
     return answer
 
 

@@ -1,7 +1,11 @@
-"""What comes into the Handle REST interface: names in paths, parameters, and handle values in bodies."""
+"""What comes into the Handle REST interface: names in paths, parameters, and handle values in bodies.
+
+Numbers and flags are read as the reference server reads them: an empty number is none, ``overwrite=yes`` is not true.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -32,6 +36,13 @@ everybody else."""
 
 _PARAMETERS_MAX = 2_100
 _FORM = "application/x-www-form-urlencoded"
+_NUMBER = re.compile(r"[+-]?[0-9]{1,10}")
+_KNOWN = {
+    *("type", "index", "auth", "cert", "publicOnly", "doNotRefer", "pretty", "callback", "prefix", "page", "pageSize"),
+    *("version", "sessionId", "id", "cnonce", "nonce", "alg", "signature", "salt", "iterations", "length"),
+    "clientCert",
+}
+"""Parameters that are looked for; other members of a JSON body may be anything and are passed over."""
 
 
 def name_in(request: Request, start: bytes) -> str:
@@ -79,26 +90,30 @@ class Parameters(NamedTuple):
         found = self.get(name)
         return default if found is None else found.lower() in YES
 
+    def is_true(self, name: str, *, default: bool = False) -> bool:
+        """Whether a parameter is ``true`` and nothing else, as the reference server reads those of a write."""
+        found = self.get(name)
+        return default if found is None else found.lower() == "true"
+
     def number(self, name: str) -> int | None:
         """A parameter that is a number from 0; None when it is missing or less. Raises InvalidField."""
-        text = (self.get(name) or "").strip()
-        if not text:
+        text = self.get(name)
+        if text is None:
             return None
-        sign, digits = text[0] == "-", text.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit() and len(digits) <= 12):
+        if not _NUMBER.fullmatch(text) or int(text) >= 2**31:
             raise InvalidField(f"{name} {text[:40]!r} is not a number", field=name)
-        return None if sign else int(digits)
+        return int(text) if int(text) >= 0 else None
 
     def indexes(self) -> list[int]:
-        """The parameter ``index``, which may come several times. Raises InvalidField."""
+        """The parameter ``index``, which may come several times. Raises InvalidField.
+
+        A negative one is the signed form of a large one, as Java writes it.
+        """
         found = []
         for text in self.all("index"):
-            if text == VARIOUS:
-                continue
-            digits = text.strip()
-            if not (digits.isascii() and digits.isdigit() and len(digits) <= 10) or int(digits) > limits.INDEX_MAX:
+            if not _NUMBER.fullmatch(text) or not -(2**31) <= int(text) <= limits.INDEX_MAX:
                 raise InvalidField(f"index {text[:40]!r} is not a number from 0 to {limits.INDEX_MAX}", field="index")
-            found.append(int(digits))
+            found.append(int(text) % 2**32)
         return found
 
 
@@ -112,7 +127,7 @@ def _type_of(request: Request) -> str:
 
 
 async def form_of(request: Request) -> Parameters:
-    """The parameters in a body: of a form, or the members of a JSON object. Raises WireError."""
+    """The parameters in a body: of a form, or the members of a JSON object; others have none. Raises WireError."""
     body, kind = await request.body(), _type_of(request)
     if len(body) > STRANGER_OCTETS_MAX:
         raise InvalidField(f"parameters in a body have at most {STRANGER_OCTETS_MAX} octets: to write values use PUT")
@@ -121,9 +136,7 @@ async def form_of(request: Request) -> Parameters:
         if not isinstance(document, dict):
             raise MalformedMessage("parameters in a JSON body are the members of one object; to write values use PUT")
         return Parameters(tuple(_members(document)))
-    if body and kind != _FORM:
-        raise InvalidField(f"parameters in a body come as {_FORM} or application/json; to write values use PUT")
-    return Parameters.from_octets(body)
+    return Parameters.from_octets(body if kind == _FORM else b"")
 
 
 def _parsed(body: bytes) -> Any:
@@ -139,6 +152,8 @@ def _members(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, content in document.items():
         for item in content if isinstance(content, list) else [content]:
             if item is None or isinstance(item, (dict, list)):
+                if name not in _KNOWN:
+                    continue
                 words = f"the parameter {name[:40]!r} in the body is no text, number or flag; to write values use PUT"
                 raise MalformedMessage(words)
             yield name, str(item).lower() if isinstance(item, bool) else str(item)
@@ -157,7 +172,7 @@ def _items(document: Any, name: str) -> Sequence[Any]:
         named = document.get("handle")
         if named is not None and (not isinstance(named, str) or fold(named) != fold(name)):
             raise MalformedMessage("the handle in the body is not the one in the path: leave it out")
-        document = document["values"]
+        document = [] if document["values"] is None else document["values"]
     elif isinstance(document, dict):
         document = [document]
     if not isinstance(document, list):

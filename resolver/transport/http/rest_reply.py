@@ -18,7 +18,10 @@ from resolver.transport.http.rest_input import YES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
+
+    from resolver.transport.http.rest_input import Parameters
 
 JSON_TYPE = "application/json;charset=utf-8"
 SCRIPT_TYPE = "application/javascript;charset=utf-8"
@@ -70,7 +73,13 @@ def status_of(code: int, *, reads: bool = False) -> int:
     return _STATUSES.get(code, 500)
 
 
-def callback_of(query: Mapping[str, str]) -> str | None:
+def _parameters_of(request: Request) -> QueryParams | Parameters:
+    """The parameters that say how to answer: with those of the body once they have been read."""
+    found: Parameters | None = request.scope.get("parameters")
+    return request.query_params if found is None else found
+
+
+def callback_of(query: Mapping[str, str] | Parameters) -> str | None:
     """The function that a script wants called with the answer, with ``_`` for what is no letter of a name, or None."""
     given = query.get("callback")
     return None if given is None else _NOT_IN_A_NAME.sub("_", given[:_CALLBACK_LENGTH_MAX])
@@ -85,7 +94,7 @@ def to_json(document: Any, *, pretty: bool = False) -> bytes:
 
 def frame_of(request: Request) -> tuple[bytes, bytes, dict[str, str]]:
     """What stands before and after the JSON of an answer, and its headers: those of a script when one was asked for."""
-    callback = callback_of(request.query_params)
+    callback = callback_of(_parameters_of(request))
     headers = CORS_HEADERS | {"content-type": JSON_TYPE if callback is None else SCRIPT_TYPE}
     headers["x-content-type-options"] = "nosniff"
     return (b"", b"", headers) if callback is None else (callback.encode("utf-8", "replace") + b"(", b");", headers)
@@ -96,8 +105,14 @@ def reply(
 ) -> Response:
     """The answer with a document."""
     before, after, own = frame_of(request)
-    body = before + to_json(document, pretty=request.query_params.get("pretty", "no").lower() in YES) + after
+    pretty = _parameters_of(request).get("pretty")
+    body = before + to_json(document, pretty=pretty is not None and pretty.lower() in YES) + after
     return Response(body, status, own | dict(headers or {}))
+
+
+def bare(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer without a body, where the reference server has none; the reason stands in a header for people."""
+    return Response(b"", status, CORS_HEADERS | {"x-reason": reason} | dict(headers or {}))
 
 
 def document_of(code: int, message: str = "", handle: str | None = None) -> dict[str, Any]:

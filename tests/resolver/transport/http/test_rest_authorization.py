@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from resolver.errors import InvalidField
 from resolver.node import http_sessions
 from resolver.node.lockout import FREE_FAILURES
 from resolver.transport.http.rest_authorization import parse_certificate, parse_identity, parse_parameters
@@ -85,7 +86,9 @@ def test_a_secret_key_is_a_password(client, identity):
         "Handle",
         'Handle sessionId="unknown"',
         'Handle sessionId="' + "A" * 32 + '"',
-        'Handle clientCert="true"',
+        'Handle id="300:0.NA/88.300"',
+        'Handle version="0" cnonce="AA=="',
+        'Handle version="0", nonsense',
     ],
 )
 def test_what_does_not_do_is_401_with_what_would(client, authorization):
@@ -185,26 +188,65 @@ def test_what_a_request_without_a_session_is_told(client):
     assert client.get("/api/sessions/this", headers=basic()).json() == {"authenticated": True, "id": "301:0.NA/88.300"}
     refused = client.get("/api/sessions/this", headers=basic(secret=b"wrong"))
     assert (refused.status_code, refused.json()) == (401, {"error": "Identity not verified"})
-    assert client.delete("/api/sessions/this").status_code == 403
     unknown = {"authorization": 'Handle sessionId="unknown"'}
-    assert client.get("/api/sessions/this", headers=unknown).status_code == 403
-    assert client.post("/api/sessions", headers=unknown).status_code == 400
-    assert client.get("/api/sessions").status_code == 405
+    asks = {"authorization": 'Handle cnonce="AA=="'}
+    for method, path, headers, status in (
+        ("DELETE", "/api/sessions/this", {}, 403),
+        ("GET", "/api/sessions/this", unknown, 403),
+        ("GET", "/api/sessions/this/", unknown, 403),
+        ("GET", "/api/sessions/this", asks, 403),
+        ("GET", "/api/sessions/this?alg=SHA1", {}, 403),
+        ("GET", "/api/sessions/other", {}, 403),
+        ("POST", "/api/sessions", unknown, 400),
+        ("GET", "/api/sessions", {}, 405),
+        ("PATCH", "/api/sessions/", {}, 405),
+    ):
+        found = client.request(method, path, headers=headers)
+        assert (found.status_code, found.content) == (status, b""), (method, path)
+        assert found.headers["x-reason"]
+    bad = client.put("/api/sessions/this", content=b"[", headers={"content-type": "application/json"})
+    assert (bad.status_code, bad.content) == (400, b"")
+    assert client.get("/api/sessions/this", headers={"authorization": 'Handle version="0"'}).status_code == 200
+    assert client.post("/api/sessions/").status_code == 201
+
+
+def test_the_header_counts_before_parameters_and_those_before_a_body(client):
+    first, second = (client.post("/api/sessions").json()["sessionId"] for _ in range(2))
+    header = {"authorization": f'Handle sessionId="{first}"'}
+    told = client.put(f"/api/sessions/this?sessionId={second}", json={"sessionId": "x"}, headers=header)
+    assert told.json()["sessionId"] == first
+    told = client.put(f"/api/sessions/this?sessionId={second}", json={"sessionId": first})
+    assert told.json()["sessionId"] == second
+
+
+def test_a_session_that_begins_with_a_proof_says_why_it_does_not_do(client):
+    begun = client.post("/api/sessions", json={"id": ADMINISTRATOR, "type": "HS_SECKEY"})
+    assert (begun.status_code, "authenticated" in begun.json()) == (201, False)
+    assert begun.json()["error"] == "the parameter signature is missing"
 
 
 def test_the_node_signs_for_those_who_ask_who_it_is(client):
-    response = put(client, authorization=f'Handle cnonce="{b64(b"hello")}", sessionId="x"')
+    asks = {"authorization": f'Handle cnonce="{b64(b"hello")}"'}
+    read = client.get(f"/api/handles/{NAME}", headers=asks)
+    assert read.status_code == 200
+    assert challenge_of(read)["serveralg"] == "SHA256"
+    assert len(read.headers.get_list("www-authenticate")) == 1
+    response = put(client, **asks)
     challenge = challenge_of(response)
     covered = base64.b64decode(challenge["nonce"]) + b"hello"
     signature = base64.b64decode(challenge["serversignature"])
     rsa_key("node").to_native().public_key().verify(signature, covered, padding.PKCS1v15(), hashes.SHA256())
-    begun = client.post("/api/sessions", headers={"authorization": f'Handle cnonce="{b64(b"hello")}"'}).json()
+    begun = client.post("/api/sessions", headers=asks).json()
     assert begun["serverAlg"] == "SHA256"
 
 
 def test_sessions_and_credentials_are_for_encrypted_connections_only(node):
     with node.client() as client:
-        assert client.post("/api/sessions").status_code == 403
+        for method, path in (("POST", "/api/sessions"), ("GET", "/api/sessions/this"), ("GET", "/api/sessions/x")):
+            found = client.request(method, path)
+            assert (found.status_code, found.content) == (403, b"")
+            assert "https" in found.headers["x-reason"]
+        assert client.options("/api/sessions").status_code == 200
         assert put(client, **basic()).json() == {"responseCode": 402, "handle": NAME}
         assert put(client, **basic(secret=b"wrong")).status_code == 403
 
@@ -262,6 +304,13 @@ def test_a_certificate_with_another_key_is_nobody(node, tmp_path, name, key):
         assert client.get(f"/api/handles/{NAME}").status_code in {200, 404}
 
 
+def test_a_certificate_that_is_promised_and_does_not_come_is_nobody(client):
+    assert client.get(f"/api/handles/{NAME}", headers=CERTIFIED).status_code in {200, 404}
+    assert client.get("/api/sessions/this", headers=CERTIFIED).json() == {"authenticated": False}
+    found = put(client, **CERTIFIED)
+    assert (found.status_code, found.json()) == (401, {"responseCode": 402, "handle": NAME})
+
+
 def test_a_certificate_alone_says_nothing(node, tmp_path):
     with certified(node, tmp_path, "300:0.NA/88.300", rsa_key("admin").to_native()) as client:
         assert put(client).status_code == 401
@@ -276,7 +325,10 @@ def test_guessing_makes_the_guesser_wait(tmp_path):
 
 
 def test_parameters_and_identities_are_read_as_written():
-    assert parse_parameters('a="1, 2", B=3,c = "x"  ,, d="') == {"a": "1, 2", "b": "3", "c": "x"}
+    assert parse_parameters(r'a="1, 2", B=3,c = "x"  ,, d="\"\\" ') == {"a": "1, 2", "b": "3", "c": "x", "d": '"\\'}
+    for text in ("", "x", 'a="1" b="2"', 'a="1', "a=1, =2", 'a="1", b'):
+        with pytest.raises(InvalidField):
+            parse_parameters(text)
     assert parse_identity("300%3A0.NA%2F88%20x") == ("0.NA/88 x", 300)
     assert parse_identity("0.NA/88") == ("0.NA/88", 0)
     certificate, _ = self_signed("300:88.1/user")

@@ -127,8 +127,10 @@ def test_long_bodies_of_strangers_are_not_parsed(client):
     assert judge(found, 401, 402) == {"responseCode": 402, "handle": NAME}
     judge(client.put(f"/api/handles/{NAME}", content=long[:3_000], headers=kind), 400, 4)
     judge(put(client, long), 400, 4)
-    for path in ("/api/handles/88.300.2/there", "/api/sessions"):
-        judge(client.post(path, content=long, headers=kind), 400, 4)
+    judge(client.post("/api/handles/88.300.2/there", content=long, headers=kind), 400, 4)
+    found = client.post("/api/sessions", content=long, headers=kind)
+    assert (found.status_code, found.content) == (400, b"")
+    assert "octets" in found.headers["x-reason"]
 
 
 @pytest.mark.parametrize(
@@ -137,15 +139,28 @@ def test_long_bodies_of_strangers_are_not_parsed(client):
         ("GET", "/api/handles/", 400, 102),
         ("GET", "/api/handles", 400, 102),
         ("GET", "/api/handles/88.300.2/there?index=x", 400, 4),
-        ("GET", "/api/handles/88.300.2/there?index=-1", 400, 4),
+        ("GET", "/api/handles/88.300.2/there?index=-1", 200, 200),
+        ("GET", "/api/handles/88.300.2/there?index=-2147483649", 400, 4),
+        ("GET", "/api/handles/88.300.2/there?index=various", 400, 4),
+        ("GET", "/api/handles/88.300.2/there?index=%201", 400, 4),
         ("GET", "/api/handles/88.300.2/there?index=99999999999", 400, 4),
         ("GET", "/api/handles/88.300.2/there?" + "&".join(["a=b"] * 3_000), 400, 4),
         ("GET", "/api/handles?prefix=", 400, 102),
         ("GET", "/api/handles?prefix=a/b", 400, 102),
         ("GET", "/api/handles?prefix=88.300.2&page=x&pageSize=1", 400, 4),
+        ("GET", "/api/handles?prefix=88.300.2&page=&pageSize=1", 400, 4),
+        ("GET", "/api/handles?prefix=88.300.2&page=2147483648&pageSize=1", 400, 4),
         ("DELETE", "/api/handles/88.300.2/there?index=", 400, 4),
         ("DELETE", "/api/handles/88.300.2/there?index=various", 400, 4),
         ("DELETE", "/api/handles/88.300.2/there?index=77", 400, 200),
+        ("GET", "/api/site/", 200, 1),
+        ("POST", "/api/site", 200, 1),
+        ("GET", "/api", 404, 4),
+        ("PATCH", "/api", 501, 4),
+        ("PUT", "/api/zzz", 404, 4),
+        ("PATCH", "/api/zzz", 501, 4),
+        ("PUT", "/api/prefixes/0.NA%2F88.300", 405, 4),
+        ("PATCH", "/api/sessions/this", 501, 4),
         ("PUT", "/api/site", 405, 4),
         ("DELETE", "/api/site", 405, 4),
         ("PATCH", "/api/handles/88.300.2/there", 501, 4),
@@ -157,8 +172,15 @@ def test_long_bodies_of_strangers_are_not_parsed(client):
         ("PUT", "/api/handles/", 400, 102),
         ("DELETE", "/api/handles", 400, 102),
         ("GET", "/api/verifications/300:0.NA%2F88.300", 400, 4),
-        ("GET", "/api/verifications/300:0.NA%2F88.300?nonce=!&signature=AA==&alg=SHA1", 400, 4),
-        ("GET", "/api/verifications/300:0.NA%2F88.300?nonce=AA==&signature=AA==&alg=ROT13", 400, 4),
+        ("GET", "/api/verifications", 400, 4),
+        ("PUT", "/api/verifications/300:0.NA%2F88.300", 405, 4),
+        ("GET", "/api/verifications/300:0.NA%2F88.300?nonce=!&cnonce=&signature=AA==&alg=SHA1", 400, 4),
+        ("GET", "/api/verifications/300:0.NA%2F88.300?nonce=AA==&cnonce=&signature=AA==&alg=ROT13", 400, 4),
+        ("GET", "/api/verifications/300:0.NA%2F88.300?nonce=AA==&signature=AA==&alg=SHA1", 400, 4),
+        ("GET", "/api/verifications/0.NA%2F88.300?nonce=AA==&cnonce=&signature=AA==&alg=SHA1", 400, 4),
+        ("GET", "/api/verifications/3:0.NA%2F88.300?nonce=AA==&cnonce=&signature=AA==&alg=SHA1&index=3", 400, 4),
+        ("GET", "/api/verifications/3:0.NA%2F88.300?nonce=AA==&cnonce=&signature=AA==&alg=SHA1", 200, 1),
+        ("GET", "/api/verifications/3:99.999%2Fx?nonce=AA==&cnonce=&signature=AA==&alg=SHA1", 400, 301),
     ],
 )
 def test_paths_methods_and_parameters(client, node, method, path, status, code):
@@ -244,15 +266,29 @@ def test_a_read_by_post_takes_its_parameters_from_the_body(client):
     for content in (b"[]", b"{", b'{"type":{}}', b'{"type":[[]]}', b'{"type":null}'):
         kind = {"content-type": "application/json"}
         judge(client.post("/api/handles/88.300.2/there", content=content, headers=kind), 400, 4)
-    judge(client.post("/api/handles/88.300.2/there", content=b"x", headers={"content-type": "text/plain"}), 400, 4)
+    # What is not asked for may be anything, also a body of another type: a POST reads.
+    for content in (b'{"values":[{"index":1}],"x":null,"y":{}}', b'{"index":1}', b'{"index":[1,"1"]}'):
+        kind = {"content-type": "application/json"}
+        found = judge(client.post("/api/handles/88.300.2/there", content=content, headers=kind), 200, 1)
+        assert len(found["values"]) == (2 if b"values" in content else 1)
+    plain = client.post("/api/handles/88.300.2/there", content=b"x", headers={"content-type": "text/plain"})
+    assert len(judge(plain, 200, 1)["values"]) == 2
+    judge(client.post("/api/handles/88.300.2/new", json={"values": [URL]}, headers=basic()), 404, 100)
+
+
+def test_how_to_answer_may_be_said_in_a_body(client):
+    found = client.post("/api/handles/88.300.2/there", json={"callback": "f", "pretty": True, "index": "1"})
+    assert found.headers["content-type"] == "application/javascript;charset=utf-8"
+    assert found.text.startswith('f({\n  "responseCode": 1,')
 
 
 def test_flags_are_read_as_by_the_reference_server(client):
     path = "/api/handles/88.300.2/flags"
     assert client.put(path, json=[URL, ADMIN], headers=basic()).status_code == 201
-    for flag in ("false", "0", "1", "no", "maybe"):
+    for flag in ("false", "0", "1", "no", "maybe", "yes", ""):
         judge(client.put(f"{path}?overwrite={flag}", json=[URL, ADMIN], headers=basic()), 409, 101)
-    for flag in ("true", "TRUE", "yes", ""):
+    judge(client.put(f"{path}?mintNewSuffix=yes&overwrite=false", json=[URL, ADMIN], headers=basic()), 409, 101)
+    for flag in ("true", "TRUE"):
         judge(client.put(f"{path}?overwrite={flag}", json=[URL, ADMIN], headers=basic()), 200, 1)
     for flag in ("", "yes", "True"):
         assert "\n" in client.get(f"{path}?pretty={flag}").text
@@ -269,9 +305,25 @@ def test_the_handle_in_a_body_must_be_the_one_in_the_path(client):
 
 
 def test_options_name_the_methods_of_a_path(client):
-    reads = "GET, HEAD, POST, TRACE, OPTIONS"
-    for path, allowed in (("/api/site", reads), ("/api/sessions", "POST, TRACE, OPTIONS")):
-        assert client.options(path).headers["allow"] == allowed
+    reads, everything = "GET, HEAD, TRACE, OPTIONS", "GET, HEAD, POST, PUT, DELETE, TRACE, OPTIONS"
+    homes, sessions = "POST, DELETE, TRACE, OPTIONS", "POST, TRACE, OPTIONS"
+    for path, allowed in (
+        *(("/api/site", reads), ("/api/site/", reads), ("/api/verifications/300:0.NA/88.300", reads)),
+        *(("/api/handles", everything), ("/api/handles/88.300.2/none", everything)),
+        *(("/api/sessions", sessions), ("/api/sessions/", sessions), ("/api/sessions/this", everything)),
+        *(("/api/prefixes", "GET, HEAD, " + homes), ("/api/prefixes/0.NA/88.300", homes)),
+        *(("/api/prefixes?prefix=0.NA/88.300", homes), ("/api", "TRACE, OPTIONS"), ("/api/zzz", "TRACE, OPTIONS")),
+    ):
+        found = client.options(path)
+        assert (found.status_code, found.content, found.headers["allow"]) == (200, b"", allowed)
+
+
+def test_a_prefix_is_homed_and_not_read(client):
+    for path in ("/api/prefixes/0.NA/88.300", "/api/prefixes?prefix=0.NA/88.300"):
+        found = client.get(path, headers=basic())
+        assert (found.status_code, found.content) == (405, b"")
+        assert found.headers["allow"] == "POST, DELETE, TRACE, OPTIONS"
+    judge(client.get("/api/prefixes/0.NA/88.300?prefix=", headers=basic()), 403, 400)
 
 
 def test_a_suffix_may_be_minted(client):
