@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import sys
 import time
 import uuid
@@ -73,10 +74,9 @@ class Wanted:
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Format; told by the file ending if not given.")
 @click.option(
     "--result",
-    required=True,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="OUT",
-    help="Result file, one line for each row: CSV, or JSON lines if it ends in .jsonl.",
+    help="Result file, one line for each row: CSV, or JSON lines if it ends in .jsonl.  [FILE's name with .result.csv]",
 )
 @click.option(
     "--on-existing",
@@ -104,7 +104,7 @@ def import_(
     ctx: click.Context,
     file: str,
     format_: str | None,
-    result: Path,
+    result: Path | None,
     on_existing: str,
     mapping: Path | None,
     template_id: str,
@@ -121,6 +121,10 @@ def import_(
     """
     from resolver.intake.files import format_of  # noqa: PLC0415 - loads the readers
 
+    if result is None:
+        if file == "-":
+            raise click.UsageError("standard input has no name: say with --result where one line for each row goes")
+        result = Path(file).with_suffix(".result.csv")
     if file != "-" and Path(file).resolve() == result.resolve():
         raise Failed("the result file is the input file: name another one with --result", INVALID)
     if mapping and template_id:
@@ -156,6 +160,8 @@ async def _import(target: Target, wanted: Wanted) -> tuple[Counter[str], Made | 
         info = await client.call(methods.GET_NODE_INFO, node_pb2.GetNodeInfoRequest())
         state, state_file = _state(wanted, info)
         made = await _vendors(client, wanted, info.prefix)
+        items = await _items(client, wanted, info.prefix, state)
+        first = list(itertools.islice(items, 1))  # a file that is none is told before a result file is begun
         resumed = state.items_done > 0
         writer = (
             ResultWriter.resume_at(wanted.result, state.result_octets)
@@ -184,7 +190,7 @@ async def _import(target: Target, wanted: Wanted) -> tuple[Counter[str], Made | 
                 prefixes_to_come=made.missing_prefixes if made else frozenset(),
             )
             try:
-                counts = await run.run(await _items(client, wanted, info.prefix, state))
+                counts = await run.run(itertools.chain(first, items))
                 writer.sync()
             except IntakeError:
                 raise  # the file itself: the error says what to do

@@ -163,6 +163,8 @@ def failures(ctx: click.Context) -> Iterator[None]:
 
 
 def _of_call(failed: Any, ctx: click.Context) -> Failed:
+    from resolver.cli.unreachable import unreachable  # noqa: PLC0415 - it asks this module for one_line
+
     number = failed.code.value[0]
     message = failed.message
     if BY_CODE.get(number) == UNREACHABLE and not failed.reason:
@@ -170,9 +172,11 @@ def _of_call(failed: Any, ctx: click.Context) -> Failed:
         while why.__cause__ is not None and hasattr(why.__cause__, "code"):
             why = why.__cause__
         where = getattr(ctx.find_root().obj, "described", "the node")
-        message = (
-            f"{where} does not answer ({one_line(why.message)[:200]}): check that it runs, and --target and --tls-ca"
-        )
+        if failed.asked and failed.asked not in where:  # another server of the site
+            where = f"the node at {failed.asked}"
+        message = unreachable(where, why.message)
+    elif failed.reason == "CREDENTIAL_MISSING":
+        message = f"{message.partition(': ')[0]}: give --token-file FILE, or set IDIS_TOKEN_FILE"
     return Failed(
         message,
         BY_CODE.get(number, FAILED),

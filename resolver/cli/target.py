@@ -95,6 +95,13 @@ class Target:
         if address is None:
             address, found = self._from_data_dir()
             token_file = token_file or found
+        host, colon, port = address.rpartition(":")
+        if not colon or not host or not port.isdecimal() or (":" in host and not host.endswith("]")):
+            raise Failed(
+                f"'{address}' does not name a host and a port: give --target (or IDIS_TARGET) as HOST:PORT, such as "
+                "127.0.0.1:2640 or [::1]:2640",
+                INVALID,
+            )
         self.described = f"the node at {address}"
         options: Options = {"token_file": token_file, "timeout_s": self.timeout_s}
         if self.tls_ca or self.tls_cert:

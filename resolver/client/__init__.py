@@ -3,14 +3,14 @@
     from resolver.client import AsyncClient, Client, NotFound
     from resolver.handle.value import HandleValue
 
-    with Client("127.0.0.1:2642", token_file="app.token") as client:
+    with Client("127.0.0.1:2640", token_file="app.token") as client:
         client.create("88.300.1/A-1", [HandleValue(1, "URL", b"https://example.com/")])
         try:
             print(client.resolve("88.300.1/A-1").values[0].data)
         except NotFound as failed:
             print(failed.reason, failed.message)
 
-    async with AsyncClient("127.0.0.1:2642", coalesce=True) as client:
+    async with AsyncClient("127.0.0.1:2640", coalesce=True) as client:
         records = await asyncio.gather(*(client.resolve(name) for name in names))
 
 Reading order: ``policy`` (when to try again), ``failures``, ``channel``, ``plans`` (what is asked), then the

@@ -164,7 +164,7 @@ class AsyncClient:
                     request, timeout=attempts.left_s, metadata=attempts.metadata, wait_for_ready=attempts.is_retry
                 )
             except grpc.RpcError as error:
-                failed = failures.from_grpc(error)
+                failed = failures.from_grpc(error, client._connection.target)
                 if failed.other_place and sent_on < plans.SERVERS_FOLLOWED_MAX:
                     client, sent_on = self._at(failed.other_place), sent_on + 1
                     continue
@@ -279,7 +279,7 @@ class AsyncClient:
                     return
                 failed = ended()
             except grpc.RpcError as error:
-                failed = failures.from_grpc(error)
+                failed = failures.from_grpc(error, self._connection.target)
             except asyncio.CancelledError:
                 self._raise_if_closed()
                 raise

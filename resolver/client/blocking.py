@@ -107,7 +107,7 @@ class Client:
                     request, timeout=attempts.left_s, metadata=attempts.metadata, wait_for_ready=attempts.is_retry
                 )
             except grpc.RpcError as error:
-                failed = failures.from_grpc(error)
+                failed = failures.from_grpc(error, client._connection.target)
                 if failed.other_place and sent_on < plans.SERVERS_FOLLOWED_MAX:
                     client, sent_on = self._at(failed.other_place), sent_on + 1
                     continue
@@ -177,7 +177,7 @@ class Client:
                     return
                 failed = ended()
             except grpc.RpcError as error:
-                failed = failures.from_grpc(error)
+                failed = failures.from_grpc(error, self._connection.target)
             finally:
                 call.cancel()
             self._pause(attempts, failed, None)

@@ -67,6 +67,8 @@ class CallFailed(Exception):
         self.field_violations = list(field_violations)
         self.retry_after_s = retry_after_s
         self.metadata = dict(metadata or {})
+        self.asked = ""
+        """HOST:PORT of the server that was asked, which may be another one than the client's; empty when not known."""
 
     def __str__(self) -> str:
         """Code, reason and sentence, then each field at fault."""
@@ -90,7 +92,7 @@ class CallFailed(Exception):
 
     def copy(self) -> Self:
         """An equal exception for another waiter, so that tracebacks do not pile up on one object."""
-        return type(self)(
+        found = type(self)(
             self.code,
             self.message,
             reason=self.reason,
@@ -99,6 +101,8 @@ class CallFailed(Exception):
             retry_after_s=self.retry_after_s,
             metadata=self.metadata,
         )
+        found.asked = self.asked
+        return found
 
 
 class InvalidArgument(CallFailed):
@@ -157,13 +161,14 @@ def from_outcome(outcome: ResolveMiss | RowResult) -> CallFailed:
     return failure(code, outcome.message, reason=outcome.reason)
 
 
-def from_grpc(error: grpc.RpcError) -> CallFailed:
-    """The failure that a gRPC error of the blocking or the asyncio front end stands for.
+def from_grpc(error: grpc.RpcError, asked: str = "") -> CallFailed:
+    """The failure that a gRPC error of the blocking or the asyncio front end stands for; ``asked`` is HOST:PORT.
 
     Details that cannot be read leave the plain status; the code is never lost.
     """
     code, message = error.code(), error.details() or ""
     found = BY_CODE.get(code, CallFailed)(code, message)
+    found.asked = asked
     trailing: Any = error.trailing_metadata()  # pairs in both front ends, None when the call never left
     for key, octets in trailing or ():
         if key == DETAILS_KEY and isinstance(octets, bytes):

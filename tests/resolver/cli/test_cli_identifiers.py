@@ -92,6 +92,13 @@ def test_a_node_that_does_not_answer_gives_code_3(tmp_path):
     assert "127.0.0.1:1 does not answer" in json.loads(ran.err)["error"]["message"]
 
 
+def test_without_a_token_the_command_line_says_how_to_give_one(node):
+    ran = idis("--target", node.target, "register", "88.300.1/NOBODY", "--value", "1:URL:x")
+    assert ran.code == 4
+    assert "give --token-file FILE, or set IDIS_TOKEN_FILE" in ran.err
+    assert "metadata" not in ran.err
+
+
 def test_without_a_target_the_node_of_the_data_directory_is_used(node):
     ran = idis("--data-dir", node.directory, "list", "88.300.1")
     assert ran.code == 0

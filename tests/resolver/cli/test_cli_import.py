@@ -52,6 +52,27 @@ def test_a_second_run_changes_nothing_and_says_so(node, tmp_path):
     assert not state_path(out).exists()
 
 
+def test_without_a_result_file_it_lies_beside_the_input(node, tmp_path):
+    file = rows_file(tmp_path / "goods.jsonl", 3, name="BESIDE")
+    ran = node("import", file)
+    assert f"result: {tmp_path / 'goods.result.csv'}" in ran.out
+    assert len(results(tmp_path / "goods.result.csv")) == 3
+    assert "--result" in node("import", "-", "--format", "csv").err
+
+
+def test_an_input_that_cannot_be_read_leaves_an_earlier_result_alone(node, tmp_path):
+    file, out = tmp_path / "bad.csv", tmp_path / "out.csv"
+    file.write_text("serial,url\n1,x\n")
+    out.write_text("what an earlier import said\n")
+    ran = node("import", file, "--result", out)
+    assert (ran.code, out.read_text()) == (2, "what an earlier import said\n")
+    assert "unknown column 'serial'" in ran.err
+    ran = node("import", file, "--result", out, "--template", "none-such")
+    assert ran.code == 5
+    assert "interrupted" not in ran.err
+    assert not state_path(out).exists()
+
+
 def test_bad_rows_fail_alone_and_the_exit_code_says_so(node, tmp_path):
     file, out = tmp_path / "b.jsonl", tmp_path / "out.jsonl"
     file.write_text(

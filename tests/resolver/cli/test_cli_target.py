@@ -4,6 +4,7 @@ import pytest
 
 from resolver.cli.output import Failed
 from resolver.cli.target import Target
+from resolver.cli.unreachable import unreachable
 
 
 def data_dir(path, grpc, *, token=True):
@@ -65,3 +66,20 @@ def test_a_damaged_endpoints_file_is_told(tmp_path, said):
 def test_half_a_client_certificate_is_refused(tmp_path):
     with pytest.raises(Failed, match="--tls-key"):
         Target("127.0.0.1:9", tls_cert=tmp_path / "c.pem").client()
+
+
+@pytest.mark.parametrize("address", ["localhost", ":2640", "127.0.0.1:", "node:http", "::1", "https://node:2640/"])
+def test_an_address_without_host_and_port_is_refused(address):
+    with pytest.raises(Failed, match="HOST:PORT") as failed:
+        Target(address).client()
+    assert failed.value.exit_code == 2
+
+
+def test_what_the_transport_says_is_told_in_plain_words():
+    refused = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:9: Connection refused"
+    assert unreachable("the node at h:9", refused) == (
+        "the node at h:9 does not answer: nothing listens there: check that it runs, and --target"
+    )
+    assert "no gRPC door" in unreachable("h", "Failed parsing HTTP/2 (Expected SETTINGS frame as the first frame)")
+    assert "--tls-ca" in unreachable("h", "Ssl handshake failed: CERTIFICATE_VERIFY_FAILED: unable to get issuer")
+    assert "(something new)" in unreachable("h", "something new")

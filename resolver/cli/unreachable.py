@@ -1,0 +1,48 @@
+"""Why a node could not be reached, in the words of whoever typed the address.
+
+gRPC tells it in the words of its own layers ("failed to connect to all addresses; last error: UNKNOWN: ipv4:..."). The
+table holds the reasons that a person causes, by what gRPC writes for them; anything else is told as it came.
+"""
+
+from __future__ import annotations
+
+from resolver.cli.output import one_line
+
+REASONS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("Connection refused",), "nothing listens there: check that it runs, and --target"),
+    (
+        ("Domain name not found", "hostname lookup", "Name or service not known"),
+        "there is no such host: check --target",
+    ),
+    (
+        ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed"),
+        "its certificate is not of this authority: check --tls-ca",
+    ),
+    (("Hostname Verification Check failed", "hostname mismatch"), "its certificate has another name: give --tls-name"),
+    (("WRONG_VERSION_NUMBER", "wrong version number"), "it does not speak TLS: leave the --tls options out"),
+    (
+        ("Failed parsing HTTP/2", "http1.x server", "SETTINGS frame"),
+        "what listens there is no gRPC door: give the port that idis serve tells as grpc, 2640 unless it was set",
+    ),
+    (
+        ("No route to host", "Network is unreachable", "host unreachable"),
+        "there is no way to that host: check --target",
+    ),
+    (
+        ("Deadline Exceeded", "Connection timed out", "timed out"),
+        "no answer in time: check that it runs, or give --timeout",
+    ),
+    (
+        ("Socket closed", "Connection reset", "GOAWAY"),
+        "it ended the connection: if it wants TLS give --tls-ca, else try again",
+    ),
+)
+"""What gRPC writes, any of them, and what to say instead; the first that fits."""
+
+
+def unreachable(where: str, message: str) -> str:
+    """The sentence for a node that does not answer; ``message`` is what the transport said."""
+    for signs, reason in REASONS:
+        if any(sign in message for sign in signs):
+            return f"{where} does not answer: {reason}"
+    return f"{where} does not answer ({one_line(message)[:200]}): check that it runs, and --target and --tls-ca"
