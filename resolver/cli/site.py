@@ -129,7 +129,7 @@ def show(ctx: click.Context) -> None:
         so_far = f"up to change {pull.held.serial}" if pull.complete else "not all of it yet"
         lines.append(f"copies {what} of {pull.grpc}, {so_far}")
     if state.leftovers:
-        lines.append("handles of other servers are still on this one's disk, and go")
+        lines.append("handles of other servers are still on this one's disk, and are being removed")
     emit(ctx, to_json(state), "\n".join(lines))
 
 
@@ -164,22 +164,37 @@ def move(ctx: click.Context, servers_file: Path) -> None:
             emit(ctx, {"changed": False}, "the site is so already")
             return
         change.move()
-        serial, count = change.next.serial, len(change.next.servers)
-    emit(ctx, {"changed": True, "serial": serial, "servers": count}, f"{count} servers, site record {serial}")
+        layout = change.next
+        left = sorted({server.id for server in change.current.servers} - {server.id for server in layout.servers})
+    lines = [f"{len(layout.servers)} servers, site record {layout.serial}"]
+    lines += [
+        f"server {id_} has no share any more: nothing but questions goes to it, it may be stopped" for id_ in left
+    ]
+    lines.append(
+        f"next: the operator of a node above routes here by site.json of server {layout.registry_server}: send it anew"
+    )
+    shown = {"changed": True, "serial": layout.serial, "servers": len(layout.servers), "left": left}
+    emit(ctx, shown, "\n".join(lines))
 
 
 @site.command("cancel", cls=Verb)
 @_file
 @click.pass_context
 def cancel(ctx: click.Context, servers_file: Path) -> None:
-    """Give up a change that has not been switched yet."""
-    with _resharding(ctx, servers_file) as change:
-        change.cancel()
-    emit(ctx, {"cancelled": True}, "the site stays as it was")
+    """Give up a change that has not been switched yet.
+
+    Servers that do not answer are named, with exit code 3: give the command again when they do.
+    """
+    with _resharding(ctx, servers_file, silent_allowed=True) as change:
+        untold = change.cancel()
+    lines = ["the change is given up, the site stays as it was"]
+    lines += [f"server {id_} did not answer: give the command again once it does" for id_ in untold]
+    emit(ctx, {"cancelled": True, "untold": untold}, "\n".join(lines))
+    ctx.exit(UNREACHABLE if untold else 0)
 
 
 @contextmanager
-def _resharding(ctx: click.Context, path: Path) -> Iterator[Resharding]:
+def _resharding(ctx: click.Context, path: Path, *, silent_allowed: bool = False) -> Iterator[Resharding]:
     from resolver.client.resharding import Resharding  # noqa: PLC0415 - loads gRPC
 
     target: Target = ctx.obj
@@ -187,7 +202,7 @@ def _resharding(ctx: click.Context, path: Path) -> Iterator[Resharding]:
         wanted_in(path), lambda place: replace(target, address=place, token_file=_token(target)).client(), say=note
     )
     try:
-        change.begin()
+        change.begin(silent_allowed=silent_allowed)
         yield change
     finally:
         change.close()

@@ -26,6 +26,9 @@ LEASE_S = 10.0
 
 LOOK_S = 0.05
 
+TELL_S = 10.0
+"""Seconds between two lines about a copy that takes long."""
+
 IDLE_MAX_S = 30.0
 """Seconds without any progress after which copying is taken for stuck."""
 
@@ -75,6 +78,8 @@ class Resharding:
         self._lease_s = lease_s
         self._clients: dict[str, Client] = {}
         self._places = dict(wanted.servers)
+        self._silent: dict[int, CallFailed] = {}
+        """What servers that may be silent failed with when they were asked."""
         self.current = pb.SiteLayout()
         """The layout that holds, or held when a change under way began."""
         self.next = pb.SiteLayout()
@@ -85,21 +90,51 @@ class Resharding:
         for client in self._clients.values():
             client.close()
 
-    def begin(self) -> None:
-        """Ask all servers where they stand, and settle which layout is led to. Raises CallFailed."""
-        states = {id_: self._ask(place) for id_, place in self._wanted.servers}
+    def begin(self, *, silent_allowed: bool = False) -> None:
+        """Ask all servers where they stand, and settle which layout is led to. Raises CallFailed.
+
+        ``silent_allowed`` goes on without servers that do not answer, as far as a change that is to be given up tells
+        what there is to know.
+        """
+        states: dict[int, pb.GetSiteResponse] = {}
+        for id_, place in self._wanted.servers:
+            try:
+                states[id_] = self._ask(place)
+            except CallFailed as failed:
+                if not silent_allowed or failed.reason:
+                    raise
+                self._silent[id_] = failed
         for id_, state in states.items():
-            if state.server not in {0, id_}:
-                raise _unfit(f"what answers at {self._places[id_]} is server {state.server}, not {id_}")
-            if not state.own_site:
-                raise _unfit(f"server {id_} at {self._places[id_]} has no Handle or HTTP door, and so no site record")
-        self.current = self._current(states)
+            self._check(id_, state)
         under_way = [state.next for state in states.values() if state.stage]
+        if self._silent and not under_way:
+            raise next(iter(self._silent.values()))
+        self.current = self._current(states)
         self.next = under_way[0] if under_way else self._next(states)
         if any(other != self.next for other in under_way) or not self._leads_to(self.next):
             raise _unfit("another change of the site is under way: finish or cancel it with its own servers file")
+        if self.next.registry_server not in {server.id for server in self.next.servers}:
+            raise _unfit(
+                f"server {self.next.registry_server} takes changes of the registry and is not among the servers: list "
+                "it too"
+            )
         for server in self.current.servers:
             self._places.setdefault(server.id, server.grpc)
+
+    def _check(self, id_: int, state: pb.GetSiteResponse) -> None:
+        """Raise CallFailed unless a server is the one that is meant, and tells its state to this caller."""
+        place = self._places[id_]
+        if not state.settle_ms:
+            raise _denied(
+                f"server {id_} at {place} tells only node administrators and mirrors how the site is shared, and this "
+                "credential is neither: use the token of an administrator"
+            )
+        if state.server not in {0, id_}:
+            raise _unfit(f"what answers at {place} is server {state.server}, not {id_}: correct the servers file")
+        if not state.own_site:
+            raise _unfit(
+                f"server {id_} at {place} has no Handle or HTTP door, and so no site record: start it with --hdl"
+            )
 
     def _current(self, states: dict[int, pb.GetSiteResponse]) -> pb.SiteLayout:
         for state in states.values():
@@ -180,12 +215,31 @@ class Resharding:
             self._hold()
         self._finish()
 
-    def cancel(self) -> None:
-        """Give the change up; refused once a server has switched."""
-        if self._is_switched():
-            raise _unfit("servers have switched already: go on with idis site move")
+    def cancel(self) -> list[int]:
+        """Give the change up; the ids of servers that did not answer, to be told later by the same call.
+
+        Refused when no change is under way, and once a server has switched. The server with the registry switches first
+        and must answer: while it has not switched, none has.
+        """
+        untold: list[int] = []
+        open_ = []
         for id_ in self._ids():
+            try:
+                state = self._ask(self._places[id_])
+            except CallFailed as failed:
+                if failed.reason or id_ == self.next.registry_server:
+                    raise
+                untold.append(id_)
+                continue
+            if state.stage in _SWITCHED or (state.stage and state.layout == self.next):
+                raise _unfit("servers have switched already: go on with idis site move")
+            if state.stage:
+                open_.append(id_)
+        if not open_:
+            raise _unfit("no change of the site is under way: there is nothing to cancel")
+        for id_ in open_:
             self._step(id_, pb.SITE_STEP_CANCEL)
+        return untold
 
     def _ids(self) -> list[int]:
         """All servers there are before or after, the one with the registry first: what it says others take over."""
@@ -200,10 +254,15 @@ class Resharding:
         for id_ in self._ids():
             self._step(id_, pb.SITE_STEP_PREPARE, server=id_, current=self.current)
         self._say("copying what goes to other servers")
-        before, since_s = b"", time.monotonic()
+        before, told_s = b"", time.monotonic()
+        since_s = told_s
         while not self._is_copied(lag_max=1_000):
             self._sleep(LOOK_S * 4)
             states = [self._ask(self._places[id_]) for id_ in self._ids()]
+            if time.monotonic() - told_s > TELL_S:
+                told_s = time.monotonic()
+                held = (f"server {id_} {state.handle_count:,}" for id_, state in zip(self._ids(), states, strict=True))
+                self._say(f"still copying; handles held: {', '.join(held)}")
             now = b"".join(pull.SerializeToString() for state in states for pull in state.pulls if not pull.registry)
             if now != before:
                 before, since_s = now, time.monotonic()
@@ -321,6 +380,12 @@ def _is_past(state: pb.GetSiteResponse, step: pb.SiteStep, layout: pb.SiteLayout
         return True
     reached = {pb.SITE_STEP_SWITCH: _SWITCHED, pb.SITE_STEP_STRICT: {pb.SITE_STAGE_STRICT}}
     return state.stage in reached.get(step, ())
+
+
+def _denied(message: str) -> CallFailed:
+    import grpc  # noqa: PLC0415 - for the code only
+
+    return failure(grpc.StatusCode.PERMISSION_DENIED, message, reason="PERMISSION_DENIED")
 
 
 def _unfit(message: str) -> CallFailed:

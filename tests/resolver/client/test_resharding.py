@@ -30,6 +30,8 @@ class Peer:
         self.site, self.server = site, server
 
     def call(self, method, request):
+        if self.server in self.site.dead:
+            raise failure(grpc.StatusCode.UNAVAILABLE, "connection refused")
         self.site.calls_left -= 1
         if self.site.calls_left == 0 and not self.site.gone_after:
             raise Gone
@@ -47,6 +49,7 @@ class Peer:
         with self.server.engine.read() as reader:
             state = site_steps.state_of(reader)
         state.own_site, state.site_serial = self.server.site, max(1, state.layout.serial)
+        state.settle_ms = self.site.settle_ms
         return site_pb2.ChangeSiteResponse(site=state) if method is methods.CHANGE_SITE else state
 
     @staticmethod
@@ -70,6 +73,9 @@ class Led(Site):
         self.calls_left, self.gone_after = 1 << 30, False
         """Calls until whoever leads is gone, and whether the server still does what the last one asks."""
         self.chance = random.Random(1)
+        self.settle_ms = 100
+        self.dead = []
+        """Servers that do not answer."""
 
     def lead(self, numbers):
         servers = tuple((number, self.servers[number - 1].grpc) for number in numbers)
@@ -189,3 +195,53 @@ def test_servers_that_do_not_fit_are_told(site):
         wrong.begin()
     with pytest.raises(CallFailed, match="exactly one"):
         site.lead((2, 3)).begin()
+    site.settle_ms = 0  # as a server answers whoever is no administrator
+    with pytest.raises(CallFailed, match=r"server 1 at .* only node administrators") as refused:
+        site.lead((1, 2)).begin()
+    assert refused.value.code is grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_a_site_without_the_server_of_the_registry_is_refused_before_anything_is_counted(site):
+    change(site, (1, 2))
+    with pytest.raises(CallFailed, match="server 1 takes changes of the registry"):
+        site.lead((2, 3)).begin()
+
+
+def test_a_change_is_given_up_while_a_server_is_dead(site):
+    site.calls_left = 20
+    with pytest.raises(Gone):
+        change(site, (1, 2, 3))
+    site.calls_left = 1 << 30
+    site.dead = [site.servers[2]]
+    with pytest.raises(CallFailed, match="connection refused"):
+        site.lead((1, 2, 3)).begin()
+    leading = site.lead((1, 2, 3))
+    leading.begin(silent_allowed=True)
+    assert leading.cancel() == [3]
+    site.dead = []
+    again = site.lead((1, 2, 3))
+    again.begin(silent_allowed=True)
+    assert again.cancel() == []
+    change(site, (1, 2))
+    site.settle((1, 2))
+    site.check()
+
+
+def test_without_the_first_server_nothing_is_given_up(site):
+    site.calls_left = 20
+    with pytest.raises(Gone):
+        change(site, (1, 2, 3))
+    site.calls_left = 1 << 30
+    leading = site.lead((1, 2, 3))
+    leading.begin()
+    site.dead = [site.servers[0]]  # it switches first: whether a server has switched is not known without it
+    with pytest.raises(CallFailed, match="connection refused"):
+        leading.cancel()
+
+
+def test_what_is_not_under_way_cannot_be_cancelled(site):
+    change(site, (1, 2))
+    leading = site.lead((1, 2))
+    leading.begin()
+    with pytest.raises(CallFailed, match="nothing to cancel"):
+        leading.cancel()
