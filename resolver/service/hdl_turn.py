@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from resolver.handle.codes import ResponseCode
 from resolver.node.hdl_declined import Declined
 from resolver.service.hdl_answers import IDIS_CODES, is_idis_style
+from resolver.wire import bounds
 from resolver.wire.header import CLIENT_FLAGS
+from resolver.wire.responses import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -92,12 +94,17 @@ class Turn:
         is_secret: bool = False,
         is_authoritative: bool = True,
     ) -> None:
-        """Send an answer of the operation carried out."""
+        """Send an answer of the operation carried out.
+
+        What does not fit the buffers that datagrams are received in becomes an error, upon which clients ask again
+        over TCP: of a hundred packets and more some are lost, and the client waits for them in vain.
+        """
         if is_idis_style(self.request):  # the answer to a challenge has other flags and versions than the login
             code = IDIS_CODES.get(code, code)
         self.code = code
-        await self.send(
-            self.answers.to(
+
+        def made(code: int, body: ResponseBody) -> Frame:
+            return self.answers.to(
                 self.asked,
                 self.request.header.op_code,
                 code,
@@ -109,4 +116,8 @@ class Turn:
                 hides=is_secret or self.is_encrypted,
                 is_authoritative=is_authoritative,
             )
-        )
+
+        frame = made(code, body)
+        if not self.peer.is_stream and len(frame.payload) > bounds.DATAGRAM_MESSAGE_OCTETS_MAX:
+            frame = made(ResponseCode.ERROR, Failure())
+        await self.send(frame)

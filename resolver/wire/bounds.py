@@ -25,7 +25,8 @@ FRAGMENT_OCTETS = 492
 """Message octets in one UDP packet: 512 less the envelope."""
 
 DATAGRAM_MESSAGE_OCTETS_MAX = 64 << 10
-"""Octets of a message sent over UDP; larger ones belong on TCP."""
+"""Octets of a message sent over UDP; larger ones belong on TCP, as the usual receive buffer has room for a few hundred
+packets."""
 
 FRAGMENT_ENTRIES_MAX = 1_024
 """Messages under reassembly at one time; a few thousand forged packets must not fill the memory."""

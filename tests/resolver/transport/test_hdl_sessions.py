@@ -225,3 +225,18 @@ def test_mac_of_an_ended_session_does_not_matter_outside_of_one(node):
 
 async def forget(node, session_id):
     node.protocols[0].authentication.sessions.end(session_id)
+
+
+@pytest.mark.parametrize("encrypts", [False, True])
+def test_answer_too_large_for_datagrams_sends_its_client_to_tcp(node, encrypts):
+    """With the session's MAC, so that the client goes on with the session; some of 400 packets would be lost."""
+    node.store("88.300.1/HUGE", value(1, "URL", "y" * 200_000), value(2, "N", b"s", PRIVATE))
+    session = ClientSession(node.client(), flags=0x5980_0000)
+    body = requests.Resolution("88.300.1/HUGE")
+    assert session.ask(1, body, flags=CERTIFIED).header.response_code == 1
+    frame = session.request(1, body, flags=CERTIFIED, encrypts=encrypts)
+    found = session.read(over_udp(node.ports[0], frame))
+    assert found.header.response_code == 2
+    assert found.credential.is_mac_of(found.envelope, found.header_and_body, session.key.octets)
+    again = session.request(1, body, flags=CERTIFIED, encrypts=encrypts)
+    assert len(session.read(session.client.frames(again.to_wire())[0]).body.values) == 2
