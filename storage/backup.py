@@ -38,9 +38,10 @@ import zstandard
 from storage import backup_files
 from storage.backup_manifest import Manifest, read_head, write_digest, write_head
 from storage.check import CheckReport, check
+from storage.directories import make_directory, sync_directory
 from storage.errors import BackupUnusable, StoreFailed, StoreFull, StoreUnusable
 from storage.files import FILES_DIRECTORY, FileStore
-from storage.lmdb_engine import DATA_FILE, STORE_DIRECTORY, LmdbEngine, sync_directory
+from storage.lmdb_engine import DATA_FILE, STORE_DIRECTORY, LmdbEngine
 from storage.tables import FORMAT_VERSION, Table
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def restore(
     """
     store = data_dir / STORE_DIRECTORY
     with _disk_errors(data_dir):
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(data_dir)
         _refuse_existing(store)
         with tempfile.TemporaryDirectory(prefix=".idis-restore-", dir=data_dir) as private:
             unpacked = Path(private) / STORE_DIRECTORY

@@ -12,6 +12,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
+from storage.directories import make_directory, sync_directory
 from storage.errors import StoreFailed, StoreFull
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ class FileStore:
         digest = hashlib.sha256(octets).digest()
         path = self._root / self.place_of(digest)
         try:
-            if path.exists():
-                return digest
-            self._write(path, octets)
+            if self.get(digest) is None:
+                self._write(path, octets)
+            else:  # whoever put it here may not have come to this yet, or have died before
+                self._sync(path.parent)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise StoreFull(f"{path.parent}: {error.strerror}") from error
@@ -51,7 +53,7 @@ class FileStore:
         return digest
 
     def _write(self, path: Path, octets: bytes) -> None:
-        self._make(path.parent)
+        make_directory(path.parent)
         beside = path.with_name(f".{secrets.token_hex(8)}")
         try:
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -64,19 +66,10 @@ class FileStore:
             beside.unlink(missing_ok=True)
         self._sync(path.parent)
 
-    def _make(self, parent: Path) -> None:
-        """Make the directories of a file."""
-        for directory in (self._root, parent):
-            directory.mkdir(mode=0o700, exist_ok=True)
-
     def _sync(self, parent: Path) -> None:
-        """Make the names in them durable."""
-        for directory in (parent, self._root):
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        """Make the name of a file durable, and those of the directories that lead to it."""
+        for directory in (parent, self._root, self._root.parent):
+            sync_directory(directory)
 
     def put_if(self, digest: bytes, octets: bytes) -> bool:
         """Store a content that should have this SHA-256; False when it has another. Raises as ``put`` does."""
@@ -106,7 +99,7 @@ class FileStore:
         for digest in tuple(other.digests()):
             if self.get(digest) is None:
                 path = self._root / self.place_of(digest)
-                self._make(path.parent)
+                make_directory(path.parent)
                 (other._root / other.place_of(digest)).replace(path)
                 self._sync(path.parent)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import lmdb
 
+from storage.directories import make_directory, sync_directory
 from storage.engine import Space
 from storage.errors import StoreUnusable
 from storage.lmdb_errors import translate
@@ -111,7 +112,7 @@ class LmdbEngine:
             raise StoreUnusable(f"{path} holds no store: there is no {DATA_FILE}")
         try:
             if fresh:
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_directory(path)
             self._env = lmdb.open(
                 str(path),
                 map_size=map_octets,
@@ -131,7 +132,7 @@ class LmdbEngine:
             raise StoreUnusable(f"{path} cannot be opened as a store: {error}") from error
         try:
             self._dbs = self._open_tables(readonly=readonly)
-            if fresh:
+            if not readonly:  # whoever made the file may have died before it could do so
                 sync_directory(path)
                 sync_directory(path.parent)
         except lmdb.Error as error:
@@ -269,15 +270,6 @@ def _free_octets(path: Path) -> int:
     """Octets that this user may still write to a file system."""
     disk = os.statvfs(path)
     return disk.f_bavail * disk.f_frsize
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable: a file whose name a power cut takes away is lost with its commits."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _reader_txnids(listing: str) -> Iterator[str]:

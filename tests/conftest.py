@@ -1,5 +1,8 @@
 """Fixtures of the whole tree: a clock, randomness, stores, and a prepared node."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from storage.lmdb_engine import LmdbEngine
@@ -16,6 +19,20 @@ def clock():
 @pytest.fixture
 def randomness():
     return seeded_randomness()
+
+
+@pytest.fixture
+def flushed(monkeypatch):
+    """The files and directories that ``os.fsync`` was called for, in order."""
+    found = []
+    fsync = os.fsync
+
+    def note(descriptor):
+        found.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return found
 
 
 @pytest.fixture

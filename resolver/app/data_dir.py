@@ -18,6 +18,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from storage.directories import make_directory, sync_directory
 from storage.failures import FILE_NAME as FAILURES_FILE
 from storage.files import FILES_DIRECTORY
 
@@ -51,7 +52,7 @@ class DataDir:
         """Make what is missing, readable by the owner only. Raises StartRefused."""
         try:
             for directory in (self.root, self.store, self.credentials, self.run, self.metrics):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_directory(directory)
         except OSError as error:
             raise StartRefused(
                 f"the data directory cannot be made: {error.filename}: {error.strerror}. "
@@ -77,7 +78,7 @@ class DataDir:
             os.close(descriptor)
 
     def write_admin_token(self, token: str) -> None:
-        """Keep the administrator's token for the first use."""
+        """Keep the administrator's token for the first use, before the store knows it."""
         write_whole(self.admin_token, token.encode("ascii") + b"\n")
 
     def write_endpoints(self, endpoints: dict[str, str]) -> None:
@@ -99,8 +100,4 @@ def write_whole(path: Path, octets: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)

@@ -111,9 +111,8 @@ def _fill_store(data: DataDir, plan: Plan) -> bool:
                 f"the store in {data.root} belongs to a {role.value} node: use another --data-dir for a "
                 f"{plan.role.value} node"
             )
-        token = first_start(engine, plan.prefix, SystemClock().now_us(), secrets.token_bytes, plan.role)
-        if token is not None:
-            data.write_admin_token(token)
+        now_us = SystemClock().now_us()
+        first_start(engine, plan.prefix, now_us, secrets.token_bytes, plan.role, keep=data.write_admin_token)
     except (ResolverError, StorageError, OSError) as error:
         raise StartRefused(str(error)) from error
     finally:

@@ -168,9 +168,8 @@ class Supervisor:
             engine.housekeep()
             _refuse_half_a_mirror(engine)
             self._config = _settle(self._config, _stored_prefix(engine))
-            token = first_start(engine, self._config.node.prefix, self._clock.now_us(), secrets.token_bytes)
-            if token is not None:
-                self._data.write_admin_token(token)
+            prefix, now_us, keep = self._config.node.prefix, self._clock.now_us(), self._data.write_admin_token
+            if first_start(engine, prefix, now_us, secrets.token_bytes, keep=keep) is not None:
                 log.info("first start", prefix=self._config.node.prefix, admin_token=str(self._data.admin_token))
             self._prepare_search(engine)
         except (ResolverError, StorageError, OSError) as error:

@@ -8,6 +8,7 @@ is refused or left out and said on standard error.
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from contextlib import ExitStack, contextmanager
 from heapq import merge
@@ -18,6 +19,7 @@ import click
 
 from resolver.cli.output import FAILED, INVALID, Failed, Verb, note, to_octets
 from resolver.handle.name import fold_octets
+from storage.directories import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +83,10 @@ def opened(out: Path | None) -> Iterator[IO[bytes]]:
     try:
         with unfinished.open("wb") as stream:
             yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         unfinished.replace(out)
+        sync_directory(out.parent)
         note(f"written: {out}")
     except OSError as error:
         unfinished.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from resolver.intake.rows import IntakeError
+from storage.directories import sync_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,11 +56,7 @@ class ImportState:
                 stream.flush()
                 os.fsync(stream.fileno())
             beside.replace(path)
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_directory(path.parent)
         except OSError as error:
             raise IntakeError(
                 f"the state of the import cannot be written to {path} ({error.strerror or error}): free space, then "

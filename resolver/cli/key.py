@@ -14,6 +14,7 @@ from resolver.cli import key_files, pages, safely
 from resolver.cli.output import FAILED, INVALID, Failed, Family, note, to_json, to_octets, wants_json, words_of
 from resolver.cli.shown import moment
 from resolver.v1 import registry_pb2 as pb
+from storage.directories import sync_directory
 
 if TYPE_CHECKING:
     from resolver.cli.target import Target
@@ -155,7 +156,9 @@ def _to_us(moment_: datetime | None) -> int:
 
 def _new_file(out: Path) -> int:
     try:
-        return os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        sync_directory(out.parent)
+        return descriptor
     except FileExistsError as error:
         raise Failed(f"{out} exists already: name a new file", INVALID) from error
     except OSError as error:

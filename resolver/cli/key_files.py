@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from resolver.cli.output import INVALID, Failed, Verb, emit, note
+from storage.directories import sync_directory
 
 if TYPE_CHECKING:
     from resolver.wire.private_keys import PrivateKey
@@ -82,6 +83,7 @@ def _write(path: Path, octets: bytes, mode: int) -> None:
         stream.write(octets)
         stream.flush()
         os.fsync(stream.fileno())
+    sync_directory(path.parent)
 
 
 def _public(ctx: click.Context, key: PrivateKey, path: Path, out: Path, form: str) -> None:

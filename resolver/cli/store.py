@@ -134,12 +134,13 @@ def _records(engine: LmdbEngine, *, include_restricted: bool) -> Iterator[tuple[
 def backup(ctx: click.Context, data_dir: Path | None, file: Path | None, scratch: Path | None) -> None:
     """Write a consistent backup of store and uploaded files while the node runs; without FILE to DATA_DIR/backups."""
     from storage.backup import SUFFIX, back_up  # noqa: PLC0415 - loads the engine
+    from storage.directories import make_directory  # noqa: PLC0415 - with its only use
     from storage.files import FILES_DIRECTORY, FileStore  # noqa: PLC0415 - as above
 
     target: Target = ctx.obj
     root = target.store_dir(data_dir)
     if file is None:
-        (root / "backups").mkdir(mode=0o700, exist_ok=True)
+        make_directory(root / "backups")
         file = root / "backups" / (time.strftime("idis-%Y%m%dT%H%M%SZ", time.gmtime()) + SUFFIX)
     with _engine(root) as engine, _bar("octets") as bar:
         manifest = back_up(engine, file, bar, files=FileStore(root / FILES_DIRECTORY), scratch=scratch)

@@ -26,6 +26,7 @@ from resolver.service import mirror_report
 from resolver.service.mirroring import SiteJob
 from resolver.service.reading import stored_rows_checked
 from resolver.v1 import mirror_pb2 as pb
+from storage.directories import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,6 +240,7 @@ class Follower:
             file.writelines(_line(change) for change in lost)
             file.flush()
             os.fsync(file.fileno())
+        sync_directory(self._discarded.parent)
 
     def _channel(self, place: str) -> grpc.aio.Channel:
         options = (

@@ -17,6 +17,7 @@ import msgspec
 from google.rpc import code_pb2
 
 from resolver.intake.rows import IntakeError
+from storage.directories import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,9 +64,11 @@ class ResultRow(NamedTuple):
 class ResultWriter:
     """Writes a result file. Make it by ``create`` or ``resume_at``, and close it."""
 
-    def __init__(self, stream: io.FileIO, *, as_json: bool) -> None:
+    def __init__(self, stream: io.FileIO, path: Path) -> None:
         self._stream = stream
-        self._as_json = as_json
+        self._unnamed: Path | None = path.parent
+        """Directory that may not have the file's name durably yet."""
+        self._as_json = path.suffix.lower() in _JSON_ENDINGS
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -74,7 +77,7 @@ class ResultWriter:
             stream = path.open("wb", buffering=0)
         except OSError as error:
             raise IntakeError(f"the result file {path} cannot be written: {error.strerror or error}") from error
-        writer = cls(stream, as_json=path.suffix.lower() in _JSON_ENDINGS)
+        writer = cls(stream, path)
         writer._begin()
         return writer
 
@@ -91,7 +94,7 @@ class ResultWriter:
                 f"the result file {path} of the earlier run cannot be opened ({error.strerror or error}): put it back, "
                 "or start again without --resume"
             ) from error
-        writer = cls(stream, as_json=path.suffix.lower() in _JSON_ENDINGS)
+        writer = cls(stream, path)
         size = stream.seek(0, os.SEEK_END)
         stream.seek(max(0, octets - 1))
         if size < octets or (octets > 0 and stream.read(1) != b"\n"):
@@ -116,9 +119,12 @@ class ResultWriter:
         return self._stream.tell()
 
     def sync(self) -> None:
-        """Make what was written durable. Raises IntakeError."""
+        """Make what was written durable, the first time with the file's name. Raises IntakeError."""
         try:
             os.fsync(self._stream.fileno())
+            if self._unnamed is not None:
+                sync_directory(self._unnamed)
+                self._unnamed = None
         except OSError as error:
             raise IntakeError(
                 f"the result file cannot be written ({error.strerror or error}): free space and resume the import"

@@ -54,10 +54,14 @@ def first_start(
     now_us: int,
     randomness: Callable[[int], bytes],
     role: NodeRole = NodeRole.SECONDARY,
+    *,
+    keep: Callable[[str], None] | None = None,
 ) -> str | None:
     """Fill a new store in one transaction and return the administrator's API token; None when it is not new.
 
-    ``prefix`` is empty for a recursive node. Raises InvalidPrefix, and InvalidField when the store belongs to another
+    ``prefix`` is empty for a recursive node. ``keep`` gets the token before the store is committed and must make it
+    durable: a crash in between leaves a token of nothing, which the next first start replaces, and never a store whose
+    only token is lost. Raises InvalidPrefix, and InvalidField when the store belongs to another
     node prefix.
     """
     with engine.write() as writer:
@@ -95,7 +99,10 @@ def first_start(
             principal_id=ADMINISTRATOR_ID, kind=pb.KEY_KIND_API_TOKEN, description="made at the first start"
         )
         caller = Caller(ADMINISTRATOR_ID, Role.NODE_ADMINISTRATOR)
-        return keys.create(writer, caller, request, now_us, randomness).token
+        token = keys.create(writer, caller, request, now_us, randomness).token
+        if keep is not None:
+            keep(token)
+        return token
 
 
 def _begins_with(prefix: str, role: NodeRole) -> list[tuple[str, str]]:

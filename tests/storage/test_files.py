@@ -25,6 +25,19 @@ def test_a_damaged_content_is_never_handed_out(tmp_path):
     digest = store.put(b"content")
     (tmp_path / store.place_of(digest)).write_bytes(b"c0ntent")
     assert store.get(digest) is None
+    assert store.put(b"content") == digest, "an upload of the same content puts it right"
+    assert store.get(digest) == b"content"
+
+
+def test_what_is_put_is_named_durably_whoever_wrote_it(tmp_path, flushed):
+    store = FileStore(tmp_path / "files")
+    digest = store.put(b"content")
+    ways = [tmp_path, tmp_path / "files", (tmp_path / "files" / store.place_of(digest)).parent]
+    assert set(ways) < set(flushed)
+    flushed.clear()
+    # Another process may have renamed it and not come to more, or died there.
+    store.put(b"content")
+    assert set(flushed) == set(ways)
 
 
 @pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, StoreFull), (errno.EIO, StoreFailed)])

@@ -300,6 +300,7 @@ def test_results_are_durable_before_the_state_says_so(tmp_path, monkeypatch):
         run._note([ResultRow(2, "88/y", 0, "CREATED")], 2)
     assert done == [
         ("sync", "o.csv"),
+        ("sync", tmp_path.name),
         ("sync", "o.csv.resume.new"),
         ("rename", "o.csv.resume"),
         ("sync", tmp_path.name),

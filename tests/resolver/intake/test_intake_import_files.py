@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -184,7 +185,7 @@ def test_resuming_cuts_a_torn_tail_and_goes_on(tmp_path, name):
 
 def test_a_full_disk_is_told():
     stream = io.FileIO("/dev/full", "w")
-    with ResultWriter(stream, as_json=False) as writer, pytest.raises(IntakeError, match="free space and resume"):
+    with ResultWriter(stream, Path("/dev/full")) as writer, pytest.raises(IntakeError, match="free space and resume"):
         writer.append(RESULTS)
     assert stream.closed
 

@@ -1,6 +1,7 @@
 """Enterprises, prefixes, principals, keys and the first start: every rule of the registry."""
 
 import asyncio
+import errno
 
 import pytest
 
@@ -24,6 +25,7 @@ from resolver.v1 import registry_pb2 as pb
 from resolver.v1 import stored_pb2
 from storage.tables import Table
 from tests.support.builders import ADMIN, APP_A, PREFIX_A, USER_A, dump, enterprise
+from tests.support.clock import seeded_randomness
 
 CODE = "91350100M000100Y43"
 STATUSES = [1, 2, 3, 4, 5]
@@ -199,6 +201,20 @@ def test_tokens_are_nowhere_on_disk(world, tmp_path):
     for token in tokens:
         assert token.startswith("idis_")
         assert token.removeprefix("idis_").encode() not in octets
+
+
+def test_the_first_token_is_kept_before_the_store_knows_it(engine):
+    """Committed first, a crash in between would leave a node whose only token nobody has."""
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(OSError, match="no space"):
+        first_start(engine, "88.300", 5, seeded_randomness(), keep=full)
+    kept = []
+    assert first_start(engine, "88.300", 5, seeded_randomness(), keep=kept.append) == kept[0]
+    assert first_start(engine, "88.300", 5, seeded_randomness(), keep=kept.append) is None
+    assert len(kept) == 1
 
 
 def test_first_start_happens_once(memory_world):
