@@ -142,16 +142,16 @@ def test_the_deadline_reaches_the_node_and_ends_the_call(front):
 
     def behaviour(request, context):
         left.append(context.time_remaining())
-        release.wait(5)
+        release.wait(60)
         return resolution_pb2.ResolveResponse()
 
     with running({methods.RESOLVE: behaviour}) as target:
         with pytest.raises(CallFailed) as caught:
-            front.one(target, "resolve", "88.300.1/a", timeout_s=0.3)
+            front.one(target, "resolve", "88.300.1/a", timeout_s=1.5)
         release.set()
     assert caught.value.code is Code.DEADLINE_EXCEEDED
     assert len(left) == 1
-    assert 0 < left[0] <= 0.31
+    assert 0 < left[0] <= 1.51
 
 
 @pytest.mark.parametrize(
@@ -414,13 +414,13 @@ def test_closing_the_client_tells_open_calls_so():
 
     def behaviour(request, context):
         entered.set()
-        release.wait(5)
+        release.wait(60)
         return resolution_pb2.ResolveResponse()
 
     async def main(target):
         client = AsyncClient(target)
         call = asyncio.create_task(client.resolve("88.300.1/a"))
-        await asyncio.to_thread(entered.wait, 5)
+        await asyncio.to_thread(entered.wait, 60)
         await client.close()
         with pytest.raises(CallFailed) as caught:
             await call
@@ -439,13 +439,13 @@ def test_a_cancelled_task_is_cancelled_and_not_retried():
     def behaviour(request, context):
         seen.append(request)
         entered.set()
-        release.wait(5)
+        release.wait(60)
         return resolution_pb2.ResolveResponse()
 
     async def main(target):
         async with AsyncClient(target) as client:
             call = asyncio.create_task(client.resolve("88.300.1/a"))
-            await asyncio.to_thread(entered.wait, 5)
+            await asyncio.to_thread(entered.wait, 60)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call

@@ -40,7 +40,7 @@ class Node:
             self.open += 1
             self.open_max = max(self.open_max, self.open)
         if self.release is not None:
-            self.release.wait(5)
+            self.release.wait(60)
         with self._lock:
             self.open -= 1
         if self.failing:
@@ -198,6 +198,9 @@ def test_batches_in_flight_are_bounded_and_the_waiting_join(node):
         for number in range(50):
             futures.append(client.resolve_soon(f"n{number}"))
             await asyncio.sleep(0.001)
+        async with asyncio.timeout(60):
+            while node.open_max < 2:  # noqa: ASYNC110 - the node's threads tell
+                await asyncio.sleep(0.005)
         node.release.set()
         records = await asyncio.gather(*futures)
         assert [record.name for record in records] == [f"n{number}" for number in range(50)]
@@ -213,7 +216,7 @@ def test_closing_cancels_who_waits(node):
     async def main(target):
         client = AsyncClient(target, coalesce=True, in_flight_max=1)
         sent = client.resolve_soon("a")
-        await asyncio.to_thread(node.entered.wait, 5)
+        await asyncio.to_thread(node.entered.wait, 60)
         waiting = client.resolve_soon("b")
         await client.close()
         assert sent.cancelled()

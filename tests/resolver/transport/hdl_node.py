@@ -122,7 +122,7 @@ class HandleNode:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        if not self._ready.wait(20):
+        if not self._ready.wait(100):
             raise AssertionError("the node did not start")
 
     def _prepare(self, now_us):
@@ -233,11 +233,11 @@ class HandleNode:
 
     def on_loop(self, work):
         """What a coroutine gives that runs on the node's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(100)
 
     def stop(self):
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(20)
+        self._thread.join(100)
         self.engine.close()
 
     @property
@@ -274,9 +274,9 @@ class HandleClient:
 
     def connection(self):
         if self.keep:
-            self._kept = self._kept or socket.create_connection(("127.0.0.1", self.port), timeout=10)
+            self._kept = self._kept or socket.create_connection(("127.0.0.1", self.port), timeout=60)
             return self._kept
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def close(self):
         if self._kept is not None:

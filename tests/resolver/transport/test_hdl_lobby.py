@@ -29,11 +29,11 @@ def question(node, name=NAME):
 
 
 def connected(node):
-    return socket.create_connection(("127.0.0.1", node.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", node.port), timeout=60)
 
 
 def until(condition):
-    deadline_s = time.monotonic() + 5
+    deadline_s = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.005)
@@ -82,9 +82,9 @@ def test_an_answer_that_the_socket_does_not_take_at_once_arrives_whole(node):
 
 
 def test_silence_has_its_time_before_and_after_the_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr(hdl_lobby, "HEADER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(hdl_lobby, "HEADER_TIMEOUT_S", 0.6)
     monkeypatch.setattr(hdl_tcp, "SWEEP_S", 0.05)
-    with handle_node(tmp_path, idle_s=0.1) as node, connected(node) as silent, connected(node) as asking:
+    with handle_node(tmp_path, idle_s=0.6) as node, connected(node) as silent, connected(node) as asking:
         asking.sendall(question(node, "88.300.1/NONE"))
         assert code_of(asking) == 100
         assert silent.recv(1) == asking.recv(1) == b""
@@ -145,7 +145,7 @@ def test_leaving_closes_who_waits_and_answers_who_has_asked(node):
 
         async def leave():
             asking.sendall(site)
-            await node.tcp[0].drain(5.0)
+            await node.tcp[0].drain(60.0)
 
         node.on_loop(leave())
         assert code_of(asking) == 1
