@@ -103,7 +103,7 @@ class HttpNode(HandleNode):
     def client(self, *, secure=False, **options):
         """An httpx client of the plain or of the encrypted port; redirects are not followed."""
         verify = ssl.create_default_context(cafile=str(self.ca)) if secure else True
-        return httpx.Client(base_url=self.secure if secure else self.plain, verify=verify, timeout=20, **options)
+        return httpx.Client(base_url=self.secure if secure else self.plain, verify=verify, timeout=60, **options)
 
 
 @contextmanager

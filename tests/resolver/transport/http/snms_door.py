@@ -88,10 +88,12 @@ class Node:
 @asynccontextmanager
 async def door(world, files_dir=None, *, furnished=True, **options):
     async with world.serving(files_dir=files_dir) as asker:
-        server = HttpDoor(asker.service, HttpOptions("88.300", **options), asker.service.core.calls.observe, idle_s=5.0)
+        server = HttpDoor(
+            asker.service, HttpOptions("88.300", **options), asker.service.core.calls.observe, idle_s=60.0
+        )
         port = await server.start("127.0.0.1", 0, None)
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
                 node = Node(asker, client, port)
                 if furnished:
                     await node.furnish()

@@ -139,12 +139,15 @@ def test_the_page_of_an_alias_says_so(node):
     assert "别名，" not in get(node, PATH.lower() + "?noredirect").text
 
 
-def test_what_browsers_and_crawlers_ask_is_no_question_for_a_handle(node):
-    node.service.core.counting.take()
+def test_what_browsers_and_crawlers_ask_is_no_question_for_a_handle(node, monkeypatch):
+    counted = []
+    monkeypatch.setattr(node.service.core.counting, "resolved", lambda *name: counted.append(name))
     assert get(node, "/robots.txt").text.startswith("User-agent: *")
     icon = get(node, "/favicon.ico")
     assert (icon.status_code, icon.content) == (404, b"")
-    assert not node.service.core.counting.take()
+    assert counted == []
+    get(node, "/88.300.1/none")
+    assert len(counted) == 1
 
 
 @pytest.mark.parametrize("path", ["/88.300.1/plain", "/88.300.1/script"])

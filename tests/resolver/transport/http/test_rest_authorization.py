@@ -274,7 +274,7 @@ def certified(node, directory, name, key):
     context.load_cert_chain(file)
     import httpx
 
-    return httpx.Client(base_url=node.secure, verify=context, timeout=20)
+    return httpx.Client(base_url=node.secure, verify=context, timeout=60)
 
 
 CERTIFIED = {"authorization": 'Handle clientCert="true"'}
