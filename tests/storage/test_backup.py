@@ -176,7 +176,7 @@ def test_a_backup_beside_a_writer_is_one_moment(tmp_path):
             assert verified.report.last_serial == verified.manifest.rows["CHANGES"]
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(100)
         engine.close()
 
 

@@ -200,5 +200,5 @@ def test_damaged_pages_are_found_or_stop_the_process(tmp_path, damage, exits):
     file.write_bytes(octets)
     child = multiprocessing.get_context("spawn").Process(target=check_in_child, args=(tmp_path / "copy",))
     child.start()
-    child.join(30)
+    child.join(100)
     assert child.exitcode in exits

@@ -274,7 +274,7 @@ def test_one_writer_at_a_time_so_no_increment_is_lost(engine):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(100)
     assert keys_of(engine, CHANGES) == [bytes([number]) for number in range(81)]
 
 

@@ -43,7 +43,7 @@ for _ in range(500):
 
 def test_processes_lose_no_count(path):
     running = [subprocess.Popen([sys.executable, "-c", _COUNTING, str(path)]) for _ in range(4)]
-    assert [each.wait(60) for each in running] == [0] * 4
+    assert [each.wait(200) for each in running] == [0] * 4
     table = SharedFailures(path)
     assert table.get(b"a").times == 2_000
     table.close()

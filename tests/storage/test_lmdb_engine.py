@@ -98,7 +98,7 @@ def test_two_processes_see_each_others_commits(engine, path):
         assert pipe.recv() == b"parent " + key
         with engine.read() as reader:
             assert reader.get(RECORDS, b"child of " + key) == b"child"
-    child.join(30)
+    child.join(100)
     assert child.exitcode == 0
 
 
@@ -111,7 +111,7 @@ def test_the_reader_of_a_killed_process_is_cleared_by_housekeeping(engine, path)
     assert engine.housekeep() == 0, "a living reader is not cleared"
     assert engine.oldest_reader_txns() == 5
     os.kill(child.pid, signal.SIGKILL)
-    child.join(30)
+    child.join(100)
     assert engine.oldest_reader_txns() == 5, "a dead reader still pins pages"
     assert engine.housekeep() == 1
     assert engine.oldest_reader_txns() == 0
@@ -136,7 +136,7 @@ def test_slots_left_full_by_a_dead_process_are_cleared_by_the_next_reader(engine
     with pytest.raises(StoreFailed, match="all reader slots"), engine.read():
         pass
     os.kill(child.pid, signal.SIGKILL)
-    child.join(30)
+    child.join(100)
     with engine.read() as reader:
         assert reader.count(RECORDS) == 0
 
@@ -148,7 +148,7 @@ def test_a_commit_that_cannot_grow_the_file_is_full_and_leaves_nothing(path):
     engine.close()
     child, pipe = spawned(fill_under_file_limit, path)
     (name, message), keys, deleted = pipe.recv()
-    child.join(30)
+    child.join(100)
     assert name == "StoreFull"
     assert "has no room, free some" in message
     assert keys == [b"before"]

@@ -27,12 +27,12 @@ QUICK = {
     "workers.back_off_first_s": "0.02",
     "workers.back_off_max_s": "0.1",
     "drain.delay_s": "0",
-    "drain.grace_s": "0.1",
+    "drain.grace_s": "60",
 }
 
 
 @asynccontextmanager
-async def crew_of(count, tmp_path, mode="", now_s=0.2, **settings):
+async def crew_of(count, tmp_path, mode="", now_s=60.0, **settings):
     config = load(flags=QUICK | {key.replace("__", "."): value for key, value in settings.items()})
     code = STAND_IN.replace("MODE", mode)
     spawned = []
@@ -63,7 +63,7 @@ def gone(pid):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - looks from outside at processes
             await asyncio.sleep(0.01)
 
@@ -157,7 +157,7 @@ def test_silent_worker_is_killed(tmp_path):
 def test_worker_that_does_not_leave_is_killed_when_told_now(tmp_path):
     async def scenario():
         mode = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
-        async with crew_of(1, tmp_path, mode) as (crew, _):
+        async with crew_of(1, tmp_path, mode, now_s=0.2) as (crew, _):
             assert await crew.start()
             now = asyncio.Event()
             now.set()
@@ -178,7 +178,7 @@ signal.signal(signal.SIGTERM, on_term)
 
 def test_a_hurried_worker_that_missed_a_signal_is_asked_again(tmp_path):
     async def scenario():
-        async with crew_of(1, tmp_path, SEES_EVERY_OTHER, now_s=10.0) as (crew, _):
+        async with crew_of(1, tmp_path, SEES_EVERY_OTHER) as (crew, _):
             assert await crew.start()
             now = asyncio.Event()
             now.set()

@@ -15,13 +15,13 @@ def test_held_port_takes_workers_and_no_connection():
     held = reserve("grpc", ANY)
     address = ("127.0.0.1", held.endpoint.port)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address, timeout=2)
+        socket.create_connection(address, timeout=60)
     with socket.socket() as worker:
         worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         worker.bind(address)
         worker.listen()
         for _ in range(20):
-            socket.create_connection(address, timeout=2).close()
+            socket.create_connection(address, timeout=60).close()
     held.close()
 
 

@@ -9,7 +9,7 @@ from resolver.app.systemd import notify, watchdog_interval_s
 def test_lines_reach_the_manager(tmp_path, monkeypatch):
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.settimeout(2)
+        manager.settimeout(60)
         manager.bind(str(path))
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
         assert notify("READY=1", "STATUS=serving")

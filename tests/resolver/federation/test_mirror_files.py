@@ -77,7 +77,7 @@ class Site:
             with store.read() as reader:
                 return site_role.position(reader)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 if position(engine) == position(self.client.world.engine):
                     return

@@ -48,7 +48,14 @@ def run(work):
     return asyncio.run(work)
 
 
-def test_many_callers_share_one_question_and_one_connection(world):
+@pytest.fixture
+def patient(monkeypatch):
+    """Nobody is given up because this machine has much to do."""
+    for name in ("UPSTREAM_SECONDS_MAX", "UPSTREAM_ASK_SECONDS_MAX", "UPSTREAM_SILENT_S"):
+        monkeypatch.setattr(limits, name, 60.0)
+
+
+def test_many_callers_share_one_question_and_one_connection(world, patient):
     async def main():
         async with serving({"": found()}, delay_s=0.001) as server, asking(world, server) as upstream:
             answers = await asyncio.gather(*(get(upstream) for _ in range(300)))
@@ -59,14 +66,15 @@ def test_many_callers_share_one_question_and_one_connection(world):
             assert upstream.recall(NAME).body == answers[0].body
             for writer in server.writers:
                 writer.close()
-            await asyncio.sleep(0.05)
+            for _ in range(20):  # turns of the loop, however long they take
+                await asyncio.sleep(0.002)
             await get(upstream, "88.300.77/AFTER-AN-IDLE-CLOSE")
             assert server.connections == 2
 
     run(main())
 
 
-def test_a_server_that_closes_after_each_answer(world):
+def test_a_server_that_closes_after_each_answer(world, patient):
     async def main():
         async with serving({"": found()}, closes=True) as server, asking(world, server) as upstream:
             await asyncio.gather(*(get(upstream, f"88.300.77/{number}") for number in range(40)))
@@ -160,7 +168,7 @@ def test_stale_answers_are_marked_and_renewed_behind(world, clock):
             first = await get(upstream)
             assert first.origin.stale
             assert b"old" in first.body
-            await asyncio.sleep(0.1)
+            await asyncio.gather(*upstream._searches.values())
             second = await get(upstream)
             assert b"new" in second.body
             assert not second.origin.stale
@@ -169,7 +177,7 @@ def test_stale_answers_are_marked_and_renewed_behind(world, clock):
             started_s = asyncio.get_running_loop().time()
             third = await get(upstream, timeout_s=0.2)
             assert third.origin.stale
-            assert asyncio.get_running_loop().time() - started_s < 0.5, "while its caller still listens"
+            assert upstream._searches, "while its caller still listens"
             assert (await get(upstream)).origin.stale
             assert asyncio.get_running_loop().time() - started_s < limits.UPSTREAM_SECONDS_MAX
             with pytest.raises(UpstreamFailed):
@@ -186,7 +194,7 @@ def test_stale_answers_are_marked_and_renewed_behind(world, clock):
 @pytest.fixture
 def quick(monkeypatch):
     """Servers that are given up, and tried again, soon."""
-    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 1.0)
     monkeypatch.setattr(limits, "COOL_DOWN_S", (0.1, 0.1))
     monkeypatch.setattr(limits, "FAILURE_TTL_S", 0.05)
 
@@ -224,7 +232,9 @@ def known_contact(server):
 
 def test_many_questions_to_a_silent_server_are_given_up_together(world, monkeypatch):
     monkeypatch.setattr(limits, "UPSTREAM_SILENT_QUESTIONS", 10)
-    monkeypatch.setattr(limits, "UPSTREAM_SILENT_S", 0.2)
+    monkeypatch.setattr(limits, "UPSTREAM_SILENT_S", 0.8)
+    monkeypatch.setattr(limits, "UPSTREAM_SECONDS_MAX", 60.0)
+    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 60.0)
 
     async def main():
         async with serving({}) as server, asking(world, server) as upstream:
@@ -233,17 +243,18 @@ def test_many_questions_to_a_silent_server_are_given_up_together(world, monkeypa
                 return [asyncio.ensure_future(upstream.find(Question(f"88.300.77/{each}"))) for each in numbers]
 
             first = ask(*range(10))
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.85)
             async with asyncio.timeout(limits.UPSTREAM_ASK_SECONDS_MAX / 2):
                 outcomes = await asyncio.gather(*first, *ask(10))
             assert all(isinstance(outcome.error, UpstreamFailed) for outcome in outcomes)
             assert not upstream._gates
             await asyncio.sleep(limits.COOL_DOWN_S[0])
+            monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 4.0)
             server.says |= {f"88.300.77/A{number}": found() for number in range(20)}
             await get(upstream, "88.300.77/A0")
             slow = ask(*range(20, 30))
-            for number in range(1, 8):
-                await asyncio.sleep(0.05)
+            for number in range(1, 11):
+                await asyncio.sleep(0.1)
                 await get(upstream, f"88.300.77/A{number}")
             assert not any(task.done() for task in slow), "a server that answers others is not silent"
             assert all(isinstance(outcome.error, UpstreamFailed) for outcome in await asyncio.gather(*slow))
@@ -331,7 +342,7 @@ def test_a_traced_question_tells_of_each_step(world):
     run(main())
 
 
-def test_waiting_holds_no_read_transaction(world):
+def test_waiting_holds_no_read_transaction(world, patient):
     """The store has slots for 512 readers; far more questions may wait for other nodes, or be remembered as noes."""
 
     async def main():
