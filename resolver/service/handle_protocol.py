@@ -40,6 +40,7 @@ from resolver.wire.message import Message
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from resolver.node.hdl_sessions import Session
     from resolver.service.core import Core
     from resolver.service.hdl_peer import Peer
     from resolver.service.hdl_plain_creations import Creation
@@ -159,18 +160,18 @@ class HandleProtocol:
         """The plain creation in some octets, to be handed to the write lane; None when they are anything else."""
         return self._creations.take(octets, peer, answer)
 
-    def worker_of(self, frame: Frame, *, awaits_login: bool = False) -> int | None:
+    def worker_of(self, frame: Frame, peer: Peer) -> int | None:
         """The other worker that keeps the challenge or the session a request is about; None when it is this one's.
 
-        On a connection that ``awaits_login`` the answer to a challenge is the login's, whatever id it has: IDIS clients
-        put an id of their own into every message.
+        On a connection that awaits a login the answer to a challenge is the login's, whatever id it has, and on one
+        with a seal an encrypted message is of that: IDIS clients put an id of their own into every message.
         """
         id_ = frame.envelope.session_id
         if not id_ or worker_of(id_) == self._worker:
             return None
-        if frame.envelope.is_encrypted or _has_mac(frame):
-            return worker_of(id_)
-        if _op_code(frame) == OpCode.CHALLENGE_RESPONSE and not awaits_login:
+        if frame.envelope.is_encrypted:
+            return None if peer.seal else worker_of(id_)
+        if _has_mac(frame) or (_op_code(frame) == OpCode.CHALLENGE_RESPONSE and not peer.login):
             return worker_of(id_)
         return None
 
@@ -207,10 +208,12 @@ class HandleProtocol:
         """The request in a frame, its session opened and checked. Raises WireError and Declined."""
         id_ = frame.envelope.session_id
         session = self.authentication.sessions.find(id_, self._core.clock.monotonic_s()) if id_ else None
+        seal = peer.seal if session is None and frame.envelope.is_encrypted else None
         if frame.envelope.is_encrypted:
-            if session is None:
+            keeper = session or seal
+            if keeper is None:
                 raise Declined(ResponseCode.SESSION_TIMEOUT, "the session is unknown or has ended: begin another one")
-            asked = Message.from_frame(session.open(frame))
+            asked = _opened(frame, keeper)
         else:
             op_code = _op_code(frame)
             if op_code == OpCode.RESERVED:
@@ -219,7 +222,7 @@ class HandleProtocol:
                 raise Declined(ResponseCode.ERROR, _SERVER_ERROR)
             asked = Message.from_frame(frame)
         turn = Turn(asked, asked, peer, self.answers, send)
-        turn.session = session
+        turn.session, turn.seal = session, seal
         turn.is_encrypted = frame.envelope.is_encrypted
         return turn
 
@@ -292,6 +295,15 @@ async def _password_denied(_turn: Turn) -> None:
     raise Declined(
         ResponseCode.OPERATION_DENIED, "passwords are not taken in clear: log in with a key pair (operation 2001)"
     )
+
+
+def _opened(frame: Frame, session: Session) -> Message:
+    """The message in an encrypted frame. Raises Declined, for all that is wrong alike: else it would help to guess."""
+    try:
+        return Message.from_frame(session.open(frame))
+    except WireError:
+        text = "the message does not decrypt with the key of this session"
+        raise Declined(ResponseCode.INVALID_SESSION_KEY, text) from None
 
 
 def _op_code(frame: Frame) -> int:

@@ -153,6 +153,7 @@ class Answers:
         body: ResponseBody,
         *,
         session: Session | None = None,
+        seal: Session | None = None,
         session_id: int = 0,
         flags: int = 0,
         with_digest: bool = True,
@@ -162,8 +163,8 @@ class Answers:
         """The answer to a message.
 
         ``op_code`` is the operation's, also behind a challenge. ``session_id`` is that of a challenge or of a new
-        session; ``flags`` are added. ``hides`` asks for encryption where a session allows it. What another node has
-        said is not ``is_authoritative``.
+        session; ``flags`` are added. ``hides`` asks for encryption where a session, or a ``seal``, allows it. What
+        another node has said is not ``is_authoritative``.
         """
         version = asked.envelope.answered_in()
         if is_idis_style(asked):
@@ -189,10 +190,11 @@ class Answers:
             else:
                 credential = self._signer.credential(envelope, octets)
         frame = frame_of(envelope, octets, credential)
-        if session is None or op_code in _NOT_IN_SESSION_MACS:
+        keeper = session or seal
+        if keeper is None or op_code in _NOT_IN_SESSION_MACS:
             return frame
         if hides or asked.header.has(OpFlag.ENCRYPTION):
-            return sessions.encrypt(frame, session.key, self._randomness(session.key.cipher.block_octets))
+            return sessions.encrypt(frame, keeper.key, self._randomness(keeper.key.cipher.block_octets))
         return frame
 
     def undecodable(self, envelope: Envelope | None, code: int, message: str = "", op_code: int = 0) -> Frame:

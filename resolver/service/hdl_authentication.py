@@ -272,6 +272,8 @@ class HandleAuthentication:
         key, data = self._session_key(turn, body)
         session = self.sessions.begin(key, turn.peer.network, float(body.timeout_s), self._now_s())
         session.awaits_key = body.mode == requests.MODE_SERVER_KEY
+        if body.mode == requests.MODE_HANDLE_KEY and turn.asked.envelope.session_id:
+            turn.peer.seal = session  # Teleinfo's SDK goes on under the ids it makes up, and makes no MACs
         turn.session = None
         await turn.answer(responses.SessionAccepted(body.mode, data), session_id=session.id)
 

@@ -10,6 +10,7 @@ from resolver.telemetry.calls import HDL_TCP, HDL_UDP
 
 if TYPE_CHECKING:
     from resolver.node.handle_admin import Identity
+    from resolver.node.hdl_sessions import Session
 
 
 _MAPPED = "::ffff:"
@@ -42,7 +43,8 @@ class Peer:
 
     ``logins`` are who has logged in on the connection, each with the session id its client put into the login: 0, or a
     number the client made up. ``login`` is the id of a login's challenge that waits, ``is_idis`` says that a login was
-    tried. ``is_proven`` is set when the sender has shown that it receives what is sent to its
+    tried. ``seal`` is the session whose key may encrypt the messages of this connection, under whatever id: it hides
+    them and proves nothing. ``is_proven`` is set when the sender has shown that it receives what is sent to its
     address; ``is_broken`` asks the door to close, since a stream ended in the middle; ``door`` is what its requests are
     counted under.
     """
@@ -54,6 +56,7 @@ class Peer:
     login: int = 0
     is_proven: bool = False
     is_idis: bool = False
+    seal: Session | None = None
     is_broken: bool = False
     door: str = HDL_TCP
 

@@ -38,7 +38,8 @@ class Turn:
     """A request being answered.
 
     ``asked`` is the message that came, ``request`` the one that is carried out: they differ when ``asked`` answers a
-    challenge. ``session`` is set when the message proved to belong to one; ``is_encrypted`` says that it came so.
+    challenge. ``session`` is set when the message proved to belong to one; ``is_encrypted`` says that it came so, and
+    ``seal`` is then the session whose key hides the answer, if it is not ``session``.
     """
 
     asked: Message
@@ -49,6 +50,7 @@ class Turn:
     session: Session | None = None
     identity: Identity | None = None
     is_encrypted: bool = False
+    seal: Session | None = None
     code: int = 0
     """Response code of the answer that was sent last."""
 
@@ -110,6 +112,7 @@ class Turn:
                 code,
                 body,
                 session=self.session,
+                seal=self.seal,
                 session_id=session_id,
                 flags=flags,
                 with_digest=with_digest,

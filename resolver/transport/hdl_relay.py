@@ -69,7 +69,7 @@ class Relay:
 
     async def pass_on(self, frame: Frame, peer: Peer, send: Send) -> None:
         """Answer a request by the worker it belongs to, or here when that one is gone."""
-        owner = self._protocol.worker_of(frame, awaits_login=bool(peer.login))
+        owner = self._protocol.worker_of(frame, peer)
         has_begun = False
 
         async def passing(answer: Frame | StreamPart) -> None:

@@ -5,13 +5,14 @@ them send the requests of all logins, and those of nobody, over one pool of conn
 """
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from resolver.handle.codes import ResponseCode
 from resolver.registry import enterprises, prefix_handles, principals
 from resolver.service import hdl_peer
 from resolver.service.hdl_answers import IDIS_CODES
 from resolver.v1 import registry_pb2 as pb
-from resolver.wire import requests
+from resolver.wire import requests, sessions
 from resolver.wire.message import Message, request_message
 from tests.resolver.transport.hdl_node import ADMIN, ClientSession, admin, group, handle_node, rsa_key, value
 from tests.support.builders import ledger_on
@@ -209,3 +210,69 @@ def test_login_of_a_message_that_ends_behind_its_body(node):
     assert client.send(answer).header.response_code == 1
     assert code(client, 100, one("88.300.20/CUT"), 10_001) == 1
     client.close()
+
+
+class Sealed:
+    """Teleinfo's SDK with its encryption on: a key that only the user can read, its own ids, no MACs."""
+
+    def __init__(self, node, worker, prefix, key):
+        self.client, self.user, self.id = teleinfo(node, worker), f"300:{prefix}", 10_007
+        setup = requests.SessionSetup(3, 86_400, "", 0xFFFF_FFFF, key_handle=prefix, key_index=300)
+        done = self.client.ask(400, setup, session_id=self.id)
+        assert done.header.response_code == 1, done.body
+        octets = rsa_key(key).to_native().decrypt(done.body.data, padding.PKCS1v15())
+        self.key = sessions.SessionKey.from_wire(octets)
+
+    def read(self, frame):
+        assert frame.envelope.is_encrypted
+        return Message.from_frame(sessions.decrypt(frame, self.key))
+
+    def send(self, message):
+        frame = sessions.encrypt(message.to_frame(), self.key, b"i" * 16)
+        return self.client.frames(frame.to_wire())[0]
+
+    def ask(self, op_code, body, flags=ALL | 0x2000_0000):
+        return self.read(self.send(self.client.request(op_code, body, flags=flags, session_id=self.id)))
+
+    def log_in(self, key):
+        request = self.client.request(
+            2001, requests.Login(self.user[4:], 300), flags=LOGIN | 0x2000_0000, session_id=self.id
+        )
+        challenge = self.read(self.send(request))
+        assert challenge.header.response_code == 402
+        return self.read(self.send(self.client.answer_to(challenge, request, self.user, rsa_key(key))))
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_encrypted_connection_of_teleinfos_sdk(node, worker):
+    sealed = Sealed(node, worker, "0.NA/88.300.20", "a")
+    assert sealed.ask(2, requests.OfHandle("/")).header.response_code == 1
+    assert sealed.ask(100, one("88.300.20/BEFORE")).header.response_code == 500
+    assert sealed.log_in("a").header.response_code == 1
+    for op_code, body, expected in (
+        (100, one("88.300.20/SEALED"), 1),
+        (102, one("88.300.20/SEALED", 2), 1),
+        (1, requests.Resolution("88.300.20/SEALED"), 1),
+        (101, requests.OfHandle("88.300.20/SEALED"), 1),
+        (101, requests.OfHandle("88.300.20/SEALED"), 100),
+    ):
+        assert sealed.ask(op_code, body).header.response_code == expected, op_code
+    assert code(sealed.client, 1, requests.Resolution("0")) == 100, "its heartbeats are not encrypted"
+    sealed.client.close()
+
+
+def test_seal_proves_nothing(node):
+    """Whoever knows a public key can ask for one, and cannot read it; a key of one's own makes nobody else."""
+    sealed = Sealed(node, 0, "0.NA/88.300.20", "a")
+    sealed.user = "300:0.NA/88.300.21"
+    assert sealed.log_in("a").header.response_code == 403
+    assert sealed.ask(100, one("88.300.21/X")).header.response_code == 500
+    sealed.key = sessions.SessionKey(sealed.key.cipher, bytes(16))
+    refused = sealed.send(sealed.client.request(1, requests.Resolution("88.300.21/X"), session_id=sealed.id))
+    assert (refused.envelope.is_encrypted, refused.header.response_code) == (False, 502)
+    other = teleinfo(node)
+    asked = other.request(2, requests.OfHandle("/"), session_id=sealed.id).to_frame()
+    elsewhere = other.frames(sessions.encrypt(asked, sealed.key, b"i" * 16).to_wire())[0]
+    assert elsewhere.header.response_code == 500, "the seal is of its connection"
+    other.close()
+    sealed.client.close()
