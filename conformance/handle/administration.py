@@ -168,7 +168,7 @@ def sessions_hide(peer: Peer) -> None:
         line.send(session.encrypted(session.request(RESOLVE, resolution(name), flags=CLIENT)))
         octets = line.octets()
     expect(octets[2] & 0x40, "a private value leaves in clear")
-    answer = session._opened(octets)  # noqa: SLF001 - the session's own
+    answer = session.opened(octets)
     expect(answer.code == 1 and 2 in {item.index for item in answer.values()}, f"encrypted question: {answer.code}")
 
 

@@ -297,19 +297,20 @@ class Session:
         if found.code != 402:
             return found
         assert found.session == self.id, "the challenge is not of the session"
-        return self._opened(self.peer.prove(request, found, self.who)[0].octets)
+        return self.opened(self.peer.prove(request, found, self.who)[0].octets)
 
     def send(self, octets: bytes) -> Answer:
         """The answer to a message, decrypted."""
         with self.peer.line() as line:
             line.send(octets)
-            return self._opened(line.octets())
+            return self.opened(line.octets())
 
     def mac_of(self, answer: Answer, counter: int) -> bytes:
         """The MAC that an answer must have."""
         return mac(answer.octets[:12], answer.octets[20 : -4 - len(answer.credential)], self.key, counter)[1]
 
-    def _opened(self, octets: bytes) -> Answer:
+    def opened(self, octets: bytes) -> Answer:
+        """An answer, decrypted if it is hidden."""
         if not octets[2] & ENCRYPTED:
             return Answer.of(octets)
         iv, hidden = octets[20:36], octets[36:]
