@@ -1,10 +1,10 @@
-"""Changing, with challenges answered by whoever administers; sessions; logins of IDIS clients."""
+"""Changing, with challenges answered by whoever administers; sessions."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from conformance.handle.client import VERSIONS, Line, Peer, Session, Who
+from conformance.handle.client import VERSIONS, Peer, Session, Who
 from conformance.handle.octets import (
     ADD,
     ANSWER,
@@ -15,15 +15,12 @@ from conformance.handle.octets import (
     DIGEST,
     LATEST,
     LIST,
-    LOGIN,
     MINT,
     MODIFY,
     OVERWRITE,
     REMOVE,
     RESOLVE,
     TERMINATE,
-    Answer,
-    Request,
     admin,
     credential_parts,
     ids,
@@ -179,50 +176,3 @@ def sessions_end(peer: Peer) -> None:
     expect(session.send(session.request(TERMINATE, text("/")).to_wire()).code == 1, "it cannot be ended")
     answer = session.send(session.request(CREATE, with_values(peer.fresh(), *owned(peer))).to_wire())
     expect(answer.code in {500, 502}, f"a message of an ended session gives {answer.code}")
-
-
-def _log_in(line: Line, who: Who) -> Answer:
-    """The answer to a login as the ID-SDK makes it, on a connection."""
-    login = Request(LOGIN, text(who.handle) + who.index.to_bytes(4, "big"), DIGEST, (2, 3), (2, 10), id=next(ids))
-    line.send(login.to_wire())
-    challenge = line.answer()
-    expect((challenge.op, challenge.code) == (LOGIN, 402), f"login: op {challenge.op} code {challenge.code}")
-    expect(challenge.digest == login.digest(challenge.version), "the login's challenge has another digest")
-    body = who.answer(challenge.nonce, challenge.digest, challenge.version)
-    answer = Request(ANSWER, body, 0x1080_0000, (2, 10), (2, 10), challenge.session, next(ids))
-    line.send(answer.to_wire())
-    return line.answer()
-
-
-@rule("Appendix A: the ID-SDK logs in on its connection, then changes and asks without a challenge", needs="logs_in")
-def the_way_of_the_id_sdk(peer: Peer) -> None:
-    assert peer.who is not None, "a rule that needs an administrator"
-    sdk = {"flags": 0, "version": (2, 3), "suggested": (2, 10)}
-    name = peer.fresh()
-    refused = peer.ask(CREATE, with_values(name, value(1, "URL", "a")), **sdk)
-    expect(refused.code == 408, f"a change before the login gives {refused.code}")
-    with peer.line() as line:
-        done = _log_in(line, peer.who)
-        expect((done.op, done.code, done.body) == (LOGIN, 1, b""), f"login: op {done.op} code {done.code}")
-        for op, body in (
-            (CREATE, with_values(name, value(1, "URL", "a"), value(2, "EMAIL", "b"))),
-            (ADD, with_values(name, value(6, "URL", "c"))),
-            (MODIFY, with_values(name, value(6, "EMAIL", "d"))),
-            (REMOVE, text(name) + integers((6,))),
-            (RESOLVE, resolution(name)),
-            (DELETE, text(name)),
-        ):
-            line.send(peer.request(op, body, **sdk).to_wire())
-            answer = line.answer()
-            expect((answer.op, answer.code) == (op, 1), f"operation {op}: op {answer.op} code {answer.code}")
-        again = Request(LOGIN, text(peer.who.handle) + peer.who.index.to_bytes(4, "big"), DIGEST, (2, 3), (2, 10), id=1)
-        line.send(again.to_wire())
-        expect(line.answer().code == 407, "a second login is not told apart")
-
-
-@rule("Appendix A: a lookup by an IDIS client is never challenged", needs="logs_in")
-def lookups_of_idis_clients_are_not_challenged(peer: Peer) -> None:
-    name = peer.fresh()
-    peer.create(name, *owned(peer, value(1, "URL", "a"), value(2, "N", "hidden", permissions=12)))
-    answer = peer.ask(RESOLVE, resolution(name), flags=0, version=(2, 3), suggested=(2, 10))
-    expect(answer.code == 1 and 2 not in {item.index for item in answer.values()}, f"{answer.code}")
