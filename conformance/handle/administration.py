@@ -148,7 +148,8 @@ def messages_that_a_session_refuses(peer: Peer) -> None:
     request = session.request(ADD, with_values(name, value(1, "URL", "a")))
     expect(session.send(request.to_wire()).code == 1, "an addition")
     expect(session.send(request.to_wire()).code == 505, "a replayed message is taken again")
-    expect(session.send(replace(request, credential=b"").to_wire()).code in {402, 404}, "no MAC")
+    bare = session.send(replace(request, credential=b"").to_wire()).code
+    expect(bare in {402, 404, 500}, f"without a MAC: {bare}")  # 500 where the session is not kept
     forged = session.request(ADD, with_values(name, value(2, "URL", "a")))
     broken = replace(forged, credential=forged.credential[:-1] + bytes((forged.credential[-1] ^ 1,)))
     expect(session.send(broken.to_wire()).code == 502, "a wrong MAC is taken")
