@@ -8,7 +8,7 @@ body, XOR the marks, so that a flipped mark is damage too and costs nothing to f
 from __future__ import annotations
 
 from enum import Enum
-from operator import concat
+from operator import concat, itemgetter
 from struct import unpack
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ SEAL_OCTETS = 5
 _UNMARKED = bytes([FORMAT_VERSION])
 _FLAGS = {marks: bytes((FORMAT_VERSION | marks,)) for marks in range(0, 0x100, 0x10)}
 _checksum = google_crc32c.value  # looked up once: it is called for every row
+_head_of = itemgetter(slice(SEAL_OCTETS))
+_body_of = itemgetter(slice(SEAL_OCTETS, None))
 
 MARK = 0x10
 """The first table-defined bit of the flags octet; RECORDS sets it when the handle has restricted values."""
@@ -141,7 +143,7 @@ def unseal_many(keys: Sequence[bytes], rows: Sequence[bytes | None]) -> list[byt
 
     A fraction of what ``unseal`` costs, because each step runs over all rows before the next.
     """
-    bodies = None if None in rows else _unseal_all(keys, rows)  # type: ignore[arg-type]  # as was just seen
+    bodies = _unseal_all(keys, rows) if all(rows) else None  # type: ignore[arg-type]  # as was just seen
     if bodies is not None:
         return bodies
     found: list[bytes | None] = [None] * len(rows)
@@ -155,12 +157,12 @@ def unseal_many(keys: Sequence[bytes], rows: Sequence[bytes | None]) -> list[byt
 def _unseal_all(keys: Sequence[bytes], rows: Sequence[bytes]) -> list[bytes | None] | None:
     """The bodies of stored rows; None unless all are unmarked and none is damaged."""
     count = len(rows)
-    heads = b"".join([row[:SEAL_OCTETS] for row in rows])
+    heads = b"".join(map(_head_of, rows))
     if len(heads) != SEAL_OCTETS * count or heads[::SEAL_OCTETS] != _UNMARKED * count:
         return None
-    bodies = [row[SEAL_OCTETS:] for row in rows]
+    bodies = [*map(_body_of, rows)]
     checks = unpack(">" + "xI" * count, heads)
-    return bodies if tuple(map(google_crc32c.value, map(concat, keys, bodies))) == checks else None  # type: ignore[return-value]
+    return bodies if tuple(map(_checksum, map(concat, keys, bodies))) == checks else None  # type: ignore[return-value]
 
 
 def marks_of(row: bytes) -> int:

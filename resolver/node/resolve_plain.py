@@ -36,11 +36,10 @@ def find_plain(
     reader: Reader, served: ServedPrefixes, keys: Sequence[bytes]
 ) -> tuple[list[bytes | None], Mapping[str, int]]:
     """The body for each folded name, None for what is not plain; and how many bodies there are of each prefix."""
-    lengths = [*map(len, keys)]
-    if 0 in lengths or max(lengths, default=1) > limits.KEY_WHOLE_OCTETS_MAX:
+    if not all(keys) or max(map(len, keys), default=1) > limits.KEY_WHOLE_OCTETS_MAX:
         keys = [key if 0 < len(key) <= limits.KEY_WHOLE_OCTETS_MAX else b"/" for key in keys]  # "/" is no handle
     bodies = unseal_many(keys, reader.get_rows(Table.RECORDS, keys))
-    found = [key for key, body in zip(keys, bodies, strict=True) if body is not None] if None in bodies else keys
+    found = keys if all(bodies) else [key for key, body in zip(keys, bodies, strict=True) if body is not None]
     if found and served.sifts and served.share is not None:
         answers = served.share.answers
         bodies = [body if body is None or answers(key) else None for key, body in zip(keys, bodies, strict=True)]

@@ -129,7 +129,7 @@ class Resolution:
         """Put bodies where there are none, as long as ``octets`` are not too many; misses, and counts by prefix."""
         misses: list[pb.ResolveMiss] = []
         counts: dict[str, list[int]] = {}
-        if None not in bodies:
+        if all(bodies):
             return misses, counts
         for position in [place for place, body in enumerate(bodies) if body is None]:
             name = names[position]

@@ -49,8 +49,9 @@ WRITE_OCTETS_HIGH = 256 << 10
 WRITE_OCTETS_LOW = 64 << 10
 """Octets in the socket's buffer at which writing and reading go on."""
 
-WRITE_OCTETS = 1 << 20
-"""Most octets of one write."""
+WRITE_OCTETS = 96 << 10
+"""Most octets of one piece of a write: below what malloc takes from the kernel and gives back each time, because a
+fault for every page costs ten times as much as the copy."""
 
 LONG_ANSWER_OCTETS = 16 << 10
 """Answers above this are watched until the peer has taken them."""

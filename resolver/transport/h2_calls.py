@@ -373,6 +373,8 @@ class Calls(Endings):
                 self._close(stream)
             else:
                 done.append(mount.method)
+            if octets > bounds.LONG_ANSWER_OCTETS:
+                room = self._room()  # out while the caches have it, and before there is need of memory for the next
         took_s = self.shared.monotonic_s() - started_s
         for method in done:
             self.shared.observe(method, 0, took_s, 1)
