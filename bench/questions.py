@@ -7,10 +7,10 @@ PutRequest.key = 1, value = 2), so no generated code of etcd is needed. Keys of 
 from __future__ import annotations
 
 import random
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
-from bench.workload import PREFIX, name_of, numbers, values_of
+from bench.workload import NAME_OCTETS, PREFIX, name_of, numbers, values_of
 from resolver.v1 import registration_pb2, resolution_pb2
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def resolve_one(records: int, seed: int) -> Iterator[bytes]:
 
 def batch(records: int, seed: int, size: int) -> Iterator[bytes]:
     """BatchResolveRequest of ``size`` random names."""
-    names = resolve(records, seed)
+    source, head = numbers(records, seed), field(1, bytes(NAME_OCTETS))[:-NAME_OCTETS]
     while True:
-        yield b"".join([next(names) for _ in range(size)])
+        yield b"".join([head + name_of(number).encode() for number in islice(source, size)])
 
 
 def stream(records: int, seed: int) -> Iterator[bytes]:

@@ -162,7 +162,7 @@ def _unseal_all(keys: Sequence[bytes], rows: Sequence[bytes]) -> list[bytes | No
         return None
     bodies = [*map(_body_of, rows)]
     checks = unpack(">" + "xI" * count, heads)
-    return bodies if tuple(map(_checksum, map(concat, keys, bodies))) == checks else None  # type: ignore[return-value]
+    return bodies if tuple(map(_checksum, map(concat, keys, bodies))) == checks else None
 
 
 def marks_of(row: bytes) -> int:
