@@ -270,8 +270,13 @@ def put_values(
     given: Sequence[pb.HandleValue],
     mode: registration.PutMode,
     record_octets_max: int,
+    *,
+    sorts: bool = False,
 ) -> Outcome:
-    """Add values, or put them in place of those with the same index; ``given`` is complete."""
+    """Add values, or put them in place of those with the same index; ``given`` is complete.
+
+    New values come last, or ``sorts`` puts all in the order of their indexes.
+    """
     before = _found(ledger, caller, target)[1]
     merged = {value.index: value for value in before.all_values()}
     for value in given:
@@ -288,6 +293,8 @@ def put_values(
                 field="values",
             )
         merged[value.index] = value
+    if sorts:
+        merged = dict(sorted(merged.items()))
     return _store_merged(ledger, caller, target, before, merged, record_octets_max)
 
 

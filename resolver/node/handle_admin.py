@@ -166,13 +166,13 @@ def judges(identity: Identity, name: str, values: list[pb.HandleValue], lookup: 
 def to_create(name: str) -> tuple[str, AdminPermission]:
     """The handle whose HS_ADMIN values decide who may create a handle, and the bit they need.
 
-    A prefix handle needs the right to add derived prefixes, on the handle of the prefix above it.
+    The handle of a derived prefix needs the right to add those, on the handle of the prefix above it.
     """
     handle = Handle.from_text(name)
-    if handle.prefix_folded != PREFIX_OF_PREFIXES:
-        return handle.prefix_handle, AdminPermission.ADD_HANDLE
-    parent, _, _ = handle.suffix.rpartition(".")
-    return f"{PREFIX_OF_PREFIXES}/{parent or PREFIX_OF_PREFIXES}", AdminPermission.ADD_DERIVED_PREFIX
+    parent, dot, _ = handle.suffix.rpartition(".")
+    if handle.prefix_folded == PREFIX_OF_PREFIXES and dot:
+        return f"{PREFIX_OF_PREFIXES}/{parent}", AdminPermission.ADD_DERIVED_PREFIX
+    return handle.prefix_handle, AdminPermission.ADD_HANDLE
 
 
 def _is_admin(value: pb.HandleValue) -> bool:
@@ -229,7 +229,10 @@ def to_overwrite(before: Sequence[pb.HandleValue], after: Sequence[pb.HandleValu
 
 
 def require_writable(values: Iterable[pb.HandleValue]) -> None:
-    """Raise Declined (401) when a value to be changed does not let its administrators write it."""
+    """Raise Declined (401) when a value to be modified does not let its administrators write it.
+
+    It can be removed, and overwritten by an addition, as at the reference server.
+    """
     indexes = [value.index for value in values if not value.permissions & Permission.ADMIN_WRITE]
     if indexes:
         raise Declined(

@@ -156,13 +156,13 @@ def agree(exchange_key: bytes, version: Version, randomness: Callable[[int], byt
     try:
         theirs = public_key_from_wire(exchange_key)
         if not isinstance(theirs, DhPublicKey):
-            raise Declined(ResponseCode.INVALID_SESSION_SETUP, "the exchange key is no Diffie-Hellman key")
+            raise Declined(ResponseCode.SESSION_FAILED, "the exchange key is no Diffie-Hellman key")
         private = int.from_bytes(randomness(PRIVATE_BITS // 8), "big") | 1
         key = sessions.derive(sessions.shared_secret(private, theirs), CipherCode.AES)
     except MalformedMessage as error:
-        raise Declined(ResponseCode.INVALID_SESSION_SETUP, error.message) from None
+        raise Declined(ResponseCode.SESSION_FAILED, error.message) from None
     if len(key.octets) < ciphers.CipherCode.AES.key_octets:
-        raise Declined(ResponseCode.INVALID_SESSION_SETUP, "the Diffie-Hellman group is too small")
+        raise Declined(ResponseCode.SESSION_FAILED, "the Diffie-Hellman group is too small")
     return key, sessions.exchange_data_to_wire(CipherCode.AES, sessions.public_half(private, theirs), version)
 
 

@@ -24,6 +24,7 @@ from resolver.service.hdl_answers import Answers, Signer, code_of, words_of
 from resolver.service.hdl_authentication import HandleAuthentication
 from resolver.service.hdl_changes import HandleChanges
 from resolver.service.hdl_counted import count_answer
+from resolver.service.hdl_foreign import HandleForeign
 from resolver.service.hdl_listing import HandleListing
 from resolver.service.hdl_plain import PlainQuestions
 from resolver.service.hdl_plain_creations import PlainCreations
@@ -35,6 +36,7 @@ from resolver.service.published_site import PublishedSite
 from resolver.telemetry.calls import HDL_TCP
 from resolver.wire import credential, responses
 from resolver.wire import header as headers
+from resolver.wire.header import OpFlag
 from resolver.wire.message import Message
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ class HandleProtocol:
             takes_legacy=options.takes_legacy,
         )
         self.resolution = HandleResolution(core, self.answers, published)
-        writing = HandleWriting(HandleChanges(core))
+        writing = HandleWriting(HandleChanges(core), HandleForeign(core))
         listing = self.listing = HandleListing(core)
         authentication = self.authentication
         replication = HandleReplication(
@@ -240,10 +242,15 @@ class HandleProtocol:
             return
         if turn.session is not None:
             session, turn.session = turn.session, None
+            if not _has_session_mac(asked):
+                if asked.header.op_code == OpCode.SESSION_TERMINATE:
+                    raise Declined(ResponseCode.INVALID_SESSION_KEY, "only a message with the session's MAC can end it")
+                if not turn.is_encrypted and _is_for_everybody(asked):
+                    return
             session.check(asked)
             turn.session = session
             turn.peer.is_proven = True
-        elif asked.envelope.session_id and asked.credential is not None and asked.credential.type == credential.MAC:
+        elif asked.envelope.session_id and _has_session_mac(asked):
             raise Declined(ResponseCode.SESSION_TIMEOUT, "the session is unknown or has ended: begin another one")
 
     async def _carry_out(self, turn: Turn) -> None:
@@ -308,6 +315,19 @@ def _opened(frame: Frame, session: Session) -> Message:
 
 def _op_code(frame: Frame) -> int:
     return int.from_bytes(frame.payload[:4], "big")
+
+
+def _has_session_mac(asked: Message) -> bool:
+    """Whether a message has a MAC, right or wrong."""
+    return asked.credential is not None and asked.credential.type == credential.MAC
+
+
+def _is_for_everybody(asked: Message) -> bool:
+    """Whether a question is answered alike whoever asks."""
+    header = asked.header
+    return header.op_code in {OpCode.GET_SITE_INFO, OpCode.VERIFY_RESPONSE} or (
+        header.op_code == OpCode.RESOLUTION and header.has(OpFlag.PUBLIC_ONLY)
+    )
 
 
 def _has_mac(frame: Frame) -> bool:

@@ -294,17 +294,17 @@ class HandleAuthentication:
                 value.data for value in found if fold(value.type) == "HS_PUBKEY" and body.key_index in {0, value.index}
             ]
             return key, _encrypted(key, data)
-        raise Declined(
-            ResponseCode.INVALID_SESSION_SETUP, f"key exchange mode {body.mode} is unknown: 1 to 4 are known"
-        )
+        raise Declined(ResponseCode.SESSION_FAILED, f"key exchange mode {body.mode} is unknown: 1 to 4 are known")
 
     async def exchange_key(self, turn: Turn) -> None:
         """Take the session key that a client has made and encrypted for this node."""
         body = turn.request.body
         assert isinstance(body, requests.ExchangeKey)  # noqa: S101 - the codec chose it by the operation
         session = self.sessions.find(turn.asked.envelope.session_id, self._now_s())
-        if session is None or not session.awaits_key:
-            raise Declined(ResponseCode.SESSION_TIMEOUT, "no session waits for a key under this id")
+        if session is None:
+            raise Declined(ResponseCode.SESSION_TIMEOUT, "the session is unknown or has ended: begin another one")
+        if not session.awaits_key:
+            raise Declined(ResponseCode.SESSION_FAILED, "this session has its key already")
         try:
             # What does not decrypt leaves the random key in place, so that nobody learns whether it did.
             session.key = SessionKey.from_wire(self._signer.decrypt(body.encrypted_key))
@@ -316,9 +316,9 @@ class HandleAuthentication:
 
     async def terminate_session(self, turn: Turn) -> None:
         """End the session whose MAC the request carries."""
-        if turn.session is None:
-            raise Declined(ResponseCode.INVALID_CREDENTIAL, "only a message of the session can end it")
         session = turn.session
+        if session is None:
+            raise Declined(ResponseCode.SESSION_TIMEOUT, "the session is unknown or has ended already")
         await turn.answer(responses.Done())
         self.sessions.end(session.id)
 
@@ -331,5 +331,5 @@ def _encrypted(key: SessionKey, public_keys: Sequence[bytes]) -> bytes:
             if isinstance(public, RsaPublicKey):
                 return public.to_native().encrypt(key.to_wire(), padding.PKCS1v15())
         except (MalformedMessage, ValueError) as error:
-            raise Declined(ResponseCode.INVALID_SESSION_SETUP, f"the exchange key is unusable: {error}") from None
-    raise Declined(ResponseCode.NEED_RSA_KEY, "this exchange mode needs an RSA key")
+            raise Declined(ResponseCode.SESSION_FAILED, f"the exchange key is unusable: {error}") from None
+    raise Declined(ResponseCode.SESSION_FAILED, "this exchange mode needs an RSA key")

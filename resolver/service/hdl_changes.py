@@ -8,6 +8,7 @@ existence again, inside the transaction that makes the change.
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -16,6 +17,8 @@ from resolver.errors import (
     HandleNotFound,
     InvalidPrefix,
     InvalidValue,
+    PrefixElsewhere,
+    PrefixNotServed,
     ValueAlreadyExists,
     ValuesNotFound,
 )
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from resolver.handle.value import HandleValue
-    from resolver.node.handle_admin import Identity
+    from resolver.node.handle_admin import Identity, Lookup
     from resolver.node.ledger import Ledger
     from resolver.service.core import Core
     from resolver.v1 import handle_pb2 as pb
@@ -44,8 +47,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _INDEX_END = 1 << 31
-
-_OVERWRITE_ALL = AdminPermission.DELETE_HANDLE | AdminPermission.ADD_HANDLE
 
 
 @dataclass
@@ -81,6 +82,21 @@ def check_indexes(given: Sequence[HandleValue]) -> None:
         if value.index in seen:
             raise ValueAlreadyExists(f"Index conflict for {value.index}", field="values")
         seen.add(value.index)
+
+
+def _require_overwriting(
+    identity: Identity, name: str, judges: Sequence[pb.HandleValue], lookup: Lookup, bits: AdminPermission
+) -> None:
+    """Raise Declined unless an identity may put other values in place of all a handle has.
+
+    It may when it may do so value by value, when it may make itself an administrator who does, and when it may delete
+    the handle and create it.
+    """
+    if handle_admin.may(identity, judges, lookup, bits, AdminPermission.ADD_ADMIN):
+        return
+    handle_admin.require(identity, judges, lookup, AdminPermission.DELETE_HANDLE)
+    place, bit = handle_admin.to_create(name)
+    handle_admin.require(identity, lookup(place), lookup, bit)
 
 
 class HandleChanges:
@@ -157,10 +173,8 @@ class HandleChanges:
             if record is not None:
                 if not overwrites:
                     raise HandleAlreadyExists("")
-                bits = handle_admin.to_overwrite(before, draft.values())
-                handle_admin.require(
-                    identity, handle_admin.judges(identity, name, before, lookup), lookup, bits, _OVERWRITE_ALL
-                )
+                judges = handle_admin.judges(identity, name, before, lookup)
+                _require_overwriting(identity, name, judges, lookup, handle_admin.to_overwrite(before, draft.values()))
             else:
                 place, bit = handle_admin.to_create(name)
                 handle_admin.require(identity, lookup(place), lookup, bit)
@@ -196,6 +210,14 @@ class HandleChanges:
         with self._core.reading() as reader:
             self._require_here(reader, Handle.from_text(name))
 
+    def before_delete(self, name: str) -> None:
+        """Raise what is wrong with a deletion, whoever asks.
+
+        What lies here by mistake can be deleted, so who asks is told that the prefix lives elsewhere only afterwards.
+        """
+        with suppress(PrefixNotServed, PrefixElsewhere):
+            self.before_change(name)
+
     def before_add(self, name: str, given: Sequence[HandleValue]) -> None:
         """Raise what is wrong with an addition, whoever asks."""
         self.before_change(name)
@@ -204,23 +226,16 @@ class HandleChanges:
         check_indexes(given)
 
     def before_modify(self, name: str, given: Sequence[HandleValue]) -> None:
-        """Raise what is wrong with a modification, whoever asks; a value that is missing is, an index twice is."""
+        """Raise what is wrong with a modification, whoever asks: a value is missing, or may not be written."""
         self.before_change(name)
         with self._core.reading() as reader:
             if not handle_admin.is_registered(reader, name):
                 raise HandleNotFound("")
-            self._require_present(handle_admin.values_of(reader, name), given)
-        seen: set[int] = set()
+            present = {value.index: value for value in handle_admin.values_of(reader, name)}
         for value in given:
-            if value.index in seen:
-                raise InvalidValue(f"Index conflict for {value.index}", field="values")
-            seen.add(value.index)
-
-    @staticmethod
-    def _require_present(found: Sequence[pb.HandleValue], given: Sequence[HandleValue]) -> None:
-        present = {value.index for value in found}
-        if any(value.index not in present for value in given):
-            raise ValuesNotFound("")
+            if value.index not in present:
+                raise ValuesNotFound("")
+            handle_admin.require_writable([present[value.index]])
 
     async def put(
         self,
@@ -232,8 +247,12 @@ class HandleChanges:
         overwrites: bool,
         door: str = HDL_TCP,
     ) -> bool:
-        """Add or modify values of a handle; whether an added one took the place of another."""
+        """Add or modify values of a handle; whether an added one took the place of another.
+
+        Of a value that is modified twice the last form counts; one that is added stands in the order of the indexes.
+        """
         target = Target.of(name, None)
+        given = list({value.index: value for value in given}.values()) if modifies else given
         complete = values.complete(_messages(given), self._now_s())
         most = self._core.options.record_octets_max
 
@@ -242,17 +261,17 @@ class HandleChanges:
             old = {value.index: value for value in found}
             pairs = [(old[value.index], value) for value in complete if value.index in old]
             added = [value for value in complete if value.index not in old]
-            bits = handle_admin.to_modify(handle_admin.changed(pairs)) | handle_admin.to_add(added)
             if pairs and not (modifies or overwrites):
-                bits = handle_admin.to_add(complete)
-            self._require(ledger, identity, target, found, bits)
-            if pairs and not (modifies or overwrites):
-                raise ValueAlreadyExists(f"Index conflict for {pairs[0][0].index}")
+                raise ValueAlreadyExists(f"Index conflict for {min(before.index for before, _ in pairs)}")
             if added and modifies:
                 raise ValuesNotFound("")
-            handle_admin.require_writable(before for before, _ in handle_admin.changed(pairs))
+            if modifies:
+                handle_admin.require_writable(before for before, _ in pairs)
+            changed = pairs if modifies else handle_admin.changed(pairs)
+            bits = handle_admin.to_modify(changed) | handle_admin.to_add(added)
+            self._require(ledger, identity, target, found, bits)
             mode = registration.PUT_MODE_UNSPECIFIED
-            administer.put_values(ledger, identity.caller, target, complete, mode, most)
+            administer.put_values(ledger, identity.caller, target, complete, mode, most, sorts=not modifies)
             return bool(pairs) and not modifies
 
         return await self._submit(decide, door)
@@ -265,10 +284,10 @@ class HandleChanges:
         def decide(ledger: Ledger) -> None:
             found = self._found(ledger, target)
             removed = [value for value in found if value.index in set(indexes)]
-            self._require(ledger, identity, target, found, handle_admin.to_remove(removed))
             if len(removed) < len(set(indexes)):
                 raise ValuesNotFound("")
-            handle_admin.require_writable(removed)
+            bits = handle_admin.to_remove(removed) if removed else AdminPermission.REMOVE_VALUE
+            self._require(ledger, identity, target, found, bits)
             administer.remove_values(ledger, identity.caller, target, sorted(set(indexes)), most, may_be_empty=True)
 
         await self._submit(decide, door, frees_space=True)
@@ -297,7 +316,7 @@ class HandleChanges:
             require_policy(identity.caller, Action.ADMINISTER, "", f"prefix {prefix.text!r}")
             row = prefixes.prefix_row(ledger.writer, prefix.folded)
             if row is None and not homed:
-                raise HandleNotFound(f"prefix {prefix.text!r} is not homed here")
+                return
             if row is None:
                 new = registry.Prefix(prefix=prefix.text, description="homed over the Handle protocol")
                 prefix_handles.create(ledger, identity.caller, new)

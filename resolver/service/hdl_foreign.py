@@ -25,7 +25,7 @@ from resolver.errors import (
 )
 from resolver.handle.codes import ResponseCode
 from resolver.handle.name import PREFIX_OF_PREFIXES, Handle, fold, is_derived_prefix_handle, split
-from resolver.node import hdl_resolve, record_octets, site_info, values
+from resolver.node import handle_admin, hdl_resolve, record_octets, site_info, values
 from resolver.node.authority import Below, Here, authority_for, delegation
 from resolver.node.foreign import Question
 from resolver.node.hdl_declined import Declined
@@ -109,6 +109,27 @@ class HandleForeign:
         if isinstance(refusal, PrefixElsewhere):
             raise PrefixNotServed(refusal.message, details=refusal.details)  # 302 without a referral means nothing
         raise refusal
+
+    async def refers_change(self, turn: Turn, name: str) -> bool:
+        """Refer a change of the handle of a derived prefix that is not here to whom its ancestor names; whether so.
+
+        Clients from 2.10 on follow that; others are answered as for any handle.
+        """
+        if not is_derived_prefix_handle(name) or turn.request.header.has(OpFlag.DO_NOT_REFER):
+            return False
+        if turn.asked.envelope.answered_in() < versions.ADMIN_REFERRAL:
+            return False
+        sites = self._sites_below(name)
+        if sites:
+            await _refer(turn, ResponseCode.PREFIX_REFERRAL, sites)
+        return bool(sites)
+
+    def _sites_below(self, name: str) -> Sequence[pb.HandleValue]:
+        """Whom a prefix referral of a handle that is not here names."""
+        with self._core.reading() as reader:
+            if handle_admin.is_registered(reader, name):
+                return ()
+            return ways(reader, name, has_top=False).prefix_sites
 
     def _ways(self, name: str) -> Ways:
         """What may be said of a name; apart, because a coroutine that waits would hold on to the transaction."""

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from resolver.errors import InvalidPrefix
+from resolver.errors import InvalidPrefix, PrefixNotServed
 from resolver.handle.codes import ResponseCode
 from resolver.handle.name import PREFIX_OF_PREFIXES, Prefix, fold, fold_octets
 from resolver.node import handle_admin, listing, record_octets
@@ -54,7 +54,10 @@ class HandleListing:
         if fold(name).startswith(_OF_ROOT):
             await self._derived(turn, Prefix.from_text(name[len(_OF_ROOT) :]))
             return
-        prefix = _prefix(name)
+        try:
+            prefix = _prefix(name)
+        except InvalidPrefix as error:
+            raise PrefixNotServed(error.message) from None  # what is no prefix is homed nowhere
         with self._core.reading() as reader:
             self._core.served.require(reader, prefix.text)
         identity = turn.require_identity()

@@ -88,7 +88,7 @@ def test_nothing_to_add_and_impossible_indexes(node):
     assert client.ask(100, one("88.300.1/NEGATIVE", index=0xFFFF_FFFF)).header.response_code == 202
     assert client.ask(102, requests.WithValues("88.300.1/EDGES", twice)).header.response_code == 201
     assert client.ask(104, one("88.300.1/EDGES", index=0)).header.response_code == 200
-    assert client.ask(104, requests.WithValues("88.300.1/EDGES", twice)).header.response_code == 202
+    assert client.do(104, requests.WithValues("88.300.1/EDGES", twice)).header.response_code == 1
 
 
 def test_a_value_that_is_repeated_takes_no_right(node):

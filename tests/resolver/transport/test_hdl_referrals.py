@@ -94,6 +94,25 @@ def test_no_prefix_referral_where_none_is_wanted_or_needed(tree):
     assert code(ask(here, "0.NA/88.301")) == 100
 
 
+def change(node, op_code, body, *, flags=0x1800_0000, version=(2, 11)):
+    return node.client(version=version).ask(op_code, body, flags=flags)
+
+
+def test_changes_of_a_derived_prefix_that_is_elsewhere_are_referred(tree):
+    """A client from 2.10 on follows; the handle of the prefix that is routed is here, and is changed here."""
+    here, _ = tree
+    name = "0.NA/88.300.20.5"
+    given = requests.WithValues(name, (value(1, "URL", "u"),))
+    bodies = {100: given, 101: requests.OfHandle(name), 102: given, 103: requests.RemoveValues(name, (1,)), 104: given}
+    for op_code, body in bodies.items():
+        answer = change(here, op_code, body)
+        assert (code(answer), answer.body.handle) == (303, ""), op_code
+        assert {each.type for each in answer.body.values} == {"HS_SITE.PREFIX"}
+        assert code(change(here, op_code, body, flags=0x1800_0000 | DO_NOT_REFER)) != 303
+        assert code(change(here, op_code, body, version=(2, 9))) != 303
+    assert code(change(here, 101, requests.OfHandle("0.NA/88.300.20"))) == 402
+
+
 def test_searching_for_those_who_ask(tree):
     here, _ = tree
     with searching(here) as upstream:
