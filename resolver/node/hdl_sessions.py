@@ -2,12 +2,13 @@
 
 A session says who sends a message, by MAC, and hides it, by encryption. It begins anonymous whatever identity the
 set-up names, and gets its identity with the first answered challenge. Bounded by number, and by number for one
-source network; idle ones end. Time and randomness are arguments.
+source network; idle ones end. Whoever writes another's address on packets can begin sessions and prove none, so those
+that no MAC has proven make room first. Time and randomness are arguments.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ class Session:
     """One session.
 
     ``identity`` is None until an answered challenge has proven it. ``awaits_key`` says that the client has yet to send
-    the key, encrypted for this node.
+    the key, encrypted for this node, ``is_proven`` that it has made a MAC with it.
     """
 
     id: int
@@ -58,6 +59,7 @@ class Session:
     window: ReplayWindow = field(default_factory=ReplayWindow)
     counter: int = 0
     awaits_key: bool = False
+    is_proven: bool = False
 
     def next_counter(self) -> int:
         """The number of our next MAC."""
@@ -73,6 +75,7 @@ class Session:
             raise Declined(ResponseCode.INVALID_SESSION_KEY, "the MAC was not made with the key of this session")
         if not self.window.take(found.counter):
             raise Declined(ResponseCode.SESSION_MESSAGE_REJECTED, "the session has had this message already")
+        self.is_proven = True
 
     def open(self, frame: Frame) -> Frame:
         """The frame decrypted. Raises Declined."""
@@ -101,6 +104,7 @@ class Sessions:
         self._network_entries_max = network_entries_max
         self._sessions: OrderedDict[int, Session] = OrderedDict()
         self._networks: dict[Hashable, OrderedDict[int, None]] = {}
+        self._begun: deque[Session] = deque()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -115,23 +119,32 @@ class Sessions:
             return None
         session.deadline_s = now_s + session.timeout_s
         self._sessions.move_to_end(id_)
+        self._networks[session.network].move_to_end(id_)
         return session
 
     def begin(self, key: SessionKey, network: Hashable, timeout_s: float, now_s: float) -> Session:
-        """A new session with a key; the one idle for longest makes room."""
-        of_network = self._networks.setdefault(network, OrderedDict())
-        if len(of_network) >= self._network_entries_max:
-            self.end(next(iter(of_network)))
-            of_network = self._networks.setdefault(network, OrderedDict())
+        """A new session with a key; one without proof makes room, or else the one idle for longest."""
+        of_network = self._networks.get(network)
+        if of_network is not None and len(of_network) >= self._network_entries_max:
+            unproven = (id_ for id_ in of_network if not self._sessions[id_].is_proven)
+            self.end(next(unproven, next(iter(of_network))))
         if len(self._sessions) >= self._entries_max:
-            self.end(next(iter(self._sessions)))
-            of_network = self._networks.setdefault(network, OrderedDict())
+            while self._begun and not self._is_unproven(self._begun[0]):
+                self._begun.popleft()
+            self.end(self._begun[0].id if self._begun else next(iter(self._sessions)))
         id_ = fresh_id(self._worker, self._sessions.__contains__, self._randomness)
         lifetime_s = min(timeout_s or TIMEOUT_MAX_S, TIMEOUT_MAX_S)
         session = Session(id_, key, network, lifetime_s, now_s + lifetime_s)
         self._sessions[id_] = session
-        of_network[id_] = None
+        self._networks.setdefault(network, OrderedDict())[id_] = None
+        self._begun.append(session)
+        if len(self._begun) > 2 * self._entries_max:
+            self._begun = deque(filter(self._is_unproven, self._begun))
         return session
+
+    def _is_unproven(self, session: Session) -> bool:
+        """Whether a session goes on and its client has yet to prove itself."""
+        return not session.is_proven and self._sessions.get(session.id) is session
 
     def end(self, id_: int) -> None:
         """Forget a session."""

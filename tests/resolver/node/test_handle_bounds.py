@@ -81,6 +81,31 @@ def test_sessions_are_bounded_and_end_when_idle():
     assert sessions.begin(key, "x", 10**9, 0.0).timeout_s == 86_400.0
 
 
+def test_sessions_without_proof_make_room_before_those_in_use():
+    """Anybody can begin sessions over UDP under any address; they must not end those of others."""
+    sessions = Sessions(1, seeded_randomness(), entries_max=8, network_entries_max=4)
+    key = SessionKey(CipherCode.AES, bytes(32))
+    used = [sessions.begin(key, f"net-{number // 2}", 60.0, 0.0) for number in range(4)]
+    for session in used:
+        session.is_proven = True
+    flood = [sessions.begin(key, f"net-{number % 9}", 60.0, 1.0) for number in range(100)]
+    assert [sessions.find(session.id, 2.0) for session in used] == used
+    assert len(sessions) <= 8
+    assert sessions.find(flood[-1].id, 2.0) is flood[-1]
+    assert len(sessions._begun) <= 16
+
+
+def test_session_in_use_outlives_younger_ones_of_its_network():
+    """Command line tools begin a session each and never end one."""
+    sessions = Sessions(1, seeded_randomness(), entries_max=8, network_entries_max=3)
+    key = SessionKey(CipherCode.AES, bytes(32))
+    server = sessions.begin(key, "net", 60.0, 0.0)
+    server.is_proven = True
+    for number in range(20):
+        sessions.begin(key, "net", 60.0, 0.0).is_proven = True
+        assert sessions.find(server.id, 1.0) is server, number
+
+
 def test_endless_groups_cost_a_bounded_number_of_lookups():
     asked = []
 
