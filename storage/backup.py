@@ -25,12 +25,10 @@ import hashlib
 import importlib
 import os
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import zstandard
@@ -43,9 +41,11 @@ from storage.errors import BackupUnusable, StoreFailed, StoreFull, StoreUnusable
 from storage.files import FILES_DIRECTORY, FileStore
 from storage.lmdb_engine import DATA_FILE, STORE_DIRECTORY, LmdbEngine
 from storage.tables import FORMAT_VERSION, Table
+from storage.unfinished import becoming, private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from storage.engine import Engine
 
@@ -100,9 +100,9 @@ def back_up(
     """
     if path.exists():
         raise BackupUnusable(f"{path} exists already: choose another name or remove it")
-    with _disk_errors(path), tempfile.TemporaryDirectory(prefix=".idis-copy-", dir=scratch or path.parent) as private:
+    with _disk_errors(path), private_directory(scratch or path.parent) as private:
         taken = datetime.fromtimestamp(now_s(), UTC).isoformat(timespec="seconds")
-        copy = Path(private) / STORE_DIRECTORY
+        copy = private / STORE_DIRECTORY
         engine.copy_to(copy)
         rows = _rows_of(copy)
         data = copy / DATA_FILE
@@ -124,14 +124,8 @@ def back_up(
             files_octets=beside.octets,
             files_damaged=beside.damaged,
         )
-        handle, unfinished = tempfile.mkstemp(prefix=".idis-backup-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w+b") as out:
-                _write(out, manifest, data, told, lambda sink: _append(sink, files, beside, told))
-            Path(unfinished).rename(path)
-        except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
-            raise
+        with becoming(path) as out:
+            _write(out, manifest, data, told, lambda sink: _append(sink, files, beside, told))
         sync_directory(path.parent)
     return manifest
 
@@ -156,11 +150,8 @@ def verify(
     Raises BackupUnusable when the file is damaged, StoreFull when the directory has no room, StoreFailed. Damage
     of single rows, which the store had already, is in the report.
     """
-    with (
-        _disk_errors(path),
-        tempfile.TemporaryDirectory(prefix=".idis-verify-", dir=scratch or path.parent) as private,
-    ):
-        return _unpack_and_check(path, Path(private) / STORE_DIRECTORY, None, progress, walk_pages=walk_pages)
+    with _disk_errors(path), private_directory(scratch or path.parent) as private:
+        return _unpack_and_check(path, private / STORE_DIRECTORY, None, progress, walk_pages=walk_pages)
 
 
 def restore(
@@ -186,9 +177,9 @@ def restore(
     with _disk_errors(data_dir):
         make_directory(data_dir)
         _refuse_existing(store)
-        with tempfile.TemporaryDirectory(prefix=".idis-restore-", dir=data_dir) as private:
-            unpacked = Path(private) / STORE_DIRECTORY
-            files = FileStore(Path(private) / FILES_DIRECTORY)
+        with private_directory(data_dir) as private:
+            unpacked = private / STORE_DIRECTORY
+            files = FileStore(private / FILES_DIRECTORY)
             verified = _unpack_and_check(path, unpacked, files, progress, walk_pages=walk_pages)
             if not verified.report.ok and not accept_findings:
                 first = verified.report.findings[0]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 from typing import TYPE_CHECKING
 
 from storage.directories import make_directory, sync_directory
 from storage.errors import StoreFailed, StoreFull
+from storage.unfinished import becoming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,16 +54,8 @@ class FileStore:
 
     def _write(self, path: Path, octets: bytes) -> None:
         make_directory(path.parent)
-        beside = path.with_name(f".{secrets.token_hex(8)}")
-        try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(octets)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with becoming(path, self._root) as file:
+            file.write(octets)
         self._sync(path.parent)
 
     def _sync(self, parent: Path) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from storage.directories import make_directory, sync_directory
 from storage.failures import FILE_NAME as FAILURES_FILE
 from storage.files import FILES_DIRECTORY
+from storage.unfinished import becoming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,12 +93,6 @@ class DataDir:
 
 def write_whole(path: Path, octets: bytes) -> None:
     """Put a file in place with mode 0600 so that a reader sees all of it or the one before."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with becoming(path) as file:
         file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
     sync_directory(path.parent)
