@@ -45,7 +45,7 @@ def power(tmp_path):
                 raise
         assert process.returncode == 0, said
         print(said)
-        return json.loads(said)
+        return json.loads(said.splitlines()[-1])
 
     yield run
     shutil.rmtree(directory, ignore_errors=True)
@@ -57,6 +57,12 @@ def test_every_acknowledged_write_survives_the_loss_of_power(power):
     assert found["acknowledged"] > CUTS * 300, "the load was no load"
     assert (found["lost"], found["faults"]) == (0, 0), found
     assert found["backups"], "no backup was made beside"
+
+
+def test_a_node_cut_in_its_first_start_comes_up_and_knows_its_token(power):
+    found = power("--cuts", str(CUTS), "--first-start")
+    assert found["acknowledged"] == found["cuts"] == CUTS
+    assert (found["lost"], found["faults"]) == (0, 0), found
 
 
 @pytest.mark.parametrize("planted", ["no-sync", "no-metasync", "no-fsync", "no-barrier"])

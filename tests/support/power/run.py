@@ -3,10 +3,12 @@
     unshare --mount --pid --fork --kill-child --mount-proc \
         python -m tests.support.power.run DIRECTORY [--cuts N] [--seed N] [--planted DEFECT] [--until-lost]
 
-Prints one line of JSON. Each round starts the node, lets clients write through every door while backups and an import
-run beside, cuts the power at a random moment, about every second time while a backup is being written, ends all
-processes, gives power back, and then: ``idis check`` finds nothing, every acknowledged change is there with its
-content, nothing is there in part, no other handle is there, and what was in doubt is made once when asked for again.
+Prints a line of JSON for each cut and one for all. Each round starts the node, lets clients write through every door
+while backups and an import run beside, cuts the power at a random moment, about every second time while a backup is
+being written, ends all processes, gives power back, and then: ``idis check`` finds nothing, every acknowledged change
+is there with its content, nothing is there in part, no other handle is there, and what was in doubt is made once when
+asked for again. With --first-start the cuts fall into the first start of ever new nodes, which must come up after it
+and know the token that lies there.
 
 It runs as the first process of a namespace of its own, so that killing it in whatever way leaves no process, no mount
 and no loop device behind; it also ends when its standard input does.
@@ -17,6 +19,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +31,7 @@ from types import SimpleNamespace
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from conformance.handle.client import Peer, Who
-from resolver.client import AsyncClient, RetryPolicy
+from resolver.client import AsyncClient, CallFailed, RetryPolicy
 from resolver.v1.handle_pb2 import HandleRecord
 from storage.backup import verify
 from storage.errors import StorageError
@@ -70,14 +73,18 @@ class Node:
     def _endpoints(self):
         return self.data_dir / "endpoints.json"
 
-    def serve(self):
-        """Start it. Raises RuntimeError when it does not come up."""
+    def start(self):
+        """Start its process."""
         self._endpoints.unlink(missing_ok=True)
         command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(self.data_dir), "--workers", "2"]
         command += ["--no-banner", "--admin", ""]
         command += [word for door in ("grpc", "hdl", "http") for word in (f"--{door}", "127.0.0.1:0")]
         with self.log.open("ab") as log:
-            process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
+            return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
+
+    def serve(self):
+        """Start it and wait until it answers. Raises RuntimeError when it does not come up."""
+        process = self.start()
         until = time.monotonic() + START_S
         while not self._endpoints.exists():
             if process.poll() is not None or time.monotonic() > until:
@@ -108,6 +115,7 @@ class Run:
             for number, kind in enumerate(KINDS)
         ]
         self.commands = commands.Commands(self.node, self.disk.path, directory, self.book)
+        self.begun_s = time.monotonic()
         self.is_cut, self.is_planted = False, bool(options.planted)
         self.kinds = [options.kind] if options.kind else CUTS
         self.cuts = dict.fromkeys(CUTS, 0)
@@ -165,6 +173,8 @@ class Run:
         await doors.client.close()
         await asyncio.to_thread(self._power)
         await self.reckon()
+        told = {"cut": sum(self.cuts.values()), "kind": kind, "at_s": round(time.monotonic() - self.begun_s)}
+        print(json.dumps(told | {"acknowledged": self.book.acknowledged, "lost": len(self.book.lost)}), flush=True)
 
     async def _moment(self):
         """Wait for the moment of the cut."""
@@ -232,6 +242,29 @@ class Run:
         self.book.faults += [f"{name}: nobody asked for it" for name in sorted(listed - self.book.names())]
         await doors.client.close()
 
+    async def first_start_round(self, whole_s):
+        """A new node, cut within its first start; then it must come up and take its token. How long that took."""
+        kind = self.kinds[sum(self.cuts.values()) % len(self.kinds)]
+        self.node.start()
+        await asyncio.sleep(self.chance.uniform(0, whole_s))
+        await asyncio.to_thread(self._cut, kind)
+        self.cuts[kind] += 1
+        self.disk.mount()
+        begun_s = time.monotonic()
+        endpoints = await asyncio.to_thread(self.node.serve)
+        whole_s = time.monotonic() - begun_s
+        doors = self.doors(endpoints)
+        try:
+            await doors.client.create(f"{writers.PREFIX}/first", writers.values("x"))
+            self.book.settle({})
+        except CallFailed as failed:
+            self.book.lost.append(f"the first token: {failed}")
+        await doors.client.close()
+        _signal_others(signal.SIGKILL)
+        shutil.rmtree(self.node.data_dir)
+        self.disk.sync()
+        return whole_s
+
     async def last_look(self):
         """Everything that was ever promised."""
         endpoints = json.loads((self.node.data_dir / "endpoints.json").read_text())
@@ -273,6 +306,12 @@ def _signal_others(number):
 async def _main(options):
     run = Run(options.directory, options)
     try:
+        if options.first_start:
+            whole_s = 3.0
+            while sum(run.cuts.values()) < options.cuts:
+                whole_s = await run.first_start_round(whole_s)
+            print(json.dumps(run.report()), flush=True)
+            return
         endpoints = await run.first_start()
         while sum(run.cuts.values()) < options.cuts and not (options.until_lost and run.book.lost):
             try:
@@ -305,6 +344,7 @@ def main():
     parser.add_argument("--kind", choices=CUTS)
     parser.add_argument("--planted", default="", choices=("", "no-sync", "no-metasync", "no-fsync", "no-barrier"))
     parser.add_argument("--until-lost", action="store_true", help="stop at the first loss")
+    parser.add_argument("--first-start", action="store_true", help="cut new nodes in their first start")
     options = parser.parse_args()
     if os.getpid() != 1:
         parser.error("run it in a namespace of its own, as the module says: it kills every other process it sees")
