@@ -22,7 +22,7 @@ PREPARED_PER_S = 1_600_000
 third of a core from the servers, and redis-benchmark has nothing of the kind to do."""
 IN_FLIGHT = 4
 """Batches in flight on a connection."""
-CONNECTIONS = 8
+CONNECTIONS = 16
 
 
 def run(settings: Settings) -> Report:

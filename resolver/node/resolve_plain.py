@@ -9,9 +9,11 @@ place only that knows what to refuse.
 from __future__ import annotations
 
 from collections import Counter
+from struct import unpack
 from typing import TYPE_CHECKING
 
 from resolver import limits
+from resolver.node.record_octets import FIELD_1
 from storage.tables import Table, unseal_many
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
     from resolver.node.prefixes import ServedPrefixes
     from storage.engine import Reader
+
+
+_ONE_OCTET_MAX = 127
+"""Largest length that protobuf writes in one octet."""
 
 
 def keys_of(names: Sequence[str]) -> list[bytes]:
@@ -30,6 +36,20 @@ def keys_of(names: Sequence[str]) -> list[bytes]:
     if len(keys) != len(names):  # none, or one with a line end
         return [name.encode("utf-8", "surrogatepass").upper() for name in names]
     return keys
+
+
+def keys_in(request: bytes) -> Sequence[bytes] | None:
+    """The folded octets of the names in a BatchResolveRequest that is nothing but short names of one length, else None.
+
+    Most are: one application, one code. A request that was parsed has UTF-8 only, so octets are cut without a look.
+    """
+    if len(request) < 2 or request[1] > _ONE_OCTET_MAX:
+        return None
+    step = 2 + request[1]
+    count, rest = divmod(len(request), step)
+    if rest or request[::step] != FIELD_1 * count or request[1::step] != request[1:2] * count:
+        return None
+    return unpack(f"2x{step - 2}s" * count, request.upper())
 
 
 def find_plain(

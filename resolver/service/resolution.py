@@ -11,7 +11,7 @@ from resolver.handle.name import PREFIX_OF_PREFIXES, Prefix, fold
 from resolver.node import listing
 from resolver.node.authorize import Action, require
 from resolver.node.resolve import Filter, resolve
-from resolver.node.resolve_plain import find_plain, keys_of
+from resolver.node.resolve_plain import find_plain, keys_in, keys_of
 from resolver.service.foreign import Foreign, in_stream, miss_of
 from resolver.service.later import Later
 from resolver.v1 import resolution_pb2 as pb
@@ -86,7 +86,8 @@ class Resolution:
     def _batch_resolve(self, call: Call, request: pb.BatchResolveRequest) -> bytes | Awaitable[bytes]:
         names = request.names
         wanted = Filter.of(request.types, request.indexes, include_restricted=request.include_restricted)
-        bodies, misses = self._answer_all(call, names, None if wanted is None else [wanted] * len(names))
+        filters = None if wanted is None else [wanted] * len(names)
+        bodies, misses = self._answer_all(call, names, filters, keys_in(request.SerializeToString()))
         if not misses:
             return b"".join(bodies)  # type: ignore[arg-type]  # what has no body is a miss
         open_ = self.foreign.open_among(names, misses, wanted)
@@ -95,7 +96,11 @@ class Resolution:
         return b"".join(filter(None, bodies)) + pb.BatchResolveResponse(misses=misses).SerializeToString()
 
     def _answer_all(
-        self, call: Call, names: Sequence[str], filters: Sequence[Filter | None] | None
+        self,
+        call: Call,
+        names: Sequence[str],
+        filters: Sequence[Filter | None] | None,
+        keys: Sequence[bytes] | None = None,
     ) -> tuple[list[bytes | None], list[pb.ResolveMiss]]:
         """The body of each record found, and a miss for each other name; ``filters`` is None when all values are asked.
 
@@ -106,7 +111,7 @@ class Resolution:
             bodies: list[bytes | None] = [None] * len(names)
             plain: Mapping[str, int] = {}
             if filters is None:
-                bodies, plain = find_plain(reader, core.served, keys_of(names))
+                bodies, plain = find_plain(reader, core.served, keys or keys_of(names))
             octets = sum(map(len, filter(None, bodies)))
             if octets > limits.ANSWER_OCTETS_MAX:
                 bodies, plain, octets = [None] * len(names), {}, 0
