@@ -386,4 +386,4 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise StoreFull(f"there is no room beside {path}: free some or name another scratch directory") from error
-        raise StoreFailed(f"{path}: {error}") from error
+        raise StoreFailed(f"{path}: {error.strerror or error}") from error

@@ -165,7 +165,8 @@ def _failed(refused: AnswerRefused) -> Failed:
     code = refused.code
     known = {int(each): each.name for each in ResponseCode}
     exit_code = _EXITS.get(code, DENIED if 400 <= code < 600 else FAILED)
-    return Failed(refused.message, exit_code, code=str(code), reason=known.get(code, ""))
+    further = ": with --follow it is found" if code == ResponseCode.SERVER_NOT_RESPONSIBLE else ""
+    return Failed(refused.message + further, exit_code, code=str(code), reason=known.get(code, ""))
 
 
 def _shown(value: HandleValue) -> dict[str, Any]:

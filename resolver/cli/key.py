@@ -124,9 +124,10 @@ def create(
     if answer.key.identities:
         note(f"at the Handle doors it is {', '.join(answer.key.identities)}")
     if descriptor is not None:
-        note(f"the token is in {out}, mode 0600: use it with --token-file")
+        use = "--secret-file" if makes_secret else "--token-file"
+        note(f"the {'secret' if makes_secret else 'token'} is in {out}, mode 0600: use it with {use}")
     elif answer.token:
-        note("the token is shown this once only:")
+        note(f"the {'secret' if makes_secret else 'token'} is shown this once only:")
         click.echo(answer.token)
     elif is_made and not validate_only:
         raise Failed("the node made this credential before and never shows a token twice: create another", FAILED)

@@ -116,7 +116,9 @@ def show(ctx: click.Context) -> None:
         emit(ctx, to_json(state), text)
         return
     word = next(word for word, number in HASHES.items() if number == state.layout.hash)
-    lines = [f"{len(state.layout.servers)} servers share by the hash of {word}, site record {state.layout.serial}"]
+    count = len(state.layout.servers)
+    head = f"{count} servers share by the hash of {word}" if count > 1 else "a site of one server"
+    lines = [f"{head}, site record {state.layout.serial}"]
     rows = [("SERVER", "GRPC", "")]
     for server in state.layout.servers:
         notes = ["this one"] * (server.id == state.server) + ["registry"] * (server.id == state.layout.registry_server)
@@ -166,7 +168,8 @@ def move(ctx: click.Context, servers_file: Path) -> None:
         change.move()
         layout = change.next
         left = sorted({server.id for server in change.current.servers} - {server.id for server in layout.servers})
-    lines = [f"{len(layout.servers)} servers, site record {layout.serial}"]
+    count = len(layout.servers)
+    lines = [f"{count} server{'s' if count > 1 else ''}, site record {layout.serial}"]
     lines += [
         f"server {id_} has no share any more: nothing but questions goes to it, it may be stopped" for id_ in left
     ]

@@ -118,10 +118,12 @@ class Share:
                 details={"grpc": self.registry},
             )
         other = servers[key_index(folded, hash_option(self.layout.hash), len(servers))]
+        ways = _ways_to(other)
+        over_hdl = f", or {ways['hdl']} in the Handle protocol" if "hdl" in ways else ""
         return NotThisServer(
-            f"handle {name[:200]!r} belongs to server {other.id} of this site by its hash: ask {other.grpc}",
+            f"handle {name[:200]!r} belongs to server {other.id} of this site by its hash: ask {other.grpc}{over_hdl}",
             field="name",
-            details=_ways_to(other),
+            details=ways,
         )
 
     def first_held(self, mint: Callable[[], str]) -> str:

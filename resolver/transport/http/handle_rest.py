@@ -108,6 +108,7 @@ class HandleRest:
             headers = {} if retry_after_s is None else {"retry-after": str(max(1, round(retry_after_s)))}
             return reply(request, document, status_of(code, reads=reads), headers)
         if not asker.is_believed:
+            document.setdefault("message", "credentials are not looked at over plain HTTP: write over https")
             return reply(request, document, 403)  # nothing that came over this connection would be believed
         response = reply(request, document, 401)
         for value in self.authorization.wanted(request, asker.session):

@@ -95,6 +95,15 @@ def test_a_principal_that_is_disabled_is_refused(node, tmp_path):
     assert node("principal", "get", token_file=token).code == 4
 
 
+def test_a_secret_is_not_called_a_token(node):
+    node("enterprise", "create", "--id", "with-secret", "--name", "S")
+    node("prefix", "create", "88.300.58", "--enterprise", "with-secret")
+    node("principal", "create", "--id", "secretive", "--role", "enterprise-user", "--enterprise", "with-secret")
+    ran = node("key", "create", "secretive", "--secret")
+    assert "the secret is shown this once only:" in ran.err
+    assert len(ran.out.split()) == 1
+
+
 def test_a_token_without_a_file_is_the_only_thing_on_standard_output(node):
     node("principal", "create", "--id", "third", "--role", "node-administrator")
     made = node("key", "create", "third", "--expires", "2999-01-01")

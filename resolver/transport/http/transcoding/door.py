@@ -65,14 +65,16 @@ class Transcoder:
         if path == openapi.PATH.encode():
             request.scope["operation"] = _DOCUMENT
             return _document(request)
+        # HEAD is what GET answers without the body, which the server leaves out; a stream has no such beginning.
+        http_method = "GET" if request.method == "HEAD" else request.method
         if request.method == "GET" and (prefix := exporting.prefix_of(path)) is not None:
             request.scope["operation"] = exporting.EXPORT
             return self._export(request, decoded(prefix))
         found = self._paths.find(path)
         if found is None:
             raise HTTPException(404)
-        target = found.target(request.method)
-        if target is None:
+        target = found.target(http_method)
+        if target is None or (request.method == "HEAD" and target[0].method.shape is not Shape.UNARY):
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(found.by_method))})
         binding, fields = target
         request.scope["operation"] = binding.method
@@ -166,8 +168,8 @@ def take_idempotency_key(request: Request, message: Message) -> None:
 
 
 def _document(request: Request) -> Response:
-    if request.method != "GET":
-        raise HTTPException(405, headers={"Allow": "GET"})
+    if request.method not in {"GET", "HEAD"}:
+        raise HTTPException(405, headers={"Allow": "GET, HEAD"})
     return Response(openapi.document(), media_type=MEDIA_TYPE)
 
 

@@ -203,6 +203,17 @@ def test_bad_queries_are_told_what_is_wrong(world, query):
     run(main())
 
 
+def test_head_answers_as_get_without_the_body(world):
+    async def main():
+        async with serving(world, "") as place:
+            for path, status in (("/v1/node", 200), ("/v1/openapi.json", 200), ("/v1/handles/88.999.1/X", 404)):
+                asked, looked = await place.client.get(path), await place.client.head(path)
+                assert (looked.status_code, looked.content) == (asked.status_code, b"") == (status, b"")
+                assert looked.headers["content-type"] == asked.headers["content-type"]
+
+    run(main())
+
+
 def test_requests_that_fit_no_rule(world):
     async def main():
         async with serving(world, "") as place:
@@ -213,7 +224,7 @@ def test_requests_that_fit_no_rule(world):
             wrong = await client.patch("/v1/handles")
             assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
             assert (await client.request("TRACE", "/v1/node")).status_code == 405
-            assert (await client.head("/v1/node")).status_code == 405
+            assert (await client.head("/v1/changes:watch")).status_code == 405
             typed = await client.post("/v1/handles:batchResolve", content="<a/>", headers={"content-type": "text/xml"})
             assert typed.status_code == 415
             with_body = await client.request("GET", "/v1/node", content=b"{}")

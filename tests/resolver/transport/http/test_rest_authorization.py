@@ -247,7 +247,9 @@ def test_sessions_and_credentials_are_for_encrypted_connections_only(node):
             assert (found.status_code, found.content) == (403, b"")
             assert "https" in found.headers["x-reason"]
         assert client.options("/api/sessions").status_code == 200
-        assert put(client, **basic()).json() == {"responseCode": 402, "handle": NAME}
+        refused = put(client, **basic()).json()
+        assert (refused["responseCode"], refused["handle"]) == (402, NAME)
+        assert "over https" in refused["message"]
         assert put(client, **basic(secret=b"wrong")).status_code == 403
 
 
