@@ -83,7 +83,7 @@ class Session:
             return sessions.decrypt(frame, self.key)
         except MalformedMessage:
             raise Declined(
-                ResponseCode.INVALID_SESSION_KEY, "the message does not decrypt with the key of this session"
+                ResponseCode.SESSION_FAILED, "the message does not decrypt with the key of this session"
             ) from None
 
 

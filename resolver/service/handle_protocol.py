@@ -214,7 +214,8 @@ class HandleProtocol:
         if frame.envelope.is_encrypted:
             keeper = session or seal
             if keeper is None:
-                raise Declined(ResponseCode.SESSION_TIMEOUT, "the session is unknown or has ended: begin another one")
+                code = ResponseCode.SESSION_TIMEOUT if id_ else ResponseCode.SESSION_FAILED
+                raise Declined(code, "the session is unknown or has ended: begin another one")
             asked = _opened(frame, keeper)
         else:
             op_code = _op_code(frame)

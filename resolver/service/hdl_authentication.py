@@ -138,11 +138,12 @@ class HandleAuthentication:
         turn.request = challenge.request
         turn.is_encrypted = turn.is_encrypted or challenge.hides
         turn.peer.is_proven = True
-        identity = await self.identify(turn.peer, answer, challenge.nonce, challenge.digest)
-        if challenge.session_id:
+        if challenge.session_id:  # before anything is decided, so that a refusal is of the session as well
             turn.session = self.sessions.find(challenge.session_id, now_s)
             if turn.session is None:
                 raise Declined(ResponseCode.SESSION_TIMEOUT, "the session has ended")
+        identity = await self.identify(turn.peer, answer, challenge.nonce, challenge.digest)
+        if turn.session is not None:
             turn.session.identity = identity
         turn.identity = identity
 

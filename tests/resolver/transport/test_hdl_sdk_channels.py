@@ -269,7 +269,7 @@ def test_seal_proves_nothing(node):
     assert sealed.ask(100, one("88.300.21/X")).header.response_code == 500
     sealed.key = sessions.SessionKey(sealed.key.cipher, bytes(16))
     refused = sealed.send(sealed.client.request(1, requests.Resolution("88.300.21/X"), session_id=sealed.id))
-    assert (refused.envelope.is_encrypted, refused.header.response_code) == (False, 502)
+    assert (refused.envelope.is_encrypted, refused.header.response_code) == (False, 501)
     other = teleinfo(node)
     asked = other.request(2, requests.OfHandle("/"), session_id=sealed.id).to_frame()
     elsewhere = other.frames(sessions.encrypt(asked, sealed.key, b"i" * 16).to_wire())[0]

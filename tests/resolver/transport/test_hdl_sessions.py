@@ -240,3 +240,21 @@ def test_answer_too_large_for_datagrams_sends_its_client_to_tcp(node, encrypts):
     assert found.credential.is_mac_of(found.envelope, found.header_and_body, session.key.octets)
     again = session.request(1, body, flags=CERTIFIED, encrypts=encrypts)
     assert len(session.read(session.client.frames(again.to_wire())[0]).body.values) == 2
+
+
+def test_what_does_not_decrypt_is_a_session_that_failed(node):
+    """An answer in clear by the code of sessions that fail: there is no key to say it in secret by."""
+    session = ClientSession(node.client())
+    frame = session.request(101, requests.OfHandle("88.300.1/X"), encrypts=True)
+    damaged = frame._replace(payload=frame.payload[:16] + bytes(len(frame.payload) - 16))
+    found = session.client.frames(damaged.to_wire())[0]
+    assert (found.envelope.is_encrypted, found.header.response_code) == (False, 501)
+    nameless = frame._replace(envelope=frame.envelope._replace(session_id=0))
+    assert session.client.frames(nameless.to_wire())[0].header.response_code == 501
+
+
+def test_refused_answer_to_a_challenge_is_of_the_session_as_well(node):
+    session = ClientSession(node.client())
+    found = session.ask(100, create("88.300.1/NO"), key=rsa_key("stranger"), flags=CERTIFIED)
+    assert (found.header.response_code, found.envelope.session_id) == (403, session.id)
+    assert found.credential.is_mac_of(found.envelope, found.header_and_body, session.key.octets)
