@@ -1,8 +1,9 @@
-"""Where a handle leads: the choice among the locations of a 10320/loc value, and which addresses may be led to.
+"""Where a handle leads: the choice among its locations, and which addresses may be led to.
 
-The document names filters in order; each keeps the locations that fit, and one that none fits keeps all. Chance decides
+A document names filters in order; each keeps the locations that fit, and one that none fits keeps all. Chance decides
 between those that are left, by weight. Only http and https addresses are led to: a registered value must not make a
-browser run anything, and text appended by whoever asks must not change the host.
+browser run anything, and text appended by whoever asks must not change the host. Which locations a handle has is told
+by ``location_sets``.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from resolver.wire.predefined.loc_10320 import CHOOSE_BY_DEFAULT
 
-    from resolver.wire.predefined.loc_10320 import Loc10320, Location
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from resolver.wire.predefined.loc_10320 import Location
 
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 """Statuses that a location may ask for by ``http_sc``."""
@@ -25,17 +28,20 @@ LOCATIONS_MAX = 1_000
 URL_OCTETS_MAX = 8_192
 """Octets of an address that is led to: what browsers and balancers take."""
 
-CONNEG = "conneg"
 _SAFE = "!#$%&'()*+,/:;=?@[]~"
+_SAFE_IN_PATH = ":@/!$()*,;="
+_HOST_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
 
 class Asked(NamedTuple):
-    """What is known of whoever asks: attributes, country (two letters), address; data may be wanted, not a page."""
+    """What is known of whoever asks: attributes wanted, most wanted first, country (two letters), address.
 
-    attributes: tuple[tuple[str, str], ...] = ()
+    An attribute with the value None is wanted with any value.
+    """
+
+    attributes: tuple[tuple[str, str | None], ...] = ()
     country: str = ""
     address: str = ""
-    wants_data: bool = False
 
 
 class Target(NamedTuple):
@@ -45,25 +51,32 @@ class Target(NamedTuple):
     status: int = 302
 
 
-def choose(document: Loc10320, asked: Asked, chance: Callable[[], float]) -> Location | None:
-    """The location to lead to; None when the document has none. Raises InvalidValue.
+def choose(
+    locations: Sequence[Location], settings: Mapping[str, str], asked: Asked, chance: Callable[[], float]
+) -> Location | None:
+    """The location to lead to; None when there is none.
 
-    ``chance`` gives numbers from 0 to below 1.
+    ``settings`` are what documents say of all their locations; ``chance`` gives numbers from 0 to below 1.
     """
-    left: Sequence[Location] = [each for each in document.locations[:LOCATIONS_MAX] if each.href]
-    roles = [each for each in left if (each.attributes.get("http_role") == CONNEG) == asked.wants_data]
-    left = roles or left
-    for name in document.choose_by:
-        kept = _FILTERS[name](left, asked) if name in _FILTERS else []
-        left = kept or left
+    left: Sequence[Location] = [each for each in locations[:LOCATIONS_MAX] if each.href]
+    listed = settings.get("choose_by", settings.get("chooseby", ""))
+    for name in [part.strip().lower() for part in listed.split(",") if part.strip()] or CHOOSE_BY_DEFAULT:
+        if len(left) <= 1:
+            break
+        if name == "weighted":
+            break
+        left = _FILTERS[name](left, asked) or left if name in _FILTERS else left
     return _by_weight(left, chance)
 
 
-def _by_attribute(left: Sequence[Location], asked: Asked) -> list[Location]:
-    return [each for each in left if any(each.attributes.get(name) == text for name, text in asked.attributes)]
+def _by_attribute(left: Sequence[Location], asked: Asked) -> Sequence[Location]:
+    for name, text in asked.attributes:
+        kept = [each for each in left if name in each.attributes and text in {None, each.attributes[name]}]
+        left = kept or left
+    return left
 
 
-def _by_country(left: Sequence[Location], asked: Asked) -> list[Location]:
+def _by_country(left: Sequence[Location], asked: Asked) -> Sequence[Location]:
     wanted = asked.country.lower()
     if wanted:
         here = [each for each in left if each.attributes.get("country", "").lower() == wanted]
@@ -72,7 +85,7 @@ def _by_country(left: Sequence[Location], asked: Asked) -> list[Location]:
     return [each for each in left if not each.attributes.get("country")]
 
 
-def _by_address(left: Sequence[Location], asked: Asked) -> list[Location]:
+def _by_address(left: Sequence[Location], asked: Asked) -> Sequence[Location]:
     return [each for each in left if _covers(each.attributes.get("addresses", ""), asked.address)]
 
 
@@ -91,7 +104,7 @@ def _covers(networks: str, address: str) -> bool:
     return False
 
 
-def _by_score(left: Sequence[Location], _asked: Asked) -> list[Location]:
+def _by_score(left: Sequence[Location], _asked: Asked) -> Sequence[Location]:
     scores = [_number(each.attributes.get("score", "")) for each in left]
     best = max(scores, default=0.0)
     return [each for each, score in zip(left, scores, strict=True) if score == best]
@@ -123,14 +136,19 @@ def _by_weight(left: Sequence[Location], chance: Callable[[], float]) -> Locatio
     return max(left, key=lambda each: each.weight)
 
 
-def target_of(location: Location, name: str) -> Target | None:
+def filled(location: Location, name: str) -> str:
+    """The address of a location for a handle, with what a template leaves open filled in."""
+    template = location.attributes.get("href_template", "") if "href" not in location.attributes else ""
+    whole, path = (quote(name.encode("utf-8", "surrogateescape"), safe=safe) for safe in ("*", _SAFE_IN_PATH))
+    return template.replace("{hdl:path}", path).replace("{hdl}", whole) or location.href
+
+
+def target_of(location: Location, settings: Mapping[str, str], name: str) -> Target | None:
     """Where a location leads for a handle; None when that is no address of the web."""
-    href = location.attributes.get("href_template", "") if "href" not in location.attributes else ""
-    filled = href.replace("{hdl:path}", quote(name, safe="/")).replace("{hdl}", quote(name, safe="/"))
-    url = web_address(filled or location.href)
+    url = web_address(filled(location, name))
     if url is None:
         return None
-    status = location.attributes.get("http_sc", "")
+    status = location.attributes.get("http_sc", settings.get("http_sc", ""))
     asked = int(status) if status.isascii() and status.isdigit() and len(status) == 3 else 302
     return Target(url, asked if asked in REDIRECT_STATUSES else 302)
 
@@ -153,7 +171,21 @@ def web_address(text: str, appended: str = "") -> str | None:
     head = f"{before.scheme}://{before.netloc}"
     if plain[: len(head)].lower() != head.lower():
         return None
+    plain = before.scheme + "://" + _ascii_place(before.netloc) + plain[len(head) :]
     encoded = quote((plain + appended).encode("utf-8", "surrogateescape"), safe=_SAFE)
     if any(letter <= " " for letter in before.netloc) or len(encoded) > URL_OCTETS_MAX:
         return None
     return encoded
+
+
+def _ascii_place(place: str) -> str:
+    """User, host and port with the host in the letters of the DNS (IDNA); as it is when that cannot be."""
+    user, at, host_port = place.rpartition("@")
+    host, colon, port = host_port.partition(":")
+    if host.isascii():
+        return place
+    try:
+        encoded = host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return place
+    return user + at + encoded + colon + port if set(encoded.lower()) <= _HOST_LETTERS else place

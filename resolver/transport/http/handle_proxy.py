@@ -1,8 +1,8 @@
 """The proxy: ``GET /<handle>`` leads to what a handle stands for, or shows it (section 8.2 of the protocol).
 
-What is led to: the choice of a 10320/loc value of the handle, else one of its prefix, else the first URL value, else
-the first whose type begins with ``URL.``. Without any, or when asked not to go, the page of the handle is shown. A
-handle with an alias stands for the handle it names. A ``POST`` with a Handle message is a tunnel.
+What is led to: the choice among the locations of the handle and of its prefix, else the first URL value, else the
+first whose type begins with ``URL.``. Without any, or when asked not to go, the page of the handle is shown. An alias
+leads to the handle it names. A ``POST`` of a form asks as a GET does, one with a Handle message is a tunnel.
 """
 
 from __future__ import annotations
@@ -11,27 +11,29 @@ import inspect
 import random
 from email.utils import formatdate
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote
 
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from resolver.errors import HandleNotFound, InvalidField, NotFound, PrefixElsewhere, ResolverError, WireError
-from resolver.handle.name import Handle, fold, type_matches
-from resolver.node import handle_admin, locations
-from resolver.node.locations import Asked, Target, web_address
+from resolver.errors import HandleNotFound, InvalidField, NotFound, PrefixElsewhere, ResolverError
+from resolver.handle.name import Handle, fold, has_type
+from resolver.node import location_sets, locations
+from resolver.node.locations import Target, web_address
 from resolver.node.templates import template_row
 from resolver.service import Call
 from resolver.telemetry.calls import RESOLUTION, REST, Operation
-from resolver.transport.http import page
-from resolver.transport.http.calls import path_octets, source_of
+from resolver.transport.http import handle_rest, page, proxy_request
+from resolver.transport.http.calls import source_of
 from resolver.transport.http.door import Door, failure_of, told_plainly
+from resolver.transport.http.handle_rest import HandleRest
 from resolver.transport.http.handle_tunnel import HandleTunnel, is_message
 from resolver.transport.http.page_text import CHINESE, language_of
-from resolver.transport.http.rest_input import Parameters, query_of
+from resolver.transport.http.proxy_request import JSON, REDIRECT, SHOW_LOCATIONS, ProxyRequest, name_of, without_scheme
+from resolver.transport.http.rest_input import query_of
+from resolver.transport.http.rest_reply import CORS_HEADERS, PREFLIGHT_HEADERS
 from resolver.v1 import resolution_pb2
 from resolver.wire.cursor import text_from_wire
-from resolver.wire.predefined.loc_10320 import Loc10320
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +41,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
+    from resolver.node.location_sets import LocationSet
     from resolver.service import Service
     from resolver.transport.http.calls import HttpOptions
     from resolver.transport.http.door import Failure
+    from resolver.transport.http.rest_input import Parameters
     from resolver.v1 import handle_pb2 as pb
     from resolver.v1.template_pb2 import Template
 
@@ -50,12 +54,10 @@ ALIASES_MAX = 20
 
 STYLE_AGE_S = 3_600
 
-_SCHEMES = ("hdl:", "doi:", "info:doi/", "info:hdl/", "urn:hdl:", "urn:doi:")
-_LOCATIONS_TYPE = "10320/LOC"
-_PUBLIC_READ = 2
-_ACTIONS = {"", "showurls", "showvalues", "redirect", "api", "metadata"}
+_ALIAS = "HS_ALIAS"
 _PROXY = Operation("rest", "proxy", RESOLUTION)
-_PAGE_TYPES = ("text/html", "application/xhtml+xml", "*/*")
+_METHODS = {"allow": "GET, HEAD, POST, OPTIONS"}
+_SAFE_IN_QUERY = "!$%&'()*+,/:;=?@[]~"
 
 
 class HandleProxy:
@@ -65,6 +67,7 @@ class HandleProxy:
         self._service = service
         self._options = options
         self._pages = page.Pages(options.node_prefix)
+        self._rest = None if options.handle is None else HandleRest(service, options.handle, options)
         self._random = random.Random(int.from_bytes(service.core.randomness(16), "big"))  # noqa: S311 - spreads load
 
     async def home(self, request: Request) -> Response:
@@ -74,7 +77,7 @@ class HandleProxy:
         name = (query.get("handle") or query.get("hdl") or "").strip()
         if not name:
             return self._pages.home(language)
-        path = page.path_of(_without_scheme(name))
+        path = page.path_of(without_scheme(name))
         shown = "" if language == CHINESE and not query.get("lang") else f"&lang={language}"
         return Response(b"", 303, page.HEADERS | {"location": f"{path}?noredirect{shown}"})
 
@@ -86,41 +89,63 @@ class HandleProxy:
     async def show(self, request: Request) -> Response:
         """Lead to what a handle stands for, or show it."""
         request.scope["operation"] = _PROXY
-        name = _without_scheme(text_from_wire(unquote_to_bytes(path_octets(request)[1:])))
-        query = query_of(request)
-        action = query.get("action") or ""
-        if action not in _ACTIONS:
-            raise InvalidField(f"action {action[:40]!r} is unknown: {', '.join(sorted(_ACTIONS - {''}))} are known")
-        if action in {"api", "metadata"}:
-            return Response(b"", 302, page.HEADERS | {"location": "/api/handles" + page.path_of(name)})
         source = source_of(request, self._options)
-        record = await self._record(name, source, follows=not query.flag("ignore_aliases"))
-        language = _language(request, query)
-        values = _wanted(record.values, query)
-        target = self._target(record, values, _asked(request, query, source), query)
-        if target is None or action in {"showurls", "showvalues"} or query.flag("noredirect"):
-            if action == "showurls":
-                values = [value for value in values if _leads(value)]
-            alias = "" if fold(record.name) == fold(Handle.from_text(name).text) else name
+        asked = await proxy_request.read(request, source)
+        language = _language(request, asked.parameters)
+        if not asked.name:
+            return self._pages.home(language)
+        if asked.action == JSON:
+            return await self._json(request, asked.name)
+        name, record, led = await self._record(asked, source)
+        values = asked.wanted(record.values)
+        if led and asked.action == REDIRECT and request.method != "POST":
+            return self._moved(request, name, led)
+        with self._service.core.reading() as reader:
+            shared = [] if asked.has("type") or asked.has("index") else location_sets.shared_of(reader, record.name)
+        found = location_sets.of_values(values, shared)
+        if asked.action == SHOW_LOCATIONS and found.locations:
+            headers = CORS_HEADERS | {"content-type": "text/xml;charset=utf-8", "x-content-type-options": "nosniff"}
+            return Response(location_sets.to_xml(found, record.name), 200, headers)
+        target, used = self._target(found, record.name, asked)
+        if target is None or asked.action != REDIRECT:
+            alias = "" if fold(record.name) == fold(Handle.from_text(asked.name).text) else asked.name
             template = self._template(record)
             url = "" if target is None else target.url
             return self._pages.handle(record, values, language, url, alias=alias, template=template)
-        lives_s = min((value.ttl_s for value in values if value.WhichOneof("ttl") == "ttl_s"), default=0)
-        now_s = self._service.core.clock.now_us() / 1e6
-        headers = {"expires": formatdate(now_s + lives_s, usegmt=True)}
-        return self._pages.redirect(name, target.url, target.status, language, headers)
+        return self._pages.redirect(asked.name, target.url, target.status, language, self._expires(used))
 
-    async def _record(self, name: str, source: str, *, follows: bool) -> pb.HandleRecord:
-        """The record of a name, or of the handle that its aliases lead to."""
-        seen: set[str] = set()
+    async def _json(self, request: Request, name: str) -> Response:
+        """What the REST interface answers for a handle."""
+        if self._rest is None:
+            return Response(b"", 302, page.HEADERS | {"location": "/api/handles" + page.path_of(name)})
+        try:
+            return await self._rest.challenged(request, self._rest.read(request, name, query_of(request)))
+        except ResolverError as error:
+            return handle_rest.failed(request, failure_of(error, request.scope["path"]))
+
+    def _expires(self, values: Sequence[pb.HandleValue]) -> dict[str, str]:
+        now_s = self._service.core.clock.now_us() / 1e6
+        return {"expires": formatdate(location_sets.expires_s(values, now_s), usegmt=True)}
+
+    def _moved(self, request: Request, name: str, aliases: Sequence[pb.HandleValue]) -> Response:
+        """The way from an alias to the handle it stands for, with the same parameters."""
+        query: bytes = request.scope["query_string"]
+        behind = "?" + quote(query, safe=_SAFE_IN_QUERY) if query else ""
+        location = {"location": page.path_of(name) + behind}
+        return Response(b"", 301, page.HEADERS | self._expires(aliases) | location)
+
+    async def _record(self, asked: ProxyRequest, source: str) -> tuple[str, pb.HandleRecord, list[pb.HandleValue]]:
+        """The name and record that a name leads to, and the aliases on the way."""
+        name, seen, led = asked.name, set[str](), list["pb.HandleValue"]()
         while True:
             Handle.from_text(name)
             record = await self._resolve(name, source)
-            alias = next((value for value in record.values if fold(value.type) == "HS_ALIAS"), None)
-            if alias is None or not follows:
-                return record
+            alias = next((value for value in asked.wanted(record.values) if has_type(value.type, _ALIAS)), None)
+            if alias is None or asked.has("ignore_aliases"):
+                return name, record, led
             seen.add(fold(name))
-            name = _without_scheme(text_from_wire(alias.data).strip())
+            led.append(alias)
+            name = without_scheme(text_from_wire(alias.data).strip())
             if fold(name) in seen or len(seen) > ALIASES_MAX:
                 raise HandleNotFound(
                     "the aliases of the handle lead in a circle, or too far", details={"page": "ALIAS"}
@@ -149,101 +174,37 @@ class HandleProxy:
         return template if is_here and fold(template.prefix) in {"", prefix} else None
 
     def _target(
-        self, record: pb.HandleRecord, values: list[pb.HandleValue], asked: Asked, query: Parameters
-    ) -> Target | None:
-        """Where to lead; None when there is nowhere. Raises InvalidField for what may not be appended."""
-        appended = query.get("urlappend") or ""
-        chosen = self._located(values, asked, record.name)
-        if chosen is None and not query.all("type") and not query.all("index"):
-            chosen = self._located_by_prefix(record.name, asked)
-        if chosen is None:
-            urls = [value for value in values if fold(value.type) == "URL"]
-            urls += [value for value in values if fold(value.type).startswith("URL.")]
-            for value in urls:
+        self, found: LocationSet, name: str, asked: ProxyRequest
+    ) -> tuple[Target | None, Sequence[pb.HandleValue]]:
+        """Where to lead, and the values that say so. Raises InvalidField for what may not be appended."""
+        target, used = None, found.values
+        if not found.is_plain:
+            chosen = locations.choose(found.locations, found.settings, asked.asked, self._random.random)
+            target = None if chosen is None else locations.target_of(chosen, found.settings, name)
+        if target is None:
+            for value in found.values:
                 url = web_address(value.data.decode("utf-8", "replace"))
                 if url is not None:
-                    chosen = Target(url)
+                    target, used = Target(url), (value,)
                     break
-        if chosen is None or not appended:
-            return chosen
-        url = web_address(chosen.url, appended)
+        appended = asked.parameters.get("urlappend") or ""
+        if target is None or not appended:
+            return target, used
+        url = web_address(target.url, appended)
         if url is None:
             raise InvalidField("urlappend would change the site that is led to", details={"page": "APPENDED"})
-        return chosen._replace(url=url)
-
-    def _located(self, values: Sequence[pb.HandleValue], asked: Asked, name: str) -> Target | None:
-        for value in values:
-            if fold(value.type) != _LOCATIONS_TYPE:
-                continue
-            try:
-                location = locations.choose(Loc10320.from_wire(value.data), asked, self._random.random)
-            except WireError:
-                continue
-            target = None if location is None else locations.target_of(location, name)
-            if target is not None:
-                return target
-        return None
-
-    def _located_by_prefix(self, name: str, asked: Asked) -> Target | None:
-        """The choice of the locations that the prefix handle has for all its handles."""
-        try:
-            prefix_handle = Handle.from_text(name).prefix_handle
-            with self._service.core.reading() as reader:
-                values = handle_admin.values_of(reader, prefix_handle)
-        except ResolverError:
-            return None
-        return self._located([value for value in values if value.permissions & _PUBLIC_READ], asked, name)
+        return target._replace(url=url), used
 
     def told(self, request: Request, failure: Failure) -> Response:
         """The page that says why there is nothing to show."""
-        try:
-            query = query_of(request)
-        except ResolverError:
-            query = Parameters(())
-        error = failure.error
-        name = text_from_wire(unquote_to_bytes(path_octets(request)[1:]))
+        error, parameters = failure.error, proxy_request.parameters_or_none(request)
         status = 404 if error.reason in {"PREFIX_ELSEWHERE", "PREFIX_NOT_ENABLED"} else failure.status
         reason = error.details.get("page") or error.reason
-        return self._pages.missing(_without_scheme(name), status, reason, _language(request, query), error.details)
-
-
-def _without_scheme(name: str) -> str:
-    """The handle in a name that a person or a link wrote with what kind of name it is."""
-    for scheme in _SCHEMES:
-        if name[: len(scheme)].lower() == scheme:
-            return name[len(scheme) :]
-    return name
+        return self._pages.missing(name_of(request), status, reason, _language(request, parameters), error.details)
 
 
 def _language(request: Request, query: Parameters) -> str:
     return language_of(request.headers.get("accept-language", ""), query.get("lang") or "")
-
-
-def _wanted(values: Sequence[pb.HandleValue], query: Parameters) -> list[pb.HandleValue]:
-    """The values with one of the indexes or types asked for; all when none is."""
-    indexes, types = set(query.indexes()), query.all("type")
-    if not indexes and not types:
-        return list(values)
-    return [
-        value for value in values if value.index in indexes or any(type_matches(type_, value.type) for type_ in types)
-    ]
-
-
-def _leads(value: pb.HandleValue) -> bool:
-    type_ = fold(value.type)
-    return type_ in {"URL", _LOCATIONS_TYPE} or type_.startswith("URL.")
-
-
-def _asked(request: Request, query: Parameters, source: str) -> Asked:
-    """What is known of whoever asks."""
-    attributes = []
-    for text in query.all("locatt")[:16]:
-        name, colon, wanted = text.partition(":")
-        if colon:
-            attributes.append((name, wanted))
-    accept = request.headers.get("accept", "*/*").lower()
-    wants_data = not any(kind in accept for kind in _PAGE_TYPES)
-    return Asked(tuple(attributes), query.get("country") or "", query.get("ip") or source, wants_data)
 
 
 async def _robots(_request: Request) -> Response:
@@ -262,12 +223,14 @@ def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
     tunnel = None if options.handle is None else HandleTunnel(options.handle, options)
 
     async def any_path(request: Request) -> Response:
-        if request.method == "POST":
-            if tunnel is None or not is_message(request):
-                raise InvalidField("a POST here carries a Handle message: Content-Type application/x-hdl-message")
+        if request.method == "OPTIONS":
+            return Response(b"", 200, PREFLIGHT_HEADERS | _METHODS)
+        if request.method == "POST" and is_message(request):
+            if tunnel is None:
+                raise InvalidField("this node takes no Handle messages: they are for nodes with Handle doors")
             return await tunnel.answer(request)
         try:
-            if request.scope["raw_path"] == b"/":
+            if request.scope["raw_path"] == b"/" and request.method != "POST":
                 return await proxy.home(request)
             return await proxy.show(request)
         except ResolverError as error:
@@ -277,7 +240,7 @@ def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
         Route("/_page/page.css", proxy.style, methods=["GET", "HEAD"]),
         Route("/robots.txt", _robots, methods=["GET", "HEAD"]),
         Route("/favicon.ico", _icon, methods=["GET", "HEAD"]),
-        Route("/{name:path}", any_path, methods=["GET", "HEAD", "POST"]),
+        Route("/{name:path}", any_path, methods=["GET", "HEAD", "POST", "OPTIONS"]),
     ]
 
 

@@ -82,13 +82,26 @@ class HandleRest:
             return await self.listed(request)
         match request.method:
             case "GET" | "HEAD":
-                return await self._read(request, name, query_of(request))
+                return await self.read(request, name, query_of(request))
             case "POST":
-                return await self._read(request, name, await _asked(request))
+                return await self.read(request, name, await _asked(request))
             case "PUT":
                 return await self._write(request, name)
             case _:
                 return await self._delete(request, name)
+
+    async def challenged(self, request: Request, answer: Awaitable[Response]) -> Response:
+        """An answer, or 401 for a credential that does not do; with a challenge where that or a nonce asks for one."""
+        error = ""
+        try:
+            response = await answer
+        except NotVerified as refusal:
+            error, response = str(refusal), Response(b"", 401, rest_reply.CORS_HEADERS)
+        signs = request.scope.get("signs")
+        if error or (signs is not None and "www-authenticate" not in response.headers):
+            for value in self.authorization.wanted(request, signs, error):
+                response.headers.append("www-authenticate", value)
+        return response
 
     async def _ask(self, op_code: OpCode, body: RequestBody, asker: Asker, flags: int = 0) -> list[Answered]:
         return await self._parts.requests.ask(op_code, body, asker.peer, asker.identity, flags=flags)
@@ -115,7 +128,8 @@ class HandleRest:
             response.headers.append("www-authenticate", value)
         return response
 
-    async def _read(self, request: Request, name: str, query: Parameters) -> Response:
+    async def read(self, request: Request, name: str, query: Parameters) -> Response:
+        """The values of a handle."""
         request.scope["operation"] = READ
         asker = await self.authorization.asker(request)
         indexes = tuple(query.indexes())
@@ -317,16 +331,7 @@ def _guarded(rest: HandleRest, handler: Handler, methods: Sequence[str]) -> Hand
             return Response(b"", 200, rest_reply.PREFLIGHT_HEADERS | _allowed(request, methods))
         if request.method == "TRACE":
             raise InvalidField("TRACE is not answered")
-        error = ""
-        try:
-            response = await handler(request)
-        except NotVerified as refusal:
-            error, response = str(refusal), Response(b"", 401, rest_reply.CORS_HEADERS)
-        signs = request.scope.get("signs")
-        if error or (signs is not None and "www-authenticate" not in response.headers):
-            for value in rest.authorization.wanted(request, signs, error):
-                response.headers.append("www-authenticate", value)
-        return response
+        return await rest.challenged(request, handler(request))
 
     return answer
 

@@ -15,6 +15,7 @@ from resolver.errors import MessageTooLarge, WireError
 from resolver.handle.codes import ResponseCode
 from resolver.telemetry.calls import REST, Operation
 from resolver.transport.http.calls import peer_of
+from resolver.transport.http.rest_reply import CORS_HEADERS
 from resolver.wire.message import Frame, StreamPart
 
 if TYPE_CHECKING:
@@ -71,4 +72,4 @@ class HandleTunnel:
                     await self._relay.pass_on(frame, peer, keep)
         except WireError as error:
             answers = [self._protocol.undecodable(None, ResponseCode.PROTOCOL_ERROR, error.message).to_wire()]
-        return Response(b"".join(answers), 200, {"content-type": MESSAGE_TYPE})
+        return Response(b"".join(answers), 200, CORS_HEADERS | {"content-type": MESSAGE_TYPE})

@@ -21,6 +21,7 @@ from resolver.handle.name import fold, looks_binary
 from resolver.node.locations import web_address
 from resolver.node.templates import REFERENCE_INDEX
 from resolver.transport.http.page_text import CHINESE, ENGLISH, TEXT, TYPE_NAMES
+from resolver.transport.http.rest_reply import CORS_HEADERS
 from resolver.wire.predefined.catalog import class_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "vary": "Accept-Language, Accept",
+    **CORS_HEADERS,
 }
 """Headers of every page."""
 

@@ -35,7 +35,9 @@ STRANGER_OCTETS_MAX = 64 << 10
 everybody else."""
 
 _PARAMETERS_MAX = 2_100
-_FORM = "application/x-www-form-urlencoded"
+FORM = "application/x-www-form-urlencoded"
+"""What browsers send forms as."""
+
 _NUMBER = re.compile(r"[+-]?[0-9]{1,10}")
 _KNOWN = {
     *("type", "index", "auth", "cert", "publicOnly", "doNotRefer", "pretty", "callback", "prefix", "page", "pageSize"),
@@ -122,13 +124,14 @@ def query_of(request: Request) -> Parameters:
     return Parameters.from_octets(request.scope["query_string"])
 
 
-def _type_of(request: Request) -> str:
+def type_of(request: Request) -> str:
+    """The type of a body, without what is said of its letters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def form_of(request: Request) -> Parameters:
     """The parameters in a body: of a form, or the members of a JSON object; others have none. Raises WireError."""
-    body, kind = await request.body(), _type_of(request)
+    body, kind = await request.body(), type_of(request)
     if len(body) > STRANGER_OCTETS_MAX:
         raise InvalidField(f"parameters in a body have at most {STRANGER_OCTETS_MAX} octets: to write values use PUT")
     if kind == "application/json":
@@ -136,7 +139,7 @@ async def form_of(request: Request) -> Parameters:
         if not isinstance(document, dict):
             raise MalformedMessage("parameters in a JSON body are the members of one object; to write values use PUT")
         return Parameters(tuple(_members(document)))
-    return Parameters.from_octets(body if kind == _FORM else b"")
+    return Parameters.from_octets(body if kind == FORM else b"")
 
 
 def _parsed(body: bytes) -> Any:
@@ -161,7 +164,7 @@ def _members(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 async def values_in(request: Request, name: str, now_s: int) -> list[HandleValue]:
     """The values for a handle in a body: a list, an object with ``values``, or one value. Raises WireError."""
-    if _type_of(request) != "application/json":
+    if type_of(request) != "application/json":
         raise MalformedMessage("the body must be JSON: send the header Content-Type: application/json")
     document = _parsed(await request.body())
     return [_value(item, now_s) for item in _items(document, name)]

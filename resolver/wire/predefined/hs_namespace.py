@@ -30,6 +30,12 @@ class HsNamespace(TextData):
         return NamespaceStatus(found[0].lower() != "inactive", found[1], found[2])
 
     @property
+    def locations_at(self) -> tuple[str, ...]:
+        """The handles whose 10320/loc values are locations of every handle of the prefix. Raises InvalidValue."""
+        found = [(element.text or "").strip() for element in parse_xml(self.text, "namespace").iter("locs")]
+        return tuple(name for name in found if name)
+
+    @property
     def has_template(self) -> bool:
         """Whether handles that are not registered are made by a template. Raises InvalidValue."""
         return parse_xml(self.text, "namespace").find("template") is not None

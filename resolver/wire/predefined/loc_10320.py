@@ -7,8 +7,8 @@ from typing import ClassVar, NamedTuple
 from resolver.wire.predefined.text_data import TextData
 from resolver.wire.predefined.xml_element import parse_xml
 
-CHOOSE_BY_DEFAULT = ("locatt", "country", "weighted")
-"""Order of the filters when the document names none."""
+CHOOSE_BY_DEFAULT = ("locatt", "address", "country", "score", "weighted")
+"""Order of the filters when no document names one."""
 
 
 class Location(NamedTuple):
@@ -26,24 +26,21 @@ class Loc10320(TextData):
     TYPES: ClassVar[tuple[str, ...]] = ("10320/loc",)
 
     @property
-    def choose_by(self) -> tuple[str, ...]:
-        """The filters in the order to apply. Raises InvalidValue."""
-        root = parse_xml(self.text, "locations")
-        listed = root.get("chooseby") or root.get("choose_by") or ""
-        return tuple(name.strip() for name in listed.split(",") if name.strip()) or CHOOSE_BY_DEFAULT
+    def attributes(self) -> dict[str, str]:
+        """What the document says of all its locations, such as ``chooseby`` and ``http_sc``. Raises InvalidValue."""
+        return dict(parse_xml(self.text, "locations").attrib)
 
     @property
     def locations(self) -> tuple[Location, ...]:
-        """The locations in the order of the document; one without a weight weighs 1. Raises InvalidValue."""
+        """The locations in the order of the document. Raises InvalidValue."""
         root = parse_xml(self.text, "locations")
-        return tuple(
-            Location(
-                element.get("href") or element.get("href_template") or "",
-                _weight(element.get("weight")),
-                dict(element.attrib),
-            )
-            for element in root.iter("location")
-        )
+        return tuple(location_of(dict(element.attrib)) for element in root.iter("location"))
+
+
+def location_of(attributes: dict[str, str]) -> Location:
+    """The location with some attributes; one without a weight weighs 1."""
+    href = attributes.get("href") or attributes.get("href_template") or ""
+    return Location(href, _weight(attributes.get("weight")), attributes)
 
 
 def _weight(text: str | None) -> float:

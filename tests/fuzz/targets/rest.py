@@ -4,6 +4,7 @@ The first octet chooses what reads the rest.
 """
 
 from resolver.errors import ResolverError
+from resolver.node.location_sets import of_values, to_xml
 from resolver.node.locations import Asked, choose, target_of, web_address
 from resolver.node.search import Pattern
 from resolver.transport.client_certificates import presented
@@ -11,11 +12,13 @@ from resolver.transport.http import rest_authorization as authorization
 from resolver.transport.http.page_text import language_of
 from resolver.transport.http.rest_input import Parameters, _items, _value
 from resolver.transport.http.rest_reply import callback_of, to_json
+from resolver.v1 import handle_pb2 as pb
 from resolver.wire.json_members import parse_json
-from resolver.wire.predefined.loc_10320 import Loc10320
+from resolver.wire.predefined.xml_element import parse_xml
 from resolver.wire.value_json import value_to_json
 
 INSTRUMENT = (
+    "resolver.node.location_sets",
     "resolver.node.locations",
     "resolver.node.search",
     "resolver.transport.client_certificates",
@@ -83,12 +86,13 @@ def _body(octets):
 
 
 def _location(octets):
-    try:
-        location = choose(Loc10320.from_wire(octets), Asked((("id", "1"),), "cn", "10.0.0.1"), lambda: 0.5)
-    except ResolverError:
-        return
-    if location is not None and (target := target_of(location, "88.1/x")) is not None:
+    values = [pb.HandleValue(index=1, type="10320/loc", data=octets), pb.HandleValue(index=2, type="URL", data=octets)]
+    found = of_values(values, values[:1])
+    asked = Asked((("id", "1"), ("mode", None)), "cn", "10.0.0.1")
+    location = choose(found.locations, found.settings, asked, lambda: 0.5)
+    if location is not None and (target := target_of(location, found.settings, "88.1/x")) is not None:
         _safe(target.url)
+    parse_xml(to_xml(found, "88.1/x").decode(), "locations")
 
 
 def _address(octets):

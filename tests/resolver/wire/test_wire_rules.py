@@ -381,7 +381,7 @@ def test_locations():
     data += b'<location id="1" href_template="http://b/{hdl}" country="cn"/></locations>'
     loc = Loc10320.from_wire(data)
     assert loc.to_wire() == data
-    assert loc.choose_by == ("country", "weighted")
+    assert loc.attributes["chooseby"] == "country, weighted"
     assert [(place.href, place.weight) for place in loc.locations] == [("http://a/", 0.0), ("http://b/{hdl}", 1.0)]
     assert loc.locations[1].attributes["country"] == "cn"
 
