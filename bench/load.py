@@ -55,7 +55,7 @@ class Load:
     fields: tuple[tuple[str, str], ...] = ()
     """Further header fields, such as authorization."""
     prepared: int = 100_000
-    """Requests made before the clock starts; more are made as needed."""
+    """Requests made before the clock starts; those made after it cost the client what the servers lack: make enough."""
 
 
 @dataclass(slots=True)

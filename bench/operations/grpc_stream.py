@@ -50,7 +50,7 @@ def run(settings: Settings) -> Report:
                     settings.warm_s,
                     STREAMS,
                     OPEN,
-                    prepared=int((20_000 if node.kind == "peer" else 200_000) * (settings.seconds + settings.warm_s)),
+                    prepared=int((20_000 if node.kind == "peer" else 600_000) * (settings.seconds + settings.warm_s)),
                 )
                 report.add(node.name, node.kind, "names", **measure(load, node.process, make=StreamGenerator))
             if redis is not None:

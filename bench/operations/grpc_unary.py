@@ -85,7 +85,7 @@ def _load(settings: Settings, port: int, path: str, messages: object) -> Load:
         settings.warm_s,
         settings.connections,
         settings.in_flight,
-        prepared=int(90_000 * (settings.seconds + settings.warm_s)),
+        prepared=int(280_000 * (settings.seconds + settings.warm_s)),
     )
 
 

@@ -37,7 +37,7 @@ class _Work(NamedTuple):
     connections: int = 16
     in_flight: int = 32
     make: Callable[[Any], Any] = Generator
-    prepared_per_s: int = 90_000
+    prepared_per_s: int = 200_000
 
 
 def run(settings: Settings) -> Report:
@@ -51,9 +51,9 @@ def run(settings: Settings) -> Report:
             questions.BATCH,
             partial(questions.batch, records, seed, 1_000),
             names=1_000,
-            connections=8,
+            connections=16,
             in_flight=4,
-            prepared_per_s=600,
+            prepared_per_s=1_000,
         ),
         _Work(
             "StreamResolve, a name",
@@ -62,7 +62,7 @@ def run(settings: Settings) -> Report:
             connections=8,
             in_flight=200,
             make=StreamGenerator,
-            prepared_per_s=400_000,
+            prepared_per_s=600_000,
         ),
     ]
     number = count()
