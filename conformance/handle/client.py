@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from conformance.handle.octets import Version
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 FRAGMENT = 492
 OAKLEY_2 = int(
     "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD"
@@ -197,7 +197,7 @@ class Peer:
                 self.do(DELETE, text(name))
         self._made.clear()
 
-    def ask_udp(self, octets: bytes, *, timeout_s: float = 2.0, parts: int = 64) -> list[bytes]:
+    def ask_udp(self, octets: bytes, *, timeout_s: float = 5.0, parts: int = 64) -> list[bytes]:
         """The packets that come for a message sent over UDP."""
         with socket.socket(socket.AF_INET6 if ":" in self.where[0] else socket.AF_INET, socket.SOCK_DGRAM) as udp:
             udp.settimeout(timeout_s)

@@ -52,7 +52,7 @@ class Server:
 
     def close(self):
         self.listener.close()
-        self.thread.join(5)
+        self.thread.join(60)
 
 
 def good(server, connection, stream, fields, body):
@@ -113,14 +113,14 @@ def test_a_refusal_is_counted_as_an_error():
 
 def test_open_loop_never_runs_ahead_and_measures_from_the_due_time():
     def slow(server, connection, stream, fields, body):
-        if len(server.seen) == 40:
+        if len(server.seen) == 10:
             time.sleep(0.1)
         good(server, connection, stream, fields, body)
 
     _, figures = run(slow, rate=400.0)
     assert figures["errors"] == 0
-    # Never ahead of 400 a second for 0.05 + 0.2 s, and past the forty that came before the pause.
-    assert 40 < figures["operations"] <= 101
+    # Never ahead of 400 a second for 0.05 + 0.2 s, and past the ten that came before the pause.
+    assert 10 < figures["operations"] <= 101
     # Forty questions were due while the server stood still; a closed loop would have hidden all but one.
     assert figures["p99_ms"] > 60
 

@@ -34,7 +34,7 @@ def liar():
     thread.start()
     yield listener.getsockname()[1]
     listener.close()
-    thread.join(5)
+    thread.join(60)
 
 
 def test_a_server_that_does_not_look_is_found_out(liar):

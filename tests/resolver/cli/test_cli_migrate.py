@@ -93,12 +93,12 @@ def source(dump, *readings):
 
     thread = threading.Thread(target=loop.run_until_complete, args=(main(),), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield running
     finally:
         loop.call_soon_threadsafe(running.stop.set)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 

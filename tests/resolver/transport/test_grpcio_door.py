@@ -135,7 +135,7 @@ def test_stored_octets_arrive_as_they_are(world):
 def test_unknown_method(world):
     async def main(client):
         with pytest.raises(grpc.aio.AioRpcError) as error:
-            await client.channel.unary_unary("/resolver.v1.NodeService/Nothing")(b"", timeout=5)
+            await client.channel.unary_unary("/resolver.v1.NodeService/Nothing")(b"", timeout=60)
         assert error.value.code() is CODE.UNIMPLEMENTED
 
     run(world, main)

@@ -31,12 +31,12 @@ def other_node(says):
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield server
     finally:
         loop.call_soon_threadsafe(server.stop.set)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 

@@ -44,7 +44,7 @@ def node(tmp_path_factory):
 
 
 def ask_tcp(node, request):
-    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", node.port), timeout=60) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         found = []
@@ -57,7 +57,7 @@ def ask_tcp(node, request):
 
 def ask_udp(node, packets):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(3)
+        client.settimeout(60)
         client.connect(("127.0.0.1", node.port))
         for packet in packets:
             client.send(packet)
@@ -197,7 +197,7 @@ def test_idsdk_conversations(node):
         if message.header.op_code in {OpCode.GET_SITE_INFO, OpCode.LOGIN_PASSWORD} or connection is None:
             if connection is not None:
                 connection.close()
-            connection = socket.create_connection(("127.0.0.1", node.port), timeout=10)
+            connection = socket.create_connection(("127.0.0.1", node.port), timeout=60)
         if message.header.op_code == OpCode.CHALLENGE_RESPONSE:
             message = answered(challenge, message.envelope, message.header, message.body)
         connection.sendall(message.to_wire())

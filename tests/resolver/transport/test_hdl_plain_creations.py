@@ -54,7 +54,7 @@ def short_ways(node, monkeypatch):
 
 
 def exchange(port, octets, *, pieces):
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in pieces(octets):
             connection.sendall(piece)
@@ -72,7 +72,7 @@ def read_nothing(connection):
     except TimeoutError:
         pass
     finally:
-        connection.settimeout(10)
+        connection.settimeout(60)
 
 
 def whole(octets):

@@ -94,7 +94,7 @@ def raw(node, op_code, body, *, worker=0, version=(2, 11), answer_at=None):
     assert challenge.header.response_code == 402, challenge.body
     answer = client.answer_to(challenge, request, "300:0.NA/88.300", rsa_key("admin"))
     port = node.ports[worker if answer_at is None else answer_at]
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(answer.to_wire())
         message = Message.from_frame(read_frame(connection))
         if message.header.response_code != 1:
@@ -307,12 +307,12 @@ def test_a_reader_that_stops_holds_nothing_and_one_that_leaves_ends_the_stream(n
     for _ in range(6):  # more than run at a time: each has to end when its client has gone
         challenge = Message.from_frame(client.frames(request.to_wire())[0])
         answer = client.answer_to(challenge, request, "300:0.NA/88.300", rsa_key("admin"))
-        with socket.create_connection(("127.0.0.1", node.ports[1]), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", node.ports[1]), timeout=60) as connection:
             connection.sendall(answer.to_wire())
             frame = read_frame(connection)
             assert frame.header.response_code in {1, 3}
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         message, found = raw(node, OpCode.DUMP_HANDLES, DumpHandles(2, 1, 0))
         if message.header.response_code == 1:
@@ -353,7 +353,7 @@ def test_a_worker_that_dies_in_a_stream_ends_the_connection_and_nothing_is_said_
             return await asyncio.start_unix_server(dying, path)
 
         server = node.on_loop(take_the_place_of_worker_0())
-        with socket.create_connection(("127.0.0.1", node.ports[1]), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", node.ports[1]), timeout=60) as connection:
             connection.sendall(answer.to_wire())
             found = b""
             try:

@@ -126,7 +126,7 @@ def ask(port, root, **options):
     with grpc.secure_channel(f"127.0.0.1:{port}", credentials, settings) as channel:
         call = channel.unary_unary("/t/T")
         try:
-            return call(b"?", timeout=5)
+            return call(b"?", timeout=60)
         except grpc.RpcError as error:
             return error.code()
 
