@@ -33,8 +33,9 @@ def liar():
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     yield listener.getsockname()[1]
-    listener.close()
+    listener.shutdown(socket.SHUT_RDWR)  # closing alone would leave the thread waiting in accept
     thread.join(60)
+    listener.close()
 
 
 def test_a_server_that_does_not_look_is_found_out(liar):
