@@ -43,7 +43,7 @@ class CliNode:
         return json.loads((self.directory / "endpoints.json").read_text())["grpc"]
 
     def options(self, token_file=None):
-        return ["--target", self.target, "--token-file", str(token_file or self.token_file)]
+        return ["--timeout", "60", "--target", self.target, "--token-file", str(token_file or self.token_file)]
 
     def __call__(self, *arguments, token_file=None, **options):
         return idis(*self.options(token_file), *arguments, **options)

@@ -107,7 +107,7 @@ def test_a_secret_is_not_called_a_token(node):
 def test_a_token_without_a_file_is_the_only_thing_on_standard_output(node):
     node("principal", "create", "--id", "third", "--role", "node-administrator")
     made = node("key", "create", "third", "--expires", "2999-01-01")
-    assert made.out.startswith("idis_")
+    assert made.out.startswith("idis_"), made.err
     assert made.out.count("\n") == 1
 
 

@@ -104,6 +104,7 @@ async def dumped(stream):
             randomness=os.urandom,
             identity=None,
             server_key=rsa_key("node").public.to_wire(),
+            timeout_s=60.0,
         )
         try:
             return [record async for found in client.dump() for record in found]
@@ -182,6 +183,7 @@ def followed(question, found, key, **options):
                 randomness=os.urandom,
                 identity=None,
                 server_key=key.public.to_wire(),
+                timeout_s=60.0,
                 **options,
             )
             try:

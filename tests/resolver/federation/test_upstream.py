@@ -249,10 +249,12 @@ def test_many_questions_to_a_silent_server_are_given_up_together(world, monkeypa
             def ask(*numbers):
                 return [asyncio.ensure_future(upstream.find(Question(f"88.300.77/{each}"))) for each in numbers]
 
-            first = ask(*range(10))
-            await asyncio.sleep(0.85)
+            first, more = ask(*range(10)), []
             async with asyncio.timeout(limits.UPSTREAM_ASK_SECONDS_MAX / 2):
-                outcomes = await asyncio.gather(*first, *ask(10))
+                while not all(task.done() for task in first):
+                    await asyncio.sleep(0.1)
+                    more += ask(10 + len(more))  # each further question looks how long it is silent
+                outcomes = await asyncio.gather(*first, *more)
             assert all(isinstance(outcome.error, UpstreamFailed) for outcome in outcomes)
             assert not upstream._gates
             await asyncio.sleep(limits.COOL_DOWN_S[0])

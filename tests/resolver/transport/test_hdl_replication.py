@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -34,13 +35,21 @@ from tests.resolver.transport.hdl_node import ADMIN, PRIVATE, SECRET, handle_nod
 NAMES = [f"88.300.1/P-{number}" for number in range(120)]
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory):
-    with handle_node(tmp_path_factory.mktemp("node"), workers=2) as running:
+@contextmanager
+def filled(directory):
+    """A node with two workers, some handles and one that was deleted."""
+    with handle_node(directory, workers=2) as running:
         for name in NAMES:
             running.store(name, value(1, "URL", f"https://example.com/{name}"))
         running.store("88.300.1/秘密", value(1, "URL", "u"), value(300, "HS_SECKEY", b"s3cret", PRIVATE))
         remove(running, NAMES[0])
+        yield running
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    """One for all tests that change nothing."""
+    with filled(tmp_path_factory.mktemp("node")) as running:
         yield running
 
 
@@ -175,7 +184,14 @@ def test_transactions_lead_from_nothing_to_what_is_stored(node):
     assert "0.NA/88.300.7" in homed
 
 
-def test_only_what_is_new_is_sent_and_homes_only_when_they_may_have_changed(node):
+@pytest.fixture
+def own_node(tmp_path):
+    with filled(tmp_path) as running:
+        yield running
+
+
+def test_only_what_is_new_is_sent_and_homes_only_when_they_may_have_changed(own_node):
+    node = own_node
     all_of(node, lambda client: client.transactions(0, 0), worker=1)
     with node.engine.read() as reader:
         newest = last_serial(reader)
@@ -192,7 +208,6 @@ def test_only_what_is_new_is_sent_and_homes_only_when_they_may_have_changed(node
     changed = [record for record in found if record.action in {records.Action.CREATE, records.Action.UPDATE}]
     assert [record.handle for record in changed] == ["88.300.2/新"]
     assert "0.NA/88.300.11" in [record.handle for record in found if record.action == records.Action.HOME]
-    remove(node, "88.300.2/新")
 
 
 @pytest.mark.parametrize(("id_", "date_ms"), [(1 << 40, 0), (1 << 62, 0), (5, 1_000)])
