@@ -67,7 +67,11 @@ class Decision(Generic[T]):
 
 
 def _messages(given: Sequence[HandleValue]) -> list[pb.HandleValue]:
-    return [values.to_pb(value) for value in given]
+    """Values as they are stored. Raises InvalidValue for a type or a reference that is no text."""
+    try:
+        return [values.to_pb(value) for value in given]
+    except UnicodeEncodeError:
+        raise InvalidValue("a value has a type or a reference that is not valid UTF-8", field="values") from None
 
 
 def check_indexes(given: Sequence[HandleValue]) -> None:

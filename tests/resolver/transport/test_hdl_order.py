@@ -1,8 +1,10 @@
 """In which order a change is judged, and what is let through: as the reference server does it, over real sockets."""
 
+from dataclasses import replace
+
 import pytest
 
-from resolver.handle.value import Permission
+from resolver.handle.value import HandleValue, Permission, Reference
 from resolver.node import handle_admin
 from resolver.wire import requests
 from resolver.wire.predefined.hs_admin import AdminPermission as Bits
@@ -155,3 +157,18 @@ def test_every_set_up_that_fails_says_so_by_the_one_code(node, mode):
     key = rsa_key("a").public.to_wire()[:40]
     setup = requests.SessionSetup(mode, 60, "", 0xFFFF_FFFF, public_key=key, key_handle="0.NA/NOBODY", key_index=1)
     assert node.client().ask(400, setup).header.response_code == 501
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        value(1, "\udcff\udcfe", "x"),
+        HandleValue(1, "URL", b"x", references=(Reference("88.300.1/\udcff", 1),)),
+    ],
+)
+def test_type_or_reference_that_is_no_text_is_an_invalid_value(node, given):
+    for op_code in (100, 102):
+        name = "88.300.1/NO-TEXT" if op_code == 100 else "88.300.1/OPEN"
+        found = node.client().do(op_code, requests.WithValues(name, (replace(given, index=40),)))
+        assert found.header.response_code == 202
+        assert "UTF-8" in found.body.message
