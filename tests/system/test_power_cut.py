@@ -27,7 +27,7 @@ MEMORY = Path("/dev/shm")
 
 @pytest.fixture
 def power(tmp_path):
-    """Runs ``tests.support.power.run`` and gives what it found."""
+    """Runs ``tests.support.power`` and gives what it found."""
     missing = disk.needs()
     if missing:
         pytest.skip(f"cutting power {missing}")
@@ -35,7 +35,7 @@ def power(tmp_path):
     directory = Path(tempfile.mkdtemp(prefix="idis-power-", dir=MEMORY if in_memory else tmp_path))
 
     def run(*options):
-        command = disk.in_namespace(sys.executable, "-m", "tests.support.power.run", str(directory), *options)
+        command = disk.in_namespace(sys.executable, "-m", "tests.support.power", str(directory), *options)
         # It ends with its standard input, which is closed when this process is gone, however that comes about.
         with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             try:
@@ -63,6 +63,20 @@ def test_a_node_cut_in_its_first_start_comes_up_and_knows_its_token(power):
     found = power("--cuts", str(CUTS), "--first-start")
     assert found["acknowledged"] == found["cuts"] == CUTS
     assert (found["lost"], found["faults"]) == (0, 0), found
+
+
+def test_what_a_mirror_has_confirmed_survives_its_loss_of_power(power):
+    """The primary is gone for good: what it acknowledged with one confirmation is in the mirror."""
+    found = power("--cuts", str(CUTS // 2), "--mirrored")
+    assert found["acknowledged"] > CUTS * 20, "the load was no load"
+    assert (found["lost"], found["faults"]) == (0, 0), found
+
+
+def test_a_mirror_that_confirms_too_early_loses_what_was_acknowledged(power):
+    found = power(
+        "--cuts", str(CUTS_OF_A_CONTROL), "--mirrored", "--planted", "no-sync", "--kind", "system", "--until-lost"
+    )
+    assert found["lost"], found
 
 
 @pytest.mark.parametrize("planted", ["no-sync", "no-metasync", "no-fsync", "no-barrier"])

@@ -1,20 +1,12 @@
-"""Cut the power of a node again and again under load, and count what it had promised and does not have any more.
+"""A node whose power is cut again and again under load, and the reckoning of what it had promised.
 
-    unshare --mount --pid --fork --kill-child --mount-proc \
-        python -m tests.support.power.run DIRECTORY [--cuts N] [--seed N] [--planted DEFECT] [--until-lost]
-
-Prints a line of JSON for each cut and one for all. Each round starts the node, lets clients write through every door
-while backups and an import run beside, cuts the power at a random moment, about every second time while a backup is
-being written, ends all processes, gives power back, and then: ``idis check`` finds nothing, every acknowledged change
-is there with its content, nothing is there in part, no other handle is there, and what was in doubt is made once when
-asked for again. With --first-start the cuts fall into the first start of ever new nodes, which must come up after it
-and know the token that lies there.
-
-It runs as the first process of a namespace of its own, so that killing it in whatever way leaves no process, no mount
-and no loop device behind; it also ends when its standard input does.
+Each round lets clients write through every door while backups and an import run beside, cuts the power at a random
+moment, about every second time while a backup is being written, ends all processes, gives power back, and then:
+``idis check`` finds nothing, every acknowledged change is there with its content, nothing is there in part, no other
+handle is there, and what was in doubt is made once when asked for again. In a round of first starts the cut falls into
+that of a new node, which must come up after it and know the token that lies there.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -23,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,8 +54,8 @@ KINDS = (
 class Node:
     """The node on the disk, and its commands."""
 
-    def __init__(self, data_dir, log, planted):
-        self.data_dir, self.log = data_dir, log
+    def __init__(self, data_dir, log, planted, *options):
+        self.data_dir, self.log, self.options = data_dir, log, options
         self.environment = os.environ | {"IDIS_STATISTICS__FLUSH_S": "0.1", "IDIS_TEST_PLANTED": planted}
         if planted:
             self.environment["PYTHONPATH"] = str(PLANTED)
@@ -79,6 +70,7 @@ class Node:
         command = [sys.executable, "-m", "resolver", "serve", "--data-dir", str(self.data_dir), "--workers", "2"]
         command += ["--no-banner", "--admin", ""]
         command += [word for door in ("grpc", "hdl", "http") for word in (f"--{door}", "127.0.0.1:0")]
+        command += self.options
         with self.log.open("ab") as log:
             return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
 
@@ -104,6 +96,8 @@ class Node:
 class Run:
     """One run: a disk, a node, its clients and the book of what was promised."""
 
+    kinds_of_writers = KINDS
+
     def __init__(self, directory, options):
         self.chance = random.Random(options.seed)
         self.disk = Disk(directory, flushes=options.planted != "no-barrier")
@@ -112,9 +106,10 @@ class Run:
         self.book = Promises()
         self.writers = [
             kind(f"{kind.__name__}{number}", random.Random(f"{options.seed}-{number}"), self.book)
-            for number, kind in enumerate(KINDS)
+            for number, kind in enumerate(self.kinds_of_writers)
         ]
         self.commands = commands.Commands(self.node, self.disk.path, directory, self.book)
+        self.endpoints = {}
         self.begun_s = time.monotonic()
         self.is_cut, self.is_planted = False, bool(options.planted)
         self.kinds = [options.kind] if options.kind else CUTS
@@ -128,9 +123,13 @@ class Run:
         figures |= {"handles": len(book.names()), **self.commands.figures(), "lost": len(book.lost)}
         return figures | {"faults": len(book.faults), "first_lost": book.lost[:5], "first_faults": book.faults[:5]}
 
+    def background(self):
+        """What runs beside the writers."""
+        return self.commands.loops()
+
     async def first_start(self):
-        """Make the node and what its clients need."""
-        await asyncio.to_thread(self.node.serve)
+        """Make the node and what its clients need; its endpoints."""
+        endpoints = await asyncio.to_thread(self.node.serve)
         for words, text in (
             (("enterprise", "create", "--id", "e", "--name", "停电有限公司"), None),
             (("principal", "create", "--id", PRINCIPAL, "--role", "enterprise-user", "--enterprise", "e"), None),
@@ -141,11 +140,11 @@ class Run:
                 raise RuntimeError(f"{words}: {said}")
         if self.is_planted:  # a defect is to lose what clients are promised, not what the node made for itself
             self.disk.sync()
-        return json.loads((self.node.data_dir / "endpoints.json").read_text())
+        return endpoints
 
-    def doors(self, endpoints):
+    def doors(self, endpoints, credentials=None):
         """Clients of the doors of the node as it runs now."""
-        credentials = self.node.data_dir / "credentials"
+        credentials = credentials or self.node.data_dir / "credentials"
         token = (credentials / "admin.token").read_text().strip()
         key = load_pem_private_key((credentials / "admin_rsa.pem").read_bytes(), None)
         host, _, port = endpoints["hdl_tcp"].rpartition(":")
@@ -155,12 +154,12 @@ class Run:
             client=client, handle=peer, http="http://" + endpoints["http"], password=PASSWORD, principal=PRINCIPAL
         )
 
-    async def round(self, endpoints):
+    async def round(self):
         """Load, a cut, power again, and the reckoning."""
-        doors = self.doors(endpoints)
+        doors = self.doors(self.endpoints)
         self.is_cut = False
-        tasks = [asyncio.create_task(self._guarded(writer.run(doors), writer.name)) for writer in self.writers]
-        tasks += [asyncio.create_task(self._guarded(work, "command")) for work in self.commands.loops()]
+        tasks = [asyncio.create_task(self.guarded(writer.run(doors), writer.name)) for writer in self.writers]
+        tasks += [asyncio.create_task(self.guarded(work, "command")) for work in self.background()]
         await self._moment()
         self.is_cut = True
         kind = self.kinds[sum(self.cuts.values()) % len(self.kinds)]
@@ -173,6 +172,10 @@ class Run:
         await doors.client.close()
         await asyncio.to_thread(self._power)
         await self.reckon()
+        self.tell(kind)
+
+    def tell(self, kind):
+        """How far the run is."""
         told = {"cut": sum(self.cuts.values()), "kind": kind, "at_s": round(time.monotonic() - self.begun_s)}
         print(json.dumps(told | {"acknowledged": self.book.acknowledged, "lost": len(self.book.lost)}), flush=True)
 
@@ -185,7 +188,7 @@ class Run:
                 await asyncio.sleep(0.002)
             await asyncio.sleep(self.chance.uniform(0, 0.15))
 
-    async def _guarded(self, work, name):
+    async def guarded(self, work, name):
         """A failure before the cut is a fault."""
         try:
             await work
@@ -198,11 +201,11 @@ class Run:
         """Take the power away and end everybody. At half of the cuts the processes see a dead disk for a moment."""
         stops_at_once = self.chance.random() < 0.5
         if stops_at_once:
-            _signal_others(signal.SIGSTOP)
+            signal_others(signal.SIGSTOP)
         self.disk.cut(kind, self.chance)
         if not stops_at_once:
             time.sleep(self.chance.uniform(0, 0.05))
-        _signal_others(signal.SIGKILL)
+        signal_others(signal.SIGKILL)
         self.disk.unmount()
 
     def _power(self):
@@ -222,20 +225,23 @@ class Run:
             if isinstance(writer, writers.Uploads):
                 writer.check(self.node.data_dir)
 
-    async def reckon(self):
-        """Start the node and ask it for everything that was promised; then ask again for what was in doubt."""
-        endpoints = await asyncio.to_thread(self.node.serve)
-        doors = self.doors(endpoints)
+    def names(self):
+        """Handles to look at after a cut: all that changed since the last, and some others."""
         old = sorted(self.book.states.keys() - self.book.touched)
         names = {name for doubt in self.book.doubts.values() for name in doubt.after} | self.book.touched
-        names |= set(self.chance.sample(old, min(SAMPLE, len(old))))
-        self.book.compare(await _observed(doors.client, sorted(names)))
+        return names | set(self.chance.sample(old, min(SAMPLE, len(old))))
+
+    async def reckon(self):
+        """Start the node and ask it for everything that was promised; then ask again for what was in doubt."""
+        self.endpoints = await asyncio.to_thread(self.node.serve)
+        doors = self.doors(self.endpoints)
+        self.book.compare(await observed(doors.client, sorted(self.names())))
         for writer in self.writers:
-            await self._guarded(writer.again(doors), f"{writer.name} again")
+            await self.guarded(writer.again(doors), f"{writer.name} again")
             if not isinstance(writer, writers.Import):
                 self.book.doubts.pop(writer.name, None)
             if isinstance(writer, writers.Keys):
-                await writer.check(lambda token: AsyncClient(endpoints["grpc"], token=token))
+                await writer.check(lambda token: AsyncClient(self.endpoints["grpc"], token=token))
         listed = {name async for name in doors.client.list_handles(writers.PREFIX)}
         listed = {name for name in listed if not name.startswith(commands.START)}
         self.book.lost += [f"{name}: is not listed" for name in sorted(self.book.names() - listed)]
@@ -260,20 +266,20 @@ class Run:
         except CallFailed as failed:
             self.book.lost.append(f"the first token: {failed}")
         await doors.client.close()
-        _signal_others(signal.SIGKILL)
+        signal_others(signal.SIGKILL)
         shutil.rmtree(self.node.data_dir)
         self.disk.sync()
+        self.tell(kind)
         return whole_s
 
     async def last_look(self):
         """Everything that was ever promised."""
-        endpoints = json.loads((self.node.data_dir / "endpoints.json").read_text())
-        client = self.doors(endpoints).client
-        self.book.compare(await _observed(client, sorted(self.book.states)))
+        client = self.doors(self.endpoints).client
+        self.book.compare(await observed(client, sorted(self.book.states)))
         await client.close()
 
 
-async def _observed(client, names):
+async def observed(client, names):
     """The state of each handle as the node tells it."""
     answers = [answer async for answer in client.resolve_many(names)]
     return {
@@ -282,7 +288,7 @@ async def _observed(client, names):
     }
 
 
-def _signal_others(number):
+def signal_others(number):
     """Signal every other process of the namespace; after SIGKILL, once all are dead."""
     while True:
         others = []
@@ -301,56 +307,3 @@ def _signal_others(number):
         if number != signal.SIGKILL or not others:
             return
         time.sleep(0.01)
-
-
-async def _main(options):
-    run = Run(options.directory, options)
-    try:
-        if options.first_start:
-            whole_s = 3.0
-            while sum(run.cuts.values()) < options.cuts:
-                whole_s = await run.first_start_round(whole_s)
-            print(json.dumps(run.report()), flush=True)
-            return
-        endpoints = await run.first_start()
-        while sum(run.cuts.values()) < options.cuts and not (options.until_lost and run.book.lost):
-            try:
-                await run.round(endpoints)
-            except RuntimeError as error:  # it does not come up any more: nothing is there
-                run.book.lost.append(str(error))
-                break
-            endpoints = json.loads((run.node.data_dir / "endpoints.json").read_text())
-        else:
-            await run.last_look()
-        print(json.dumps(run.report(), ensure_ascii=False), flush=True)
-    finally:
-        _signal_others(signal.SIGKILL)
-        run.disk.close()
-
-
-def _end_with_input():
-    """End when whoever started this has: its end of standard input is closed then."""
-    while os.read(0, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGINT)
-
-
-def main():
-    """Run by the command line; see the module."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--cuts", type=int, default=15)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kind", choices=CUTS)
-    parser.add_argument("--planted", default="", choices=("", "no-sync", "no-metasync", "no-fsync", "no-barrier"))
-    parser.add_argument("--until-lost", action="store_true", help="stop at the first loss")
-    parser.add_argument("--first-start", action="store_true", help="cut new nodes in their first start")
-    options = parser.parse_args()
-    if os.getpid() != 1:
-        parser.error("run it in a namespace of its own, as the module says: it kills every other process it sees")
-    threading.Thread(target=_end_with_input, daemon=True).start()
-    asyncio.run(_main(options))
-
-
-if __name__ == "__main__":
-    main()
