@@ -1,7 +1,7 @@
 """Lists over the Handle protocol: handles of a prefix, prefixes under one, prefixes homed here.
 
 A list goes out in messages of fifty names, each read from the store when the peer has taken those before, so that a
-prefix of any size costs a page of memory. Nobody lists twice at the same time.
+prefix of any size costs a page of memory. Others are answered between two pages. Nobody lists twice at the same time.
 """
 
 from __future__ import annotations
@@ -159,6 +159,9 @@ class HandleListing:
             if not following:
                 break
             await turn.answer(responses.Handles(tuple(names)), flags=OpFlag.CONTINUOUS.value)
+            await asyncio.sleep(0)  # writing waits only for a peer that is slow
+            if turn.peer.has_left:
+                return
             names, after = following, next_after
         await turn.answer(responses.Handles(tuple(names)))
 

@@ -45,8 +45,8 @@ class Peer:
     number the client made up. ``login`` is the id of a login's challenge that waits, ``is_idis`` says that a login was
     tried. ``seal`` is the session whose key may encrypt the messages of this connection, under whatever id: it hides
     them and proves nothing. ``is_proven`` is set when the sender has shown that it receives what is sent to its
-    address; ``is_broken`` asks the door to close, since a stream ended in the middle; ``door`` is what its requests are
-    counted under.
+    address, ``has_left`` when nobody takes answers any more; ``is_broken`` asks the door to close, since a stream ended
+    in the middle; ``door`` is what its requests are counted under.
     """
 
     source: str
@@ -57,6 +57,7 @@ class Peer:
     is_proven: bool = False
     is_idis: bool = False
     seal: Session | None = None
+    has_left: bool = False
     is_broken: bool = False
     door: str = HDL_TCP
 

@@ -97,6 +97,8 @@ class Relay:
             while size := int.from_bytes(await _exactly(reader, _HEAD_OCTETS), "big"):
                 octets = await _exactly(reader, size & ~(_PART | _PROVEN))
                 peer.is_proven = peer.is_proven or bool(size & _PROVEN)
+                if peer.has_left:  # the owner learns it from the end of this connection
+                    return
                 await send(StreamPart(octets) if size & _PART else Frame.from_wire(octets))
             marks = (await _exactly(reader, 1))[0]
             peer.is_broken = peer.is_broken or bool(marks & _BROKEN)
@@ -110,7 +112,12 @@ class Relay:
             octets = answer.to_wire()
             marks = (_PART if isinstance(answer, StreamPart) else 0) | (_PROVEN if peer.is_proven else 0)
             writer.write((len(octets) | marks).to_bytes(_HEAD_OCTETS, "big") + octets)
-            await writer.drain()
+            try:
+                await writer.drain()
+            except ConnectionError:
+                peer.has_left = True
+                if isinstance(answer, StreamPart):
+                    raise
 
         try:
             size = int.from_bytes(await reader.readexactly(_HEAD_OCTETS), "big")

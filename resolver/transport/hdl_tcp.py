@@ -108,7 +108,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         del exc
-        self._ended = True
+        self._ended = self._peer.has_left = True
         self._unblock()
         self._door.forget(self)
 

@@ -369,3 +369,46 @@ def test_answer_to_a_challenge_that_is_sent_again_while_it_is_checked_is_dropped
             authentication._verdict = verdict
         connection.send(answer)
         assert Message.from_wire(connection.recv(600)).header.response_code == 405, "it counts once"
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_list_of_a_large_prefix_leaves_room_for_others_and_ends_with_its_client(tmp_path, worker):
+    """A hundred thousand names kept a worker from everything else for a quarter of a second, for longer when the
+    client had left; the list may also come from the other worker, which has the challenge."""
+    with handle_node(tmp_path, workers=2) as node:
+        pages = []
+
+        def endless(_start, _after, _table):
+            pages.append(time.monotonic())
+            return [f"88.300.1/N-{number}" for number in range(50)], b"more"
+
+        for protocol in node.protocols:
+            protocol.listing._page = endless
+        asker = node.client(0)
+        asked = asker.request(105, requests.OfHandle("0.NA/88.300.1"))
+        answer = asker.answer_to(asker.send(asked), asked, "300:0.NA/88.300", rsa_key("admin"))
+        taken = threading.Event()
+        with socket.create_connection(("127.0.0.1", node.ports[worker]), timeout=10) as connection:
+            connection.sendall(answer.to_wire())
+            taker = threading.Thread(target=take_until, args=(connection, taken))
+            taker.start()
+            for number in range(2):
+                assert node.client(number).send(question(node, "0.NA/88.300.1")).header.response_code == 1
+            taken.set()
+            taker.join(10)
+        wait_for(lambda: not node.protocols[0].listing._busy)
+        count = len(pages)
+        assert node.client(0).send(question(node, "0.NA/88.300.1")).header.response_code == 1
+        assert len(pages) == count, "nothing is read for a client that has left"
+
+
+def take_until(connection, taken):
+    while not taken.is_set():
+        connection.recv(1 << 16)
+
+
+def wait_for(what, timeout_s=10.0):
+    deadline = time.monotonic() + timeout_s
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
