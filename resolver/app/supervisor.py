@@ -299,6 +299,7 @@ class Supervisor:
             changed=by_need[Applied.RELOAD],
             needs_rolling_restart=by_need[Applied.ROLLING],
             needs_restart=by_need[Applied.RESTART],
+            **({"next": "SIGUSR2 replaces the workers one by one"} if by_need[Applied.ROLLING] else {}),
         )
         notify("READY=1")
 

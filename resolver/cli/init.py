@@ -95,7 +95,8 @@ def init(
     lines.append(f"next: idis serve --data-dir {root}")
     if role in {"secondary", "enterprise"}:
         lines.append(
-            f"then: give {root}/site.json to the node above, whose operator runs idis prefix route {prefix} --site FILE"
+            f"then: give {root}/site.json to the operator of the node above, who runs idis prefix create {prefix} and "
+            f"idis prefix route {prefix} --site site.json"
         )
     document = {
         "role": role,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
     from resolver.client import Client
     from resolver.methods import Method
+
+KEY_HEX_MAX = 128
+"""Hexadecimal digits of octets that are shown whole: a digest is read by people, a public key is not."""
+
+_HEX = re.compile("[0-9a-f]+")
 
 PAGE_ROWS = 1_000
 """Rows of a page: the most the node gives."""
@@ -59,4 +65,6 @@ def _cell(content: Any) -> str:
         return ", ".join(_cell(item) for item in content)
     if isinstance(content, dict):
         return " ".join(f"{key}={_cell(item)}" for key, item in content.items() if item)
+    if isinstance(content, str) and len(content) > KEY_HEX_MAX and _HEX.fullmatch(content):
+        return f"{content[:16]}... ({len(content) // 2} octets)"
     return str(content).lower() if isinstance(content, bool) else str(content)

@@ -64,5 +64,5 @@ def _hop_text(hop: pb.Hop) -> str:
     took = f"  {hop.took_us / 1_000:.1f} ms" if hop.took_us else ""
     ttl = f"  ttl {hop.ttl_s} s" if hop.ttl_s else ""
     stale = "  STALE" if hop.stale else ""
-    said = one_line(hop.said)[:160]
+    said = one_line(hop.said)[:160] or ("found" if hop.response_code == 1 else "")
     return f"{'│  ' * hop.depth}├─ {one_line(hop.name)}  {where}: {code}{said}{took}{ttl}{stale}"

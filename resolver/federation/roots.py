@@ -46,13 +46,14 @@ class SiteFileUnusable(Exception):
 
 def sites_from_octets(octets: bytes, name: str) -> list[HsSite]:
     """The sites in a file. Raises SiteFileUnusable."""
+    is_json = octets.lstrip()[:1] in {b"{", b"["}
     try:
-        if octets.lstrip()[:1] in {b"{", b"["}:
-            sites = list(_sites_in(json.loads(octets)))
-        else:
-            sites = [HsSite.from_wire(octets)]
+        sites = list(_sites_in(json.loads(octets))) if is_json else [HsSite.from_wire(octets)]
     except (WireError, ValueError, RecursionError) as error:
-        raise SiteFileUnusable(f"{name} is no site record: {error}. Give the siteinfo.json of that node") from error
+        what = str(error) if is_json else "it is neither JSON nor what a siteinfo.bin holds"
+        raise SiteFileUnusable(
+            f"{name} is no site record: {what}. Give the site.json or siteinfo.json of that node"
+        ) from error
     sites = [site for site in sites if site.servers]
     if not sites or len(sites) > _SITES_MAX:
         raise SiteFileUnusable(f"{name} names {len(sites)} sites with servers: give the siteinfo.json of that node")

@@ -108,7 +108,7 @@ def find(reader: Reader, table: Table, key: bytes, parse: Callable[[bytes], R], 
     """The row under a key. Raises NotFound."""
     body = reader.get(table, key) if 0 < len(key) <= 480 else None
     if body is None:
-        raise NotFound(f"{thing} does not exist: check its id")
+        raise NotFound(f"{thing} does not exist: check its id, or create it")
     return parse(body)
 
 

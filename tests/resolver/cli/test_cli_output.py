@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from resolver.cli import main, output, shown
+from resolver.cli import main, output, pages, shown
 from resolver.client import failures
 from resolver.handle.value import HandleValue
 from resolver.intake import jsonl
@@ -129,3 +129,11 @@ def test_a_record_in_json_is_an_import_row(tmp_path):
     with file.open("rb") as stream:
         (row,) = jsonl.rows(stream)
     assert row.handle.values[0] == record.values[0]
+
+
+def test_a_public_key_does_not_fill_the_screen():
+    octets = "ab" * 279
+    assert pages._cell({"public_key": octets, "address": "192.0.2.1"}) == (
+        "public_key=abababababababab... (279 octets) address=192.0.2.1"
+    )
+    assert pages._cell("ab" * 32) == "ab" * 32

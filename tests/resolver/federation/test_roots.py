@@ -8,7 +8,7 @@ import pytest
 from resolver.clock import SystemClock
 from resolver.federation.addresses import AddressPolicy
 from resolver.federation.delegations import Delegations
-from resolver.federation.roots import Refresh, sites_from_octets
+from resolver.federation.roots import Refresh, SiteFileUnusable, sites_from_octets
 from resolver.node.site_info import site_of
 from tests.resolver.transport.hdl_node import handle_node, rsa_key
 
@@ -76,3 +76,9 @@ def test_a_top_that_was_silent_is_found_to_answer_without_callers(node):
 
     asyncio.run(main())
     assert (delegations.is_asked, delegations.silent_since_us) == (True, 0)
+
+
+def test_a_file_of_something_else_is_told_without_words_of_the_codec():
+    with pytest.raises(SiteFileUnusable, match="neither JSON nor") as told:
+        sites_from_octets(b"no vendors here\n", "u.ids")
+    assert "octets" not in str(told.value)
