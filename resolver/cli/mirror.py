@@ -51,6 +51,7 @@ def init(ctx: click.Context, primary: str, mirror_token: Path, mirror_id: str, c
 
     from resolver.app.data_dir import StartRefused  # noqa: PLC0415 - loads the node
     from resolver.app.mirror_service import make_mirror  # noqa: PLC0415 - as above
+    from resolver.cli.unreachable import unreachable  # noqa: PLC0415 - with its only use
     from resolver.errors import ResolverError  # noqa: PLC0415 - as above
     from resolver.federation.mirror import MirrorCredentials  # noqa: PLC0415 - as above
     from storage.errors import StorageError  # noqa: PLC0415 - as above
@@ -72,9 +73,10 @@ def init(ctx: click.Context, primary: str, mirror_token: Path, mirror_id: str, c
         except StorageError as error:
             raise Failed(one_line(str(error)), STORE) from error
         except grpc.aio.AioRpcError as error:
-            refused = error.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
-            code = DENIED if refused else UNREACHABLE
-            raise Failed(one_line(f"the primary at {primary}: {error.details() or error.code().name}"), code) from error
+            where, details = f"the primary at {primary}", one_line(error.details() or error.code().name)
+            if error.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
+                raise Failed(f"{where}: {details}", DENIED) from error
+            raise Failed(unreachable(where, details), UNREACHABLE) from error
         except TimeoutError as error:
             raise Failed(
                 f"the primary at {primary} does not answer: try again, the copy goes on", UNREACHABLE

@@ -66,6 +66,7 @@ def join(
 
     from resolver.app.data_dir import DataDir, StartRefused, write_whole  # noqa: PLC0415 - loads the node
     from resolver.app.site_service import make_server  # noqa: PLC0415 - as above
+    from resolver.cli.unreachable import unreachable  # noqa: PLC0415 - with its only use
     from resolver.errors import ResolverError  # noqa: PLC0415 - as above
     from resolver.federation.siblings import SiteCredentials  # noqa: PLC0415 - as above
     from storage.errors import StorageError  # noqa: PLC0415 - as above
@@ -86,9 +87,10 @@ def join(
     except StorageError as error:
         raise Failed(one_line(str(error)), STORE) from error
     except grpc.aio.AioRpcError as error:
-        refused = error.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
-        code = DENIED if refused else UNREACHABLE
-        raise Failed(one_line(f"the server at {registry}: {error.details() or error.code().name}"), code) from error
+        where, details = f"the server at {registry}", one_line(error.details() or error.code().name)
+        if error.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
+            raise Failed(f"{where}: {details}", DENIED) from error
+        raise Failed(unreachable(where, details), UNREACHABLE) from error
     except TimeoutError as error:
         raise Failed(f"the server at {registry} does not answer: try again, the copy goes on", UNREACHABLE) from error
     except ResolverError as error:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from resolver.cli.output import one_line
 
 REASONS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("Connection refused",), "nothing listens there: check that it runs, and --target"),
+    (("Connection refused",), "nothing listens there: check that it runs, and the address"),
     (
         ("Domain name not found", "hostname lookup", "Name or service not known"),
-        "there is no such host: check --target",
+        "there is no such host: check the address",
     ),
     (
         ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed"),
@@ -26,7 +26,7 @@ REASONS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("No route to host", "Network is unreachable", "host unreachable"),
-        "there is no way to that host: check --target",
+        "there is no way to that host: check the address",
     ),
     (
         ("Deadline Exceeded", "Connection timed out", "timed out"),

@@ -58,7 +58,7 @@ class Action(Enum):
     REGISTER = "register, change or delete handles"
     APPLY_PREFIX = "apply for a prefix"
     ADMINISTER = "administer the registry"
-    MIRROR = "copy the store, credentials included, and change who is the primary"
+    MIRROR = "look after mirrors and servers, which hold all there is, credentials included,"
 
 
 class Scope(Enum):

@@ -31,7 +31,7 @@ class MirrorFiles:
 
     async def read_file(self, call: Call, request: pb.ReadFileRequest) -> pb.ReadFileResponse:
         """A part of a file. Raises InvalidField, NotFound."""
-        require(call.caller, Action.MIRROR, "", "the store of the node")
+        require(call.caller, Action.MIRROR, "", "the site")
         if not _SHA256.fullmatch(request.sha256):
             raise InvalidField("sha256 is no SHA-256: give its 64 hexadecimal digits", field="sha256")
         store, digest = self._store, bytes.fromhex(request.sha256)

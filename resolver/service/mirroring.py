@@ -73,7 +73,7 @@ class Mirroring:
 
     async def follow(self, call: Call, requests: AsyncIterator[pb.FollowRequest]) -> AsyncIterator[pb.FollowResponse]:
         """Feed a mirror, or another server of the site, for as long as both live and this node is the primary."""
-        require(call.caller, Action.MIRROR, "", "the store of the node")
+        require(call.caller, Action.MIRROR, "", "the site")
         incoming = self._core.until_drain(requests)
         try:
             greeting = await anext(incoming)

@@ -1,7 +1,9 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from resolver.cli.main import root
 from resolver.cli.output import Failed
 from resolver.cli.target import Target
 from resolver.cli.unreachable import unreachable
@@ -78,8 +80,20 @@ def test_an_address_without_host_and_port_is_refused(address):
 def test_what_the_transport_says_is_told_in_plain_words():
     refused = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:9: Connection refused"
     assert unreachable("the node at h:9", refused) == (
-        "the node at h:9 does not answer: nothing listens there: check that it runs, and --target"
+        "the node at h:9 does not answer: nothing listens there: check that it runs, and the address"
     )
     assert "no gRPC door" in unreachable("h", "Failed parsing HTTP/2 (Expected SETTINGS frame as the first frame)")
     assert "--tls-ca" in unreachable("h", "Ssl handshake failed: CERTIFICATE_VERIFY_FAILED: unable to get issuer")
     assert "(something new)" in unreachable("h", "something new")
+
+
+@pytest.mark.parametrize(
+    "command", [["mirror", "init", "--id", "m", "--mirror-token"], ["site", "join", "--server", "2", "--site-token"]]
+)
+def test_a_copy_of_a_node_that_is_away_is_refused_in_plain_words(tmp_path, command):
+    token = tmp_path / "t.token"
+    token.write_text("idis_x\n")
+    ran = CliRunner().invoke(root, [*command, str(token), "--of", "127.0.0.1:1", "--data-dir", str(tmp_path / "d")])
+    assert ran.exit_code == 3
+    assert "127.0.0.1:1 does not answer: nothing listens there" in ran.output
+    assert "UNKNOWN" not in ran.output
