@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.settings import Settings
 
 SIZES = (100, 1_000)
-REDIS_GUESS = 450_000
+REDIS_GUESS = 900_000
 PREPARED_PER_S = 1_600_000
 """Names a second that are made before the clock starts, more than two workers answer: made while it runs they take a
 third of a core from the servers, and redis-benchmark has nothing of the kind to do."""
