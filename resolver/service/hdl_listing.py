@@ -26,7 +26,7 @@ from resolver.wire.predefined.hs_admin import AdminPermission
 from storage.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from resolver.node.handle_admin import Identity
     from resolver.service.core import Core
@@ -63,7 +63,7 @@ class HandleListing:
         identity = turn.require_identity()
         self.require_handles(identity, prefix)
         with self._alone(identity):
-            await self._send(turn, prefix.handle_key_start, Table.RECORDS)
+            await self._send(turn, prefix.handle_key_start, Table.RECORDS, _handle)
 
     def require_handles(self, identity: Identity | None, prefix: Prefix) -> None:
         """Raise unless the identity may list the handles of a prefix; ChallengeWanted for nobody."""
@@ -93,7 +93,7 @@ class HandleListing:
                 skip -= skipped
                 await asyncio.sleep(0)
             while here is not None and (count is None or count > 0):
-                names, here = self._page(start, here, Table.RECORDS)
+                names, here = self._page(start, here, Table.RECORDS, _handle)
                 yield names if count is None else names[:count]
                 count = None if count is None else count - len(names)
                 await asyncio.sleep(0)
@@ -109,7 +109,7 @@ class HandleListing:
         return None, skipped
 
     async def derived_prefixes(self, turn: Turn) -> None:
-        """The prefixes derived from a prefix."""
+        """The prefixes derived from a prefix, wherever their handles live."""
         await self._derived(turn, _prefix(_name(turn)))
 
     async def _derived(self, turn: Turn, prefix: Prefix) -> None:
@@ -118,7 +118,7 @@ class HandleListing:
             alternatives = (AdminPermission.LIST_DERIVED_PREFIXES, AdminPermission.LIST_HANDLES)
             self._require(reader, identity, prefix, *alternatives)
         with self._alone(identity):
-            await self._send(turn, prefix.folded.encode() + b".", Table.PREFIXES)
+            await self._send(turn, prefix.folded.encode() + b".", Table.PREFIXES, _prefix_handle)
 
     async def homed_prefixes(self, turn: Turn) -> None:
         """The prefixes homed here."""
@@ -127,7 +127,7 @@ class HandleListing:
             raise not_an_administrator()
         require_policy(identity.caller, Action.READ_REGISTRY, "", "the prefixes of this node")
         with self._alone(identity):
-            await self._send(turn, b"", Table.PREFIXES)
+            await self._send(turn, b"", Table.PREFIXES, _homed_prefix_handle)
 
     def _require(self, reader: Reader, identity: Identity, prefix: Prefix, *bits: AdminPermission) -> None:
         """Raise unless policy and HS_ADMIN values of the prefix handle permit listing."""
@@ -151,11 +151,11 @@ class HandleListing:
         finally:
             self._busy.discard(name)
 
-    async def _send(self, turn: Turn, start: bytes, table: Table) -> None:
+    async def _send(self, turn: Turn, start: bytes, table: Table, shown: Callable[[bytes], str | None]) -> None:
         """Send the names under a key in messages of fifty, the last one without the CONTINUOUS flag."""
-        names, after = self._page(start, start, table)
+        names, after = self._page(start, start, table, shown)
         while after is not None:
-            following, next_after = self._page(start, after, table)
+            following, next_after = self._page(start, after, table, shown)
             if not following:
                 break
             await turn.answer(responses.Handles(tuple(names)), flags=OpFlag.CONTINUOUS.value)
@@ -165,7 +165,9 @@ class HandleListing:
             names, after = following, next_after
         await turn.answer(responses.Handles(tuple(names)))
 
-    def _page(self, start: bytes, after: bytes, table: Table) -> tuple[list[str], bytes | None]:
+    def _page(
+        self, start: bytes, after: bytes, table: Table, shown: Callable[[bytes], str | None]
+    ) -> tuple[list[str], bytes | None]:
         """Up to fifty names from a key on, its own of several servers, and the key to go on at; None at the end."""
         names: list[str] = []
         share = self._core.served.share
@@ -174,7 +176,7 @@ class HandleListing:
             return names, None
         with self._core.reading() as reader:
             for key, body in reader.scan(table, after, listing.after(start) if start else None):
-                name = _shown(table, body)
+                name = shown(body)
                 if name is not None and (sifting is None or sifting.answers(fold_octets(name.encode()))):
                     names.append(name)
                 if len(names) == _PAGE:
@@ -182,10 +184,18 @@ class HandleListing:
         return names, None
 
 
-def _shown(table: Table, body: bytes) -> str | None:
-    """The name to list for a row; None for a prefix that is not homed."""
-    if table is Table.RECORDS:
-        return record_octets.parse(body).name
+def _handle(body: bytes) -> str:
+    """The name to list for a record."""
+    return record_octets.parse(body).name
+
+
+def _prefix_handle(body: bytes) -> str:
+    """The name to list for a prefix."""
+    return f"{PREFIX_OF_PREFIXES}/{registry.Prefix.FromString(body).prefix}"
+
+
+def _homed_prefix_handle(body: bytes) -> str | None:
+    """The same; None for one that is not homed."""
     row = registry.Prefix.FromString(body)
     return f"{PREFIX_OF_PREFIXES}/{row.prefix}" if row.homed else None
 

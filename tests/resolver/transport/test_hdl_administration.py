@@ -188,6 +188,10 @@ def test_home_unhome_and_derived_prefixes(node):
     assert client.do(301, requests.OfHandle("0.NA/88.300.55")).header.response_code == 1
     assert client.do(101, requests.OfHandle("88.300.55/X")).header.response_code == 301
     assert "0.NA/88.300.55" not in client.do(302, requests.OfHandle("/")).body.handles
+    for op_code, name in ((106, "0.NA/88.300"), (105, "0.NA/0.NA/88.300")):
+        assert "0.NA/88.300.55" in client.do(op_code, requests.OfHandle(name)).body.handles, (
+            "it is derived all the same"
+        )
     assert client.do(300, requests.OfHandle("0.NA/10.1000")).header.response_code == 102, "not under this node's"
 
 
