@@ -133,7 +133,7 @@ class TransactionsEnd:
 
 @dataclass(frozen=True, slots=True)
 class DumpBegins:
-    """The start of a dump; version 2 is known."""
+    """The start of a dump. Version 2 is what is sent; a dump of version 1, of old servers, ends with its position."""
 
     version: int = 2
 

@@ -40,7 +40,8 @@ _ALGORITHM_OCTETS_MAX = 64
 _SIGNATURE_OCTETS_MAX = 4_096
 _FORMATS = (1, 2)
 _STATUSES = frozenset(records.Status)
-_DUMP_VERSION = 2
+_DUMP_VERSION_OLD = 1
+_DUMP_VERSIONS = (_DUMP_VERSION_OLD, 2)
 _DUMP_DONE = 0xFF
 
 Sign = Callable[[bytes], bytes]
@@ -191,8 +192,8 @@ class StreamReader:
 
     def _dump(self) -> Parsing:
         version = yield from self._number(4)
-        if version != _DUMP_VERSION:
-            raise MalformedMessage(f"version {version} of a dump is unknown: 2 is known", field="version")
+        if version not in _DUMP_VERSIONS:
+            raise MalformedMessage(f"version {version} of a dump is unknown: 1 and 2 are known", field="version")
         yield from self._settle(records.DumpBegins(version))
         while True:
             kind = yield from self._number(1)
@@ -200,6 +201,9 @@ class StreamReader:
                 self._released.append(records.DumpEnds())
                 return
             yield from self._settle((yield from self._dumped(kind)))
+            if version == _DUMP_VERSION_OLD and kind == records.Position.KIND:
+                self._released.append(records.DumpEnds())  # there the position comes last
+                return
 
     def _dumped(self, kind: int) -> Generator[int, bytes, Record]:
         if kind == records.Position.KIND:

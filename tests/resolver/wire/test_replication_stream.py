@@ -131,6 +131,14 @@ def test_no_octet_of_a_signed_stream_can_be_changed_unseen(contents, sent):
         assert found == sent[: len(found)]
 
 
+@pytest.mark.parametrize("step", [1, None])
+def test_a_dump_of_an_old_server_ends_with_its_position(step):
+    sent = [records.DumpBegins(1), DUMP[5], DUMP[7], records.Position(1_700_000_000_000, 77)]
+    reader, found = read(Contents.DUMP, written(sent), step)
+    assert found == [*sent, records.DumpEnds()]
+    assert reader.is_done
+
+
 def test_a_first_signature_may_cover_the_head():
     head = SIGNED + b"\0\0\0\4SHA1"
     begin = records.TransactionsBegin(1, 1).to_wire()
@@ -189,7 +197,7 @@ def test_a_lie_is_told_before_anything_is_kept_for_it(octets, words):
         read(Contents.TRANSACTIONS, bytes.fromhex(octets), 1, takes_unsigned=True)
 
 
-@pytest.mark.parametrize(("octets", "words"), [("ffffffff 00000001", "version 1"), ("ffffffff 00000002 06", "kind 6")])
+@pytest.mark.parametrize(("octets", "words"), [("ffffffff 00000003", "version 3"), ("ffffffff 00000002 06", "kind 6")])
 def test_lies_in_a_dump_too(octets, words):
     with pytest.raises(MalformedMessage, match=words):
         read(Contents.DUMP, bytes.fromhex(octets), takes_unsigned=True)
