@@ -19,6 +19,7 @@ REASONS: tuple[tuple[tuple[str, ...], str], ...] = (
         "its certificate is not of this authority: check --tls-ca",
     ),
     (("Hostname Verification Check failed", "hostname mismatch"), "its certificate has another name: give --tls-name"),
+    (("create security handshaker",), "no certificate can be read from --tls-ca: give the authority as PEM"),
     (("WRONG_VERSION_NUMBER", "wrong version number"), "it does not speak TLS: leave the --tls options out"),
     (
         ("Failed parsing HTTP/2", "http1.x server", "SETTINGS frame"),
