@@ -53,6 +53,13 @@ def node(tmp_path_factory):
         yield running
 
 
+@pytest.fixture
+def own_node(tmp_path):
+    """One whose followers nobody has been before; it may be changed."""
+    with filled(tmp_path) as running:
+        yield running
+
+
 def remove(node, name):
     now_us = node.clock.now_us()
     with node.engine.write() as writer:
@@ -168,7 +175,8 @@ def test_a_dump_goes_on_where_it_was(node):
     assert kinds(rest, records.HandleDate) == []
 
 
-def test_transactions_lead_from_nothing_to_what_is_stored(node):
+def test_transactions_lead_from_nothing_to_what_is_stored(own_node):
+    node = own_node
     found = all_of(node, lambda client: client.transactions(0, 0))
     assert found[0] == records.TransactionsBegin(1, records.Status.SENDING)
     state, ids = {}, []
@@ -182,12 +190,6 @@ def test_transactions_lead_from_nothing_to_what_is_stored(node):
     assert ids == sorted(ids)
     homed = {record.handle for record in kinds(found, records.Transaction) if record.action == records.Action.HOME}
     assert "0.NA/88.300.7" in homed
-
-
-@pytest.fixture
-def own_node(tmp_path):
-    with filled(tmp_path) as running:
-        yield running
 
 
 def test_only_what_is_new_is_sent_and_homes_only_when_they_may_have_changed(own_node):
