@@ -263,7 +263,9 @@ class Scene:
         return [row for row in found if not row[1].startswith(own) and marks.search(row[1] + row[2])]
 
     def rows_of_all(self):
-        return dump(self.world.engine, [table for table in Table if table not in {Table.STATISTICS, Table.SOURCES}])
+        """Everything but what is counted of everybody's calls, which is written when statistics are asked for."""
+        counted = {Table.STATISTICS, Table.SOURCES, Table.ACTIVITY}
+        return dump(self.world.engine, [table for table in Table if table not in counted])
 
     def ask(self, who, method, request):
         """The responses, or the error."""
