@@ -118,7 +118,8 @@ class Hdl(Section, frozen=True):
         Meta(ge=0, le=60_000, description="Answers over UDP that one /24 or /64 network gets a second; 0 is no limit."),
     ] = 200
     idle_s: Annotated[
-        Interval, Meta(description="Seconds without a request after which a TCP connection is closed.")
+        Interval,
+        Meta(description="Seconds without a request after which a TCP connection is closed; a login keeps it a day."),
     ] = 600.0
 
 

@@ -8,6 +8,7 @@ that the door can refuse or log them. Checking a secret or an SM2 key takes mill
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,14 @@ def keys_of(values: Sequence[pb.HandleValue], auth_type: str, index: int) -> lis
     if found:
         return found[:_SECRETS_TRIED_MAX] if type_ == SECRET_KEY else found
     raise not_an_administrator() if type_ == SECRET_KEY else Declined(ResponseCode.AUTHENTICATION_FAILED)
+
+
+def key_digest(values: Sequence[pb.HandleValue], index: int) -> bytes:
+    """What tells whether a key is still the one that was proven; b"" when none is there."""
+    for value in values:
+        if value.index == index:
+            return hashlib.sha256(fold(value.type).encode() + b"\0" + value.data).digest()
+    return b""
 
 
 def index_of_key(values: Sequence[pb.HandleValue], index: int, der: bytes) -> int | None:

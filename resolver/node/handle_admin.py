@@ -46,7 +46,8 @@ class Identity:
 
     ``caller`` is what the policy knows of it; ``is_server_admin`` says that it administers the whole server, by
     configuration, and is not limited by HS_ADMIN values. ``is_idis_login`` says that it logged in on a connection,
-    as IDIS clients do, and was not challenged for the request.
+    as IDIS clients do, and was not challenged for the request. ``key`` is the digest of the key, b"" for one that lives
+    in another node.
     """
 
     handle: str
@@ -54,6 +55,7 @@ class Identity:
     caller: Caller
     is_server_admin: bool = False
     is_idis_login: bool = False
+    key: bytes = b""
 
     @property
     def text(self) -> str:

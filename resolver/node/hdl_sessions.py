@@ -46,8 +46,9 @@ PRIVATE_BITS = 384
 class Session:
     """One session.
 
-    ``identity`` is None until an answered challenge has proven it. ``awaits_key`` says that the client has yet to send
-    the key, encrypted for this node, ``is_proven`` that it has made a MAC with it.
+    ``identity`` is None until an answered challenge has proven it; ``renewed_s`` is when it was last found to hold.
+    ``awaits_key`` says that the client has yet to send the key, encrypted for this node, ``is_proven`` that it has made
+    a MAC with it.
     """
 
     id: int
@@ -56,6 +57,7 @@ class Session:
     timeout_s: float
     deadline_s: float
     identity: Identity | None = None
+    renewed_s: float = 0.0
     window: ReplayWindow = field(default_factory=ReplayWindow)
     counter: int = 0
     awaits_key: bool = False

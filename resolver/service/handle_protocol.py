@@ -150,7 +150,7 @@ class HandleProtocol:
             OpCode.LOGIN_ID_SYSTEM: authentication.log_in,
         }
         self._plain = PlainQuestions(core, published)
-        self._creations = PlainCreations(core, authentication.sessions, self.answers, published)
+        self._creations = PlainCreations(core, authentication, self.answers, published)
 
     def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:
         """The answer to the octets of one plain question, None when they are anything else, or the store is on disk."""
@@ -258,6 +258,7 @@ class HandleProtocol:
         """Carry out a request and say what became of it."""
         try:
             self._check_session(turn)
+            self.authentication.renew(turn.peer, turn.session)
             if turn.asked.header.op_code == OpCode.CHALLENGE_RESPONSE:
                 await self.authentication.accept(turn)
             op_code = turn.request.header.op_code

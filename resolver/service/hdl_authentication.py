@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from resolver.errors import MalformedMessage
+from resolver.errors import MalformedMessage, ResolverError
 from resolver.handle.codes import OpCode, ResponseCode
 from resolver.handle.name import Handle, fold, whole_name
 from resolver.node import authenticate, handle_admin, hdl_sessions
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from resolver.node.authenticate import Key, Verdict
+    from resolver.node.hdl_sessions import Session
     from resolver.service.core import Core
     from resolver.service.hdl_answers import Signer
     from resolver.service.hdl_peer import Peer
@@ -48,6 +49,9 @@ CHECKS_AT_ONCE = 4
 CHECKS_WAITING_MAX = 256
 """Answers that wait to be checked before further ones are told to come again."""
 
+
+RENEWAL_S = 0.5
+"""Seconds for which a login or a session is taken on trust before its key is looked at again."""
 
 _NOT_THE_ANSWER = {ResponseCode.SERVER_BUSY, ResponseCode.UNABLE_TO_AUTHENTICATE}
 """Codes that say nothing about an answer, which is therefore not counted as wrong."""
@@ -187,9 +191,35 @@ class HandleAuthentication:
         with self._core.reading() as reader:
             if is_foreign:
                 caller = authenticate.foreign_caller_of(reader, handle, index, now_us, administers=is_admin)
-            else:
-                caller = authenticate.caller_of(reader, handle, index, now_us)
-        return Identity(handle, index, caller, is_admin)
+                return Identity(handle, index, caller, is_admin)
+            caller = authenticate.caller_of(reader, handle, index, now_us)
+            key = authenticate.key_digest(handle_admin.values_of(reader, handle), index)
+        return Identity(handle, index, caller, is_admin, key=key)
+
+    def renew(self, peer: Peer, session: Session | None) -> None:
+        """Forget logins, and who a session is of, when what was proven holds no more.
+
+        A key may have been revoked or changed since, a principal disabled, a prefix or an enterprise taken out of
+        service: a connection or a session may outlive that by hours.
+        """
+        now_s = self._now_s()
+        if peer.logins and peer.renewed_s + RENEWAL_S <= now_s:
+            peer.renewed_s = now_s
+            peer.logins = tuple(login for login in peer.logins if self._holds(login[1]))
+        if session is not None and session.identity is not None and session.renewed_s + RENEWAL_S <= now_s:
+            session.renewed_s = now_s
+            if not self._holds(session.identity):
+                session.identity = None
+
+    def _holds(self, identity: Identity) -> bool:
+        """Whether an identity that was proven would be the same today."""
+        try:
+            found = self.identity_of(
+                identity.handle, identity.index, is_foreign=self._foreign.is_elsewhere(identity.handle)
+            )
+        except ResolverError:
+            return False
+        return found == replace(identity, is_idis_login=False)
 
     def identify_by_key(self, peer: Peer, handle: str, index: int, der: bytes) -> Identity:
         """Who has a key that was proven elsewhere, as in a TLS handshake; index 0 means any. Raises Declined."""

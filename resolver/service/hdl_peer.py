@@ -43,10 +43,11 @@ class Peer:
 
     ``logins`` are who has logged in on the connection, each with the session id its client put into the login: 0, or a
     number the client made up. ``login`` is the id of a login's challenge that waits, ``is_idis`` says that a login was
-    tried. ``seal`` is the session whose key may encrypt the messages of this connection, under whatever id: it hides
-    them and proves nothing. ``is_proven`` is set when the sender has shown that it receives what is sent to its
-    address, ``has_left`` when nobody takes answers any more; ``is_broken`` asks the door to close, since a stream ended
-    in the middle; ``door`` is what its requests are counted under.
+    tried. ``renewed_s`` is when the logins were last found to hold. ``seal`` is the session whose key may encrypt the
+    messages of this connection, under whatever id: it hides them and proves nothing. ``is_proven`` is set when the
+    sender has shown that it receives what is sent to its address, ``has_left`` when nobody takes answers any more;
+    ``is_broken`` asks the door to close, since a stream ended in the middle; ``door`` is what its requests are counted
+    under.
     """
 
     source: str
@@ -56,6 +57,7 @@ class Peer:
     login: int = 0
     is_proven: bool = False
     is_idis: bool = False
+    renewed_s: float = 0.0
     seal: Session | None = None
     has_left: bool = False
     is_broken: bool = False

@@ -44,10 +44,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from resolver.node.handle_admin import Identity
-    from resolver.node.hdl_sessions import Session, Sessions
+    from resolver.node.hdl_sessions import Session
     from resolver.node.ledger import Ledger
     from resolver.service.core import Core
     from resolver.service.hdl_answers import Answers
+    from resolver.service.hdl_authentication import HandleAuthentication
     from resolver.service.hdl_peer import Peer
     from resolver.service.published_site import PublishedSite
 
@@ -158,9 +159,9 @@ class Creation(Handed[bool]):
 class PlainCreations:
     """Makes jobs of the plain creations of one worker."""
 
-    def __init__(self, core: Core, sessions: Sessions, answers: Answers, site: PublishedSite) -> None:
+    def __init__(self, core: Core, authentication: HandleAuthentication, answers: Answers, site: PublishedSite) -> None:
         self._core = core
-        self._sessions = sessions
+        self._authentication = authentication
         self._answers = answers
         self._site = site
         self._starts: dict[tuple[int, bytes], bytes] = {}
@@ -190,7 +191,8 @@ class PlainCreations:
         ):
             return None
         started_s = self._core.clock.monotonic_s()
-        session = self._sessions.find(session_id, started_s) if session_id else None
+        session = self._authentication.sessions.find(session_id, started_s) if session_id else None
+        self._authentication.renew(peer, session)
         identity = peer.identity_in(session_id) if session is None else session.identity
         if identity is None or (session is not None and size != end + 4 + _MAC_OCTETS) or (
             session is None and octets[end:] not in _NO_CREDENTIALS

@@ -7,12 +7,11 @@ door's to know.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.handle.codes import ResponseCode
 from resolver.handle.name import Handle
-from resolver.node import handle_admin, http_sessions
+from resolver.node import http_sessions
 from resolver.node.hdl_declined import Declined
 from resolver.node.http_sessions import Proven, SessionIds
 from resolver.service.hdl_changes import Decision
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from resolver.service.hdl_authentication import HandleAuthentication
     from resolver.service.hdl_peer import Peer
     from resolver.wire.challenges import SecretAnswer
-    from storage.engine import Reader
 
 _NONCE_OCTETS = 16
 
@@ -81,11 +79,9 @@ class HttpIdentity:
 
     async def keep(self, session: Session, identity: Identity) -> Session:
         """The session as that of an identity which has been proven. Raises Declined for one without a key."""
-        with self._core.reading() as reader:
-            digest = _key_digest(reader, identity.handle, identity.index)
-        if digest is None:
+        if not identity.key:
             raise Declined(ResponseCode.AUTHENTICATION_FAILED)
-        await self._store(session.id, Proven(identity.handle, identity.index, digest, self._now_s()))
+        await self._store(session.id, Proven(identity.handle, identity.index, identity.key, self._now_s()))
         return session._replace(identity=identity)
 
     def require_here(self, handle: str) -> None:
@@ -124,17 +120,18 @@ class HttpIdentity:
             return None
         with self._core.reading() as reader:
             proven = http_sessions.find(reader, id_, now_s)
-            if proven is not None and _key_digest(reader, proven.handle, proven.key_index) != proven.key_digest:
-                return None
         session = Session(id_, self._ids.nonce(id_), None)
         if proven is None:
             return session if made_s + http_sessions.IDLE_S > now_s else None
-        if proven.used_s + http_sessions.REFRESH_S < now_s:
-            await self._store(id_, proven._replace(used_s=now_s))
         try:
-            return session._replace(identity=self._authentication.identity_of(proven.handle, proven.key_index))
+            identity = self._authentication.identity_of(proven.handle, proven.key_index)
         except Declined:
             return None
+        if identity.key != proven.key_digest:
+            return None
+        if proven.used_s + http_sessions.REFRESH_S < now_s:
+            await self._store(id_, proven._replace(used_s=now_s))
+        return session._replace(identity=identity)
 
     async def _store(self, id_: str, proven: Proven) -> None:
         def decide(ledger: Ledger) -> None:
@@ -149,11 +146,3 @@ class HttpIdentity:
             http_sessions.end(ledger.writer, id_)
 
         await self._core.lane.submit(Decision(decide, frees_space=True))
-
-
-def _key_digest(reader: Reader, handle: str, index: int) -> bytes | None:
-    """The digest of a value that is a key, None when it is not there."""
-    for value in handle_admin.values_of(reader, handle):
-        if value.index == index:
-            return hashlib.sha256(value.type.upper().encode() + b"\0" + value.data).digest()
-    return None

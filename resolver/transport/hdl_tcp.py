@@ -1,9 +1,10 @@
 """The Handle protocol over TCP: one connection, many requests, answered as they finish.
 
 Clients keep a connection for hours or open one for each request; both are served, and a client that closes its half
-gets its answers before ours closes. Nobody gets to keep anything of ours by being slow: the first octets, a header,
-a body, and the taking of an answer each have their time, measured absolutely, and one timer looks at all
-connections. A message that is too large is refused at its envelope.
+gets its answers before ours closes. Whoever has logged in on a connection keeps it through a day of silence. Nobody
+gets to keep anything of ours by being slow: the first octets, a header, a body, and the taking of an answer each have
+their time, measured absolutely, and one timer looks at all connections. A message that is too large is refused at its
+envelope.
 """
 
 from __future__ import annotations
@@ -47,6 +48,13 @@ WRITE_TIMEOUT_S = 30.0
 
 REQUESTS_IN_FLIGHT_MAX = 64
 """Requests of one connection being answered; it is not read from while there are more."""
+
+LOGIN_IDLE_S = 86_400.0
+"""Seconds of silence that a connection survives on which somebody has logged in: the ID-SDK neither logs in again by
+itself nor notices that its connection was closed."""
+
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 300), (socket.TCP_KEEPINTVL, 60), (socket.TCP_KEEPCNT, 5))
+"""Such a peer that has vanished is noticed after ten minutes."""
 
 CONNECTIONS_MAX = 20_000
 """Connections of one worker; further ones are closed at once."""
@@ -137,14 +145,14 @@ class _Connection(asyncio.Protocol):
                 answer = door.protocol.at_once(data, self._peer.source)
             if answer is not None:
                 now_s = door.now_s()
-                self.deadline_s = now_s + door.idle_s  # before the answer leaves: its client may count from then
+                self.deadline_s = now_s + self._idle_s  # before the answer leaves: its client may count from then
                 self._transport.write(answer)
                 count_one(door.core.calls, answer, now_s - started_s, HDL_TCP)
                 return
             creation = door.protocol.creation(data, self._peer, self._take_answer)
             if creation is not None:
                 self._in_flight += 1
-                self.deadline_s = started_s + door.idle_s
+                self.deadline_s = started_s + self._idle_s
                 if self._in_flight >= REQUESTS_IN_FLIGHT_MAX or self._blocked is not None:
                     self._transport.pause_reading()
                 door.hand_over(creation)
@@ -189,7 +197,13 @@ class _Connection(asyncio.Protocol):
             part = _Part.BODY
         if completed or part is not self._part or part is _Part.NOTHING:
             self._part = part
-            self.deadline_s = self._door.now_s() + (_TIMEOUTS_S.get(part) or self._door.idle_s)
+            self.deadline_s = self._door.now_s() + (_TIMEOUTS_S.get(part) or self._idle_s)
+
+    @property
+    def _idle_s(self) -> float:
+        """Seconds that may pass without a request."""
+        idle_s = self._door.idle_s
+        return max(idle_s, LOGIN_IDLE_S) if self._peer.logins else idle_s
 
     async def _respond(self, frame: Frame) -> None:
         try:
@@ -210,7 +224,8 @@ class _Connection(asyncio.Protocol):
         if self._peer.is_broken:
             self._transport.abort()
         elif not self._ended:
-            self.deadline_s = max(self.deadline_s, self._door.now_s() + HEADER_TIMEOUT_S)
+            left_s = self._idle_s if self._peer.logins and self._part is _Part.NOTHING else HEADER_TIMEOUT_S
+            self.deadline_s = max(self.deadline_s, self._door.now_s() + left_s)
             if self._is_half_closed and not self._in_flight:
                 self._transport.close()
             elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and self._blocked is None:
@@ -309,6 +324,9 @@ class HandleTcpDoor:
     async def _take_over(self, client: socket.socket, octets: bytes, unsent: bytes) -> None:
         loop = asyncio.get_running_loop()
         try:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, number in _KEEPALIVE:
+                client.setsockopt(socket.IPPROTO_TCP, option, number)
             await loop.connect_accepted_socket(lambda: _Connection(self, octets, unsent), client)
         except OSError:
             client.close()  # it has left meanwhile

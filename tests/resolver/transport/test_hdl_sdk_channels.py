@@ -4,18 +4,22 @@ The ID-SDK of CAICT numbers a connection from 2.0.8 on and logs in once. Teleinf
 them send the requests of all logins, and those of nobody, over one pool of connections.
 """
 
+from functools import partial
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import padding
 
 from resolver.handle.codes import ResponseCode
 from resolver.registry import enterprises, prefix_handles, principals
-from resolver.service import hdl_peer
+from resolver.service import hdl_authentication, hdl_peer
 from resolver.service.hdl_answers import IDIS_CODES
 from resolver.v1 import registry_pb2 as pb
 from resolver.wire import requests, sessions
 from resolver.wire.message import Message, request_message
+from storage.tables import Table
 from tests.resolver.transport.hdl_node import ADMIN, ClientSession, admin, group, handle_node, rsa_key, value
 from tests.support.builders import ledger_on
+from tests.support.clock import FakeClock
 
 OWNERS = {"ent-a": ("88.300.20", "a", "91350100M000100Y43"), "ent-b": ("88.300.21", "b", "91110000600037341L")}
 LOGIN = 0x1080_0000
@@ -76,7 +80,8 @@ def test_logins_that_share_a_connection_keep_their_rights_apart(node):
     client.close()
 
 
-def test_login_goes_on_where_another_client_object_has_logged_in_before(node):
+def test_login_goes_on_where_another_client_object_has_logged_in_before(node, monkeypatch):
+    monkeypatch.setattr(hdl_peer, "LOGINS_MAX", 4)
     client = teleinfo(node)
     for session_id in range(10_001, 10_001 + hdl_peer.LOGINS_MAX + 3):
         assert log_in(client, "0.NA/88.300.20", "a", session_id).header.response_code == 1
@@ -276,3 +281,107 @@ def test_seal_proves_nothing(node):
     assert elsewhere.header.response_code == 500, "the seal is of its connection"
     other.close()
     sealed.client.close()
+
+
+def revoke(ledger, node):
+    prefix_handles.revoke_key(ledger, ADMIN, node.keys["a"])
+
+
+def disable(ledger, node):
+    del node
+    principals.update(ledger.writer, ADMIN, pb.UpdatePrincipalRequest(principal_id="a", disabled=True))
+
+
+def suspend(ledger, node):
+    del node
+    row = ledger.writer.get(Table.ENTERPRISES, b"ent-a")
+    suspended = pb.Enterprise.FromString(row)
+    suspended.status = pb.ENTERPRISE_STATUS_DISABLED
+    enterprises.update(ledger.writer, ADMIN, suspended, None)
+
+
+@pytest.mark.parametrize("taken_away", [revoke, disable, suspend])
+@pytest.mark.parametrize("way", ["login", "session"])
+def test_what_was_proven_ends_with_what_it_was_proven_by(node, way, taken_away, monkeypatch):
+    """A connection or a session may last for days: it must not keep alive a key that was revoked."""
+    monkeypatch.setattr(hdl_authentication, "RENEWAL_S", 0.0)
+    asking, clients, refused = {}, [], {"login": 408, "session": 403}[way]
+    for key, prefix in (("a", "88.300.20"), ("b", "88.300.21")):
+        if way == "login":
+            client = caict(node)
+            clients.append(client)
+            assert log_in(client, f"0.NA/{prefix}", key).header.response_code == 1
+            asking[key] = client.ask
+        else:
+            session = ClientSession(node.client())
+            asking[key] = partial(session.ask, identity=f"300:0.NA/{prefix}", key=rsa_key(key))
+
+    def create(key, name):
+        prefix = {"a": "88.300.20", "b": "88.300.21"}[key]
+        values = (value(1, "URL", "http://example.org/"), admin(f"0.NA/{prefix}", 300))
+        return asking[key](100, requests.WithValues(f"{prefix}/{name}", values)).header.response_code
+
+    assert [create(key, name) for key in "ab" for name in ("FIRST", "SECOND")] == [1] * 4
+    with ledger_on(node.engine, node.clock) as ledger:
+        taken_away(ledger, node)
+    assert [create("a", name) for name in ("THIRD", "FOURTH")] == [refused] * 2
+    assert asking["a"](101, requests.OfHandle("88.300.20/FIRST")).header.response_code == refused
+    assert create("b", "THIRD") == 1, "others are not troubled"
+    for client in clients:
+        client.close()
+
+
+def test_another_key_under_the_index_of_a_login_ends_it(node, monkeypatch):
+    monkeypatch.setattr(hdl_authentication, "RENEWAL_S", 0.0)
+    node.store("88.300.20/USER", value(300, "HS_PUBKEY", rsa_key("user").public.to_wire()))
+    client = caict(node)
+    assert log_in(client, "88.300.20/USER", "user").header.response_code == 1
+    body = requests.WithValues("88.300.20/BY-USER", (value(1, "URL", "a"),))
+    assert code(client, 100, body) in {1, 400}
+    node.store("88.300.20/USER", value(300, "HS_PUBKEY", rsa_key("other").public.to_wire()))
+    assert code(client, 100, body) == 408
+    client.close()
+
+
+def test_a_connection_with_a_login_may_be_silent_for_a_day(tmp_path):
+    """The ID-SDK reads garbage out of a connection that was closed, and logs in again never."""
+    clock = FakeClock()
+    with handle_node(tmp_path, clock=clock, idle_s=600.0) as node:
+        node.store("88.300.1/X", value(1, "URL", "x"))
+
+        def asks(client):
+            """Whether the door answers; it has then done with what was asked before."""
+            return code(client, 1, requests.Resolution("88.300.1/X")) == 1
+
+        def pass_by(seconds):
+            """Let time pass, and the door look at it."""
+            anonymous = caict(node)
+            assert asks(anonymous)
+            clock.advance(seconds)
+            assert is_closed(anonymous)
+
+        asker, writer = caict(node), caict(node)
+        for client in (asker, writer):
+            assert log_in(client, "88.300", "admin").header.response_code == 1
+        pass_by(86_000)
+        assert asks(asker)
+        assert code(writer, 100, one("88.300.2/W")) == 1
+        pass_by(86_000)
+        assert asks(asker)
+        assert code(writer, 101, requests.OfHandle("88.300.2/W")) == 1
+        assert asks(writer)
+        pass_by(86_401)
+        assert is_closed(asker)
+        assert is_closed(writer)
+
+
+def is_closed(client):
+    """Whether the door closes: its timer goes round once a second."""
+    connection = client.connection()
+    connection.settimeout(60)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    finally:
+        client.close()
