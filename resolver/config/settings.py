@@ -153,7 +153,7 @@ class Snms(Section, frozen=True):
     enabled: Annotated[bool, Meta(description="Whether the HTTP port answers the SNMS OpenAPI.")] = True
     reference_type: Annotated[
         str, Meta(max_length=255, description="Type of the value at index 1001 that names the template; empty: none.")
-    ] = "templateVersion"
+    ] = "TEMPLATE"
     utc_offset_h: Annotated[
         float, Meta(ge=-14, le=14, description="Hours that dates in requests and answers are ahead of UTC.")
     ] = 8.0

@@ -74,7 +74,7 @@ def test_one_record_at_every_door_and_after_a_restart(tmp_path):
         with channel_to(node) as channel:
             record = resolve(channel, NAME)
         values = {each.index: (each.type, each.data.decode()) for each in record.values}
-        assert values == {1001: ("templateVersion", "1.0"), 2000: ("NAME", "轴承"), 2001: ("MODEL", "6204")}
+        assert values == {1001: ("TEMPLATE", "1.0"), 2000: ("NAME", "轴承"), 2001: ("MODEL", "6204")}
         assert record.template_id
         port = int(node.endpoints["hdl_tcp"].rpartition(":")[2])
         answer = HandleClient(port).ask(1, requests.Resolution(NAME), flags=HSJ_PUBLIC)

@@ -53,7 +53,7 @@ class SnmsOptions:
     """What the operator set for the national SNMS OpenAPI, where its documents leave things open."""
 
     enabled: bool = True
-    reference_type: str = "templateVersion"
+    reference_type: str = "TEMPLATE"
     """Type of the value at index 1001 that names the template; empty stores no such value."""
     utc_offset_s: float = 8 * 3_600.0
     """Time zone of dates in requests and answers."""

@@ -26,6 +26,7 @@ from resolver.transport.http.rest_input import (
     STRANGER_OCTETS_MAX,
     VARIOUS,
     Parameters,
+    carries_values,
     form_of,
     name_in,
     query_of,
@@ -84,7 +85,10 @@ class HandleRest:
             case "GET" | "HEAD":
                 return await self.read(request, name, query_of(request))
             case "POST":
-                return await self.read(request, name, await _asked(request))
+                response = await self.read(request, name, await _asked(request))
+                if await carries_values(request):
+                    response.headers["x-reason"] = "a POST reads a handle, whatever its body: PUT writes values"
+                return response
             case "PUT":
                 return await self._write(request, name)
             case _:

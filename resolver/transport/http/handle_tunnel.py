@@ -16,6 +16,7 @@ from resolver.handle.codes import ResponseCode
 from resolver.telemetry.calls import REST, Operation
 from resolver.transport.http.calls import peer_of
 from resolver.transport.http.rest_reply import CORS_HEADERS
+from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.message import Frame, StreamPart
 
 if TYPE_CHECKING:
@@ -37,6 +38,15 @@ def is_message(request: Request) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == MESSAGE_TYPE
 
 
+def message_in(body: bytes) -> bytes:
+    """The message in a body: without a line end before it and without what follows, as the reference server reads."""
+    octets = body[1:] if body[:1] in {b"\n", b"\r"} else body
+    if len(octets) < ENVELOPE_OCTETS:
+        return octets
+    length = int.from_bytes(octets[ENVELOPE_OCTETS - 4 : ENVELOPE_OCTETS], "big")
+    return octets[: ENVELOPE_OCTETS + length]
+
+
 class HandleTunnel:
     """The tunnel of one worker."""
 
@@ -48,7 +58,7 @@ class HandleTunnel:
     async def answer(self, request: Request) -> Response:
         """The answers to the message in the body."""
         request.scope["operation"] = _TUNNEL
-        octets = await request.body()
+        octets = message_in(await request.body())
         answers: list[bytes] = []
         length = 0
 

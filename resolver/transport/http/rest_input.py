@@ -162,6 +162,12 @@ def _members(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, str(item).lower() if isinstance(item, bool) else str(item)
 
 
+async def carries_values(request: Request) -> bool:
+    """Whether a body is more than parameters, as of a client that takes a POST for a way to write."""
+    body, kind = await request.body(), type_of(request)
+    return bool(body) and kind != FORM and (kind != "application/json" or b'"values"' in body)
+
+
 async def values_in(request: Request, name: str, now_s: int) -> list[HandleValue]:
     """The values for a handle in a body: a list, an object with ``values``, or one value. Raises WireError."""
     if type_of(request) != "application/json":

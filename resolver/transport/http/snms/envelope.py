@@ -31,6 +31,9 @@ EXISTS = "标识已存在"
 
 NOT_FOUND = "没有找到标识"
 
+NOT_THERE = "标识不存在"
+"""What a handle that is not there is told in a batch of deletions."""
+
 WRONG_PASSWORD = "用户名/密码错误！"  # noqa: S105 - a sentence, no password
 
 BUSINESS_FAILURE = -2

@@ -2,7 +2,7 @@
 
 An identifier is a handle that follows the template of its prefix with the label ``templateVersion``. Its values are
 those of the template's items; other values of the same handle, set through other doors, are neither shown nor touched.
-The value at index 1001 names the template; clients cannot set it.
+The value at index 1001 names the template; it is shown, and clients cannot set it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from resolver.transport.http.snms import bodies
 from resolver.transport.http.snms.desk import Desk, Entry, request_id_of
 from resolver.transport.http.snms.envelope import (
     BUSINESS_FAILURE,
+    NOT_FOUND,
+    NOT_THERE,
     Missing,
     Said,
     message_of,
@@ -84,6 +86,7 @@ class Identifiers:
         follows = bool(record.template_id)
         return reply(
             {
+                "code": "200",
                 "prefix": record.name.partition("/")[0],
                 "handle": record.name,
                 "templateVersion": service.templates.label_of(record.template_id) if follows else None,
@@ -219,7 +222,8 @@ def _message(words: str, is_good: bool) -> dict[str, Any]:  # noqa: ARG001, FBT0
 
 
 def _code_and_message(words: str, is_good: bool) -> dict[str, Any]:  # noqa: FBT001 - the two tellers have one shape
-    return {"code": 1 if is_good else BUSINESS_FAILURE, "msg": words}
+    # The documents print another sentence here than for one that is deleted by itself.
+    return {"code": 1 if is_good else BUSINESS_FAILURE, "msg": NOT_THERE if words == NOT_FOUND else words}
 
 
 def _bounded(items: list[G]) -> list[G]:
@@ -240,8 +244,8 @@ def _checked(name: str) -> str:
 
 
 def _is_shown(value: handle.HandleValue, *, follows: bool) -> bool:
-    """Values of items; of a handle without a template every text but the reference."""
-    if value.index == REFERENCE_INDEX or (follows and value.index < ITEM_INDEX_MIN):
+    """Values of items and the one that names the template; of a handle without a template every text."""
+    if follows and value.index < ITEM_INDEX_MIN and value.index != REFERENCE_INDEX:
         return False
     try:
         value.data.decode()

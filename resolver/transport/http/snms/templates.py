@@ -1,5 +1,8 @@
 """``/snms/api/v3/template`` and ``/snms/api/v5/template``: metadata templates in the national form.
 
+``/snms/api/template/v1`` is what they were before v3, for applications of that time: as v3, with industries and type
+that may be left out, and ``String`` beside ``string``.
+
 A template is named by prefix and version; the version is the label of the node's template. The form knows texts only:
 a template with an item of another kind cannot be read here. v3 numbers items itself, from 2000; v5 gives the indexes
 and can change a template. Items that a change leaves out stay as they are.
@@ -8,6 +11,8 @@ and can change a template. Items that a change leaves out stay as they are.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from resolver import methods
 from resolver.errors import NotFound
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
 
 NOT_STRING = "模板包含非字符串类型的数据项，不能通过该接口读取"
 NO_TEMPLATE = "没有找到模板"
+
+UNKNOWN_INDUSTRY = "-"
+"""The industry of a template that names none."""
 
 ACTIVE_CARRIER, OTHER = 1, 2
 """Types of a template: identifiers on active carriers, and all others."""
@@ -46,8 +54,11 @@ class Templates:
 
     def entries(self) -> list[Entry]:
         """The paths of templates."""
-        v3, v5 = "/snms/api/v3/template", "/snms/api/v5/template"
+        v1, v3, v5 = "/snms/api/template/v1", "/snms/api/v3/template", "/snms/api/v5/template"
         return [
+            Entry("GET", v1, self.get_v3, methods.GET_TEMPLATE),
+            Entry("POST", v1, self.create_v1, methods.CREATE_TEMPLATE),
+            Entry("DELETE", v1, self.delete, methods.DELETE_TEMPLATE),
             Entry("GET", v3, self.get_v3, methods.GET_TEMPLATE),
             Entry("GET", v5, self.get_v5, methods.GET_TEMPLATE),
             Entry("POST", v3, self.create_v3, methods.CREATE_TEMPLATE),
@@ -85,6 +96,11 @@ class Templates:
             raise Said(NOT_STRING)
         return _shown(template)
 
+    async def create_v1(self, request: Request, call: Call) -> Response:
+        """Create a template as before v3: what v3 wants and applications of that time do not send is filled in."""
+        given = bodies.decode(await self._desk.json(request), bodies.Template)
+        return await self._made(request, call, _template(_of_v1(given), numbers_items=True, needs_state=False))
+
     async def create_v3(self, request: Request, call: Call) -> Response:
         """Create a template whose items get their indexes here, in order."""
         return await self._create(request, call, numbers_items=True)
@@ -95,7 +111,9 @@ class Templates:
 
     async def _create(self, request: Request, call: Call, *, numbers_items: bool) -> Response:
         given = bodies.decode(await self._desk.json(request), bodies.Template)
-        template = _template(given, numbers_items=numbers_items, needs_state=False)
+        return await self._made(request, call, _template(given, numbers_items=numbers_items, needs_state=False))
+
+    async def _made(self, request: Request, call: Call, template: pb.Template) -> Response:
         asked = pb.CreateTemplateRequest(template=template, request_id=request_id_of(request))
         await self._templates.create_template(call, asked)
         return reply(data=True)
@@ -124,6 +142,20 @@ class Templates:
         asked = pb.DeleteTemplateRequest(template_id=template_id, request_id=request_id_of(request))
         await self._templates.delete_template(call, asked)
         return reply(data=True)
+
+
+def _of_v1(given: bodies.Template) -> bodies.Template:
+    """A template of before v3 as v3 would have it."""
+    industries = {field: getattr(given, field) or UNKNOWN_INDUSTRY for field in _INDUSTRIES}
+    items = [_item_of_v1(item) for item in given.items or ()]
+    return msgspec.structs.replace(given, type=given.type or OTHER, items=items, **industries)
+
+
+def _item_of_v1(item: bodies.TemplateItem) -> bodies.TemplateItem:
+    metadata = item.metadata
+    if metadata is None or metadata.type is None:
+        return item
+    return msgspec.structs.replace(item, metadata=msgspec.structs.replace(metadata, type=metadata.type.lower()))
 
 
 def _template(given: bodies.Template, *, numbers_items: bool, needs_state: bool) -> pb.Template:

@@ -112,6 +112,13 @@ def test_a_handle_client_works_through_the_tunnel(node):
     assert listed.header.response_code == 1
 
 
+def test_what_stands_around_a_message_is_passed_over(node):
+    question = Tunnelled(node).request(OpCode.RESOLUTION, requests.Resolution("88.300.1/s1"))
+    asked = question.to_frame().to_wire()
+    for around in (asked, b"\n" + asked, b"\r" + asked, asked + b"\r\n"):
+        assert Message.from_wire(tunnel(node, around).content).header.response_code == 1
+
+
 @pytest.mark.parametrize("octets_", [b"", b"x", b"\x00" * 20, b"\xff" * 4_000])
 def test_octets_that_are_no_message_get_an_answer(node, octets_):
     found = tunnel(node, octets_)

@@ -273,7 +273,11 @@ def test_a_read_by_post_takes_its_parameters_from_the_body(client):
         assert len(found["values"]) == (2 if b"values" in content else 1)
     plain = client.post("/api/handles/88.300.2/there", content=b"x", headers={"content-type": "text/plain"})
     assert len(judge(plain, 200, 1)["values"]) == 2
-    judge(client.post("/api/handles/88.300.2/new", json={"values": [URL]}, headers=basic()), 404, 100)
+    posted = client.post("/api/handles/88.300.2/new", json={"values": [URL]}, headers=basic())
+    judge(posted, 404, 100)
+    assert "PUT" in plain.headers["x-reason"]
+    assert "PUT" in posted.headers["x-reason"]
+    assert "x-reason" not in both.headers
 
 
 def test_how_to_answer_may_be_said_in_a_body(client):

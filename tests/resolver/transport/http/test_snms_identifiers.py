@@ -74,15 +74,17 @@ def test_an_identifier_from_creation_to_deletion(snms):
         assert await node.a.ask("POST", DATA, identifier(A, *both)) == GOOD
         assert await node.a.ask("POST", DATA, identifier(A)) == failure("标识已存在")
         shown = await node.a.ask("GET", f"{DATA}/detail", params={"handle": A})
+        reference = {"auth": None, **value(1001, "1.0", "TEMPLATE")}
         assert shown["data"] == {
+            "code": "200",
             "prefix": PREFIX_A,
             "handle": A,
             "templateVersion": "1.0",
-            "value": [{"auth": None, **value()}, {**value(2001, "6204", "MODEL"), "auth": None}],
+            "value": [reference, {"auth": None, **value()}, {**value(2001, "6204", "MODEL"), "auth": None}],
         }
         assert await node.a.ask("PUT", DATA, identifier(A, value(text="齿轮"))) == GOOD
         shown = await node.app.ask("GET", f"{DATA}/detail", params={"handle": A})
-        assert [each["data"]["value"] for each in shown["data"]["value"]] == ["齿轮"]
+        assert [each["data"]["value"] for each in shown["data"]["value"]] == ["1.0", "齿轮"]
         none = f"{PREFIX_A}/none"
         assert await node.a.ask("PUT", DATA, identifier(none)) == failure("没有找到标识")
         assert await node.a.ask("DELETE", DATA, {"handle": none}) == failure("没有找到标识")
@@ -294,7 +296,7 @@ def test_batches(snms, monkeypatch, in_slices):
         answer = await node.a.ask("DELETE", f"{DATA}/batchDelete", [names[0], names[0], "", "no slash", 7])
         assert [row["code"] for row in answer["data"]] == [1, -2, -2, -2, -2]
         assert answer["data"][0] == {"handle": names[0], "code": 1, "msg": "success"}
-        assert answer["data"][1] == {"handle": names[0], "code": -2, "msg": "没有找到标识"}
+        assert answer["data"][1] == {"handle": names[0], "code": -2, "msg": "标识不存在"}
         answer = await node.a.ask("DELETE", f"{DATA}/batchDelete", {"handles": [names[1]]})
         assert [row["code"] for row in answer["data"]] == [1]
         for body in ([], {"handles": []}, {}):
@@ -363,7 +365,7 @@ def test_other_values_of_a_handle_are_left_alone(snms):
             2000: "齿轮".encode(),
         }
         shown = await node.a.ask("GET", f"{DATA}/detail", params={"handle": A})
-        assert [each["index"] for each in shown["data"]["value"]] == [2000]
+        assert [each["index"] for each in shown["data"]["value"]] == [1001, 2000]
         free = registration.CreateHandleRequest(name=f"{PREFIX_A}/free", values=own)
         await node.asker.ask("user_a", methods.CREATE_HANDLE, free)
         shown = await node.a.ask("GET", f"{DATA}/detail", params={"handle": f"{PREFIX_A}/free"})

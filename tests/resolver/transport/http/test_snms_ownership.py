@@ -71,6 +71,9 @@ ATTEMPTS = {
     ("POST", "/identityv2/data/batchCreate"): st.lists(rows, min_size=1, max_size=4),
     ("PUT", "/identityv2/data/batchUpdate"): st.lists(rows, min_size=1, max_size=4),
     ("DELETE", "/identityv2/data/batchDelete"): st.lists(names, min_size=1, max_size=4),
+    ("GET", "/snms/api/template/v1"): named,
+    ("POST", "/snms/api/template/v1"): templates,
+    ("DELETE", "/snms/api/template/v1"): named,
     ("GET", "/snms/api/v3/template"): named,
     ("GET", "/snms/api/v5/template"): named,
     ("POST", "/snms/api/v3/template"): templates,
@@ -90,7 +93,7 @@ ATTEMPTS = {
     ("POST", "/snms/api/file/upload"): nothing,
 }
 
-ANSWERED = {"/identityv2/data/detail", "/snms/api/v3/template", "/snms/api/v5/template"}
+ANSWERED = {"/identityv2/data/detail", "/snms/api/template/v1", "/snms/api/v3/template", "/snms/api/v5/template"}
 """Paths of public things: to read them is no fault of anybody who is known."""
 
 OWN_LISTS = {"/snms/api/prefix/page", "/snms/api/v3/ent/page"}

@@ -56,6 +56,34 @@ def test_v3_numbers_items(snms):
     snms(main)
 
 
+def test_an_application_of_before_v3_goes_on(snms):
+    async def main(node):
+        v1 = "/snms/api/template/v1"
+        missing = await shown(node.a, "V1.0.0", path=v1)
+        assert (missing["status"], missing["data"]) == (-2, None)
+        metadata = {"type": "String", "minLength": 0, "maxLength": 10_000}
+        items = [
+            {"name": name, "idType": kind, "metadata": metadata} for name, kind in (("产品", "name"), ("码", "code"))
+        ]
+        made = {"prefix": PREFIX_A, "version": "V1.0.0", "items": items}
+        assert await node.a.ask("POST", v1, made) == GOOD
+        answer = await shown(node.a, "V1.0.0", path=v1)
+        assert [(item["name"], item["idIndex"], item["idType"]) for item in answer["data"]["items"]] == [
+            ("产品", 2000, "name"),
+            ("码", 2001, "code"),
+        ]
+        values = [value(2000, "轴承", "name"), value(2001, "x", "code")]
+        rows = [identifier(f"{PREFIX_A}/v1", *values, version="V1.0.0")]
+        told = await node.a.ask("POST", "/identityv2/data/batchCreate", rows)
+        assert told["data"] == [{"handle": f"{PREFIX_A}/v1", "msg": "success"}]
+        strict = await node.a.ask("POST", V3, made | {"version": "V2"})
+        assert strict["message"] == "缺少必要的请求参数: industryCategory"
+        assert (await node.a.ask("POST", v1, {"prefix": PREFIX_A}))["message"] == "缺少必要的请求参数: items"
+        assert (await node.a.ask("DELETE", v1, {"prefix": PREFIX_A, "version": "none"}))["status"] == -2
+
+    snms(main)
+
+
 def test_a_change_keeps_what_it_leaves_out(snms):
     async def main(node):
         change = template(items=[string("颜色", "COLOUR", 2005, state=1)])
