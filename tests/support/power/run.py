@@ -148,7 +148,7 @@ class Run:
         token = (credentials / "admin.token").read_text().strip()
         key = load_pem_private_key((credentials / "admin_rsa.pem").read_bytes(), None)
         host, _, port = endpoints["hdl_tcp"].rpartition(":")
-        client = AsyncClient(endpoints["grpc"], token=token, retry=ONCE, timeout_s=10.0)
+        client = AsyncClient(endpoints["grpc"], token=token, retry=ONCE, timeout_s=30.0)
         peer = Peer(host, int(port), writers.PREFIX, Who("0.NA/88.300", 300, key))
         return SimpleNamespace(
             client=client, handle=peer, http="http://" + endpoints["http"], password=PASSWORD, principal=PRINCIPAL
@@ -171,6 +171,7 @@ class Run:
         await asyncio.gather(*tasks, return_exceptions=True)
         await doors.client.close()
         await asyncio.to_thread(self._power)
+        self.is_cut = False
         await self.reckon()
         self.tell(kind)
 
