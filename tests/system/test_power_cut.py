@@ -31,7 +31,7 @@ def power(tmp_path):
     missing = disk.needs()
     if missing:
         pytest.skip(f"cutting power {missing}")
-    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * disk.MEDIUM_OCTETS
+    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * disk.octets_for(CUTS)
     directory = Path(tempfile.mkdtemp(prefix="idis-power-", dir=MEMORY if in_memory else tmp_path))
 
     def run(*options):

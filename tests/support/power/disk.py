@@ -28,8 +28,9 @@ from pathlib import Path
 
 CUTS = ("system", "device")
 
-DISK_OCTETS = 400 << 20
-MEDIUM_OCTETS = DISK_OCTETS + (100 << 20)
+MIB = 1 << 20
+MEDIUM_MORE = 100 * MIB
+"""Octets that the medium has more than the disk, for its own journal."""
 
 _SHUTDOWN = 0x8004_587D
 """EXT4_IOC_SHUTDOWN, <linux/ext4.h>."""
@@ -60,6 +61,11 @@ def needs():
     return f"needs namespaces: {tried.stderr.strip()}" if tried.returncode else ""
 
 
+def octets_for(cuts):
+    """Size of a disk that so many rounds of load do not fill."""
+    return (300 + 10 * cuts) * MIB
+
+
 def in_namespace(*command):
     """A command whose mounts, loop devices and processes are gone when it ends, however it ends."""
     return (*_IN_NAMESPACE, *command)
@@ -72,7 +78,7 @@ def _run(*command):
 class Disk:
     """The disk, formatted and mounted at ``path``. ``cut`` takes the power away, ``mount`` gives it back."""
 
-    def __init__(self, directory, *, flushes=True):
+    def __init__(self, directory, octets, *, flushes=True):
         """``flushes`` False mounts the node's file system without barriers, as on a disk with a battery it has not."""
         self.image = directory / "medium.img"
         self.medium, self.path = directory / "medium", directory / "disk"
@@ -80,13 +86,13 @@ class Disk:
         for mount_point in (self.medium, self.path):
             mount_point.mkdir()
         with self.image.open("wb") as image:
-            image.truncate(MEDIUM_OCTETS)
+            image.truncate(octets + MEDIUM_MORE)
         _run("mkfs.ext4", "-q", "-F", str(self.image))
         _run("mount", "-o", "loop,noatime", str(self.image), str(self.medium))
         # Whole and written: a hole would make each flush a change of the outer file system's metadata.
         with self._inner.open("wb") as inner:
-            for _ in range(DISK_OCTETS >> 20):
-                inner.write(bytes(1 << 20))
+            for _ in range(octets // MIB):
+                inner.write(bytes(MIB))
             inner.flush()
             os.fsync(inner.fileno())
         _run("mkfs.ext4", "-q", "-F", str(self._inner))

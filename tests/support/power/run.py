@@ -27,7 +27,7 @@ from resolver.v1.handle_pb2 import HandleRecord
 from storage.backup import verify
 from storage.errors import StorageError
 from tests.support.power import commands, writers
-from tests.support.power.disk import CUTS, Disk
+from tests.support.power.disk import CUTS, Disk, octets_for
 from tests.support.power.promises import Promises
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -100,7 +100,7 @@ class Run:
 
     def __init__(self, directory, options):
         self.chance = random.Random(options.seed)
-        self.disk = Disk(directory, flushes=options.planted != "no-barrier")
+        self.disk = Disk(directory, octets_for(options.cuts), flushes=options.planted != "no-barrier")
         planted = "" if options.planted == "no-barrier" else options.planted
         self.node = Node(self.disk.path / "data", directory / "node.log", planted)
         self.book = Promises()
