@@ -99,10 +99,11 @@ class Line:
 
     def octets(self) -> bytes:
         """The octets of one whole message. Raises EOFError."""
-        head = self._exactly(ENVELOPE.size)
-        return head + self._exactly(int.from_bytes(head[16:20], "big"))
+        head = self.exactly(ENVELOPE.size)
+        return head + self.exactly(int.from_bytes(head[16:20], "big"))
 
-    def _exactly(self, count: int) -> bytes:
+    def exactly(self, count: int) -> bytes:
+        """So many octets. Raises EOFError."""
         found = b""
         while len(found) < count:
             part = self.socket.recv(count - len(found))

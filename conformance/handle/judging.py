@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from conformance.handle import administration, malformed, reference, replay, resolution, sdks, sharing, versions
+from conformance.handle import administration, malformed, order, reference, replay, resolution, sdks, sharing, versions
 from conformance.handle.client import Peer, Who
 from conformance.handle.rules import RULES
 from conformance.suite import judge
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from conformance.suite import Verdict
 
-MODULES = (resolution, administration, reference, sdks, versions, malformed, replay, sharing)
+MODULES = (resolution, administration, order, reference, sdks, versions, malformed, replay, sharing)
 """The modules whose rules are tried, in this order."""
 
 
