@@ -8,21 +8,19 @@ DATA_DIR/discarded.jsonl             changes this node had acknowledged and its 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from resolver import __version__
+from resolver.app.copying_core import copying_core
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
 from resolver.app.sole_worker import SoleWorker
-from resolver.clock import SystemClock
 from resolver.config.settings import Config
 from resolver.federation.mirror import Follower, MirrorCredentials
 from resolver.federation.mirror_files import FileCopies
 from resolver.node import site_role
-from resolver.service.core import Core, MirrorOptions, ServiceOptions
+from resolver.service.core import Core, MirrorOptions
 from resolver.service.mirroring import SiteJob
 from storage.errors import StorageError
 from storage.files import FileStore
@@ -140,18 +138,7 @@ async def _copy(
     credentials: MirrorCredentials,
     on_progress: Callable[[pb.FollowResponse, Copied], None],
 ) -> pb.MirrorPosition:
-    config = Config()
-    options = ServiceOptions(
-        record_octets_max=config.storage.record_octets_max,
-        public_resolution=False,
-        statistics_flush_s=config.statistics.flush_s,
-        watch_poll_s=config.watch.poll_s,
-        watch_write_timeout_s=config.watch.write_timeout_s,
-        group_jobs_max=config.lane.group_jobs_max,
-        lane_queue_max=config.lane.queue_max,
-        mirror=MirrorOptions(data.run),
-    )
-    core = Core(engine, SystemClock(), secrets.token_bytes, options, version=__version__)
+    core = copying_core(engine, MirrorOptions(data.run))
     follower = Follower(
         core,
         credentials,

@@ -7,22 +7,19 @@ DATA_DIR/run/siblings.lock         held by the worker that copies from them
 from __future__ import annotations
 
 import asyncio
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from resolver import __version__
+from resolver.app.copying_core import copying_core
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
 from resolver.app.sole_worker import SoleWorker
-from resolver.clock import SystemClock
 from resolver.config.settings import Config
 from resolver.errors import InvalidTransition, ResolverError
 from resolver.federation.siblings import Siblings, SiteCredentials, pulls_of
 from resolver.node import shares, site_info, site_record, site_role
 from resolver.node.ledger import last_serial
-from resolver.service.core import Core, ServiceOptions
 from resolver.service.mirroring import SiteJob
 from storage.errors import StorageError
 from storage.lmdb_engine import LmdbEngine
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
     from resolver.app.messages import Assignment
     from resolver.clock import Clock
     from resolver.node.ledger import Ledger
+    from resolver.service.core import Core
 
 _log = structlog.get_logger("site")
 
@@ -103,23 +101,13 @@ def make_server(root: Path, registry: str, server: int, credentials: SiteCredent
 
 
 async def _copy(engine: LmdbEngine, registry: str, server: int, credentials: SiteCredentials) -> int:
-    config = Config()
     with engine.read() as reader:
         row = shares.server_row(reader)
         if last_serial(reader) and not row.id:
             raise StartRefused("the data directory holds a node of its own: join with an empty one")
         if row.id and (row.id != server or not row.follows_registry):
             raise StartRefused(f"the data directory is that of server {row.id}: use another one for server {server}")
-    options = ServiceOptions(
-        record_octets_max=config.storage.record_octets_max,
-        public_resolution=False,
-        statistics_flush_s=config.statistics.flush_s,
-        watch_poll_s=config.watch.poll_s,
-        watch_write_timeout_s=config.watch.write_timeout_s,
-        group_jobs_max=config.lane.group_jobs_max,
-        lane_queue_max=config.lane.queue_max,
-    )
-    core = Core(engine, SystemClock(), secrets.token_bytes, options, version=__version__)
+    core = copying_core(engine)
     siblings = Siblings(core, lambda: credentials)
 
     def begin(ledger: Ledger) -> None:

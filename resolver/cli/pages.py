@@ -51,7 +51,8 @@ def emit_row(ctx: click.Context, row: Any) -> None:
     if wants_json(ctx):
         click.echo(to_octets(shown))
     else:
-        click.echo(table(_line(key, content) for key, content in shown.items() if content or content is False))
+        lines = (_line(key, content) for key, content in shown.items() if content or content is False)
+        click.echo(table(line for line in lines if line[1]))
 
 
 def _line(key: str, content: Any) -> tuple[str, str]:
