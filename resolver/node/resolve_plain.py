@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from storage.engine import Reader
 
 
+NO_KEY = b"/"
+"""Stands for a name that is not plain: no handle has this key."""
+
 _ONE_OCTET_MAX = 127
 """Largest length that protobuf writes in one octet."""
 
@@ -30,12 +33,14 @@ _ONE_OCTET_MAX = 127
 def keys_of(names: Sequence[str]) -> list[bytes]:
     """The folded octets of names, which are the keys of short handles.
 
-    Names that some door could not read as UTF-8 get keys that no handle has.
+    Names that are empty or long, or that some door could not read as UTF-8, get keys that no handle has.
     """
     keys = "\n".join(names).encode("utf-8", "surrogatepass").upper().split(b"\n")  # octets fold ASCII only, as handles
     if len(keys) != len(names):  # none, or one with a line end
-        return [name.encode("utf-8", "surrogatepass").upper() for name in names]
-    return keys
+        keys = [name.encode("utf-8", "surrogatepass").upper() for name in names]
+    if all(keys) and max(map(len, keys), default=0) <= limits.KEY_WHOLE_OCTETS_MAX:
+        return keys
+    return [key if 0 < len(key) <= limits.KEY_WHOLE_OCTETS_MAX else NO_KEY for key in keys]
 
 
 def keys_in(request: bytes) -> Sequence[bytes] | None:
@@ -43,7 +48,7 @@ def keys_in(request: bytes) -> Sequence[bytes] | None:
 
     Most are: one application, one code. A request that was parsed has UTF-8 only, so octets are cut without a look.
     """
-    if len(request) < 2 or request[1] > _ONE_OCTET_MAX:
+    if len(request) < 2 or not 0 < request[1] <= _ONE_OCTET_MAX:
         return None
     step = 2 + request[1]
     count, rest = divmod(len(request), step)
@@ -55,9 +60,10 @@ def keys_in(request: bytes) -> Sequence[bytes] | None:
 def find_plain(
     reader: Reader, served: ServedPrefixes, keys: Sequence[bytes]
 ) -> tuple[list[bytes | None], Mapping[str, int]]:
-    """The body for each folded name, None for what is not plain; and how many bodies there are of each prefix."""
-    if not all(keys) or max(map(len, keys), default=1) > limits.KEY_WHOLE_OCTETS_MAX:
-        keys = [key if 0 < len(key) <= limits.KEY_WHOLE_OCTETS_MAX else b"/" for key in keys]  # "/" is no handle
+    """The body for each folded name, None for what is not plain; and how many bodies there are of each prefix.
+
+    Keys have 1 to 448 octets, as those of ``keys_of`` and ``keys_in``.
+    """
     bodies = unseal_many(keys, reader.get_rows(Table.RECORDS, keys))
     found = keys if all(bodies) else [key for key, body in zip(keys, bodies, strict=True) if body is not None]
     if found and served.sifts and served.share is not None:

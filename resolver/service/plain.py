@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from resolver import limits
 from resolver.node.record_octets import FIELD_1, varint
-from resolver.node.resolve_plain import find_plain
+from resolver.node.resolve_plain import NO_KEY, find_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _NAME_TAG = FIELD_1[0]
 _ONE_OCTET_MAX = 127
 """Largest length that protobuf writes in one octet."""
-_NO_NAME = b"/"
-"""Stands for what is not plain: no handle has this key."""
 _QUESTION = re.compile(rb"\x08([\x80-\xff]{0,8}[\x00-\x7f])\x12([\x01-\x7f])(.+)", re.DOTALL)
 """A StreamResolveRequest with a tag and a short name and nothing else; whether the name has that length is not seen."""
 
@@ -52,7 +50,7 @@ class Plain:
 
         Counts what it answers, for the peer at an address.
         """
-        keys = [self.key_of(question) or _NO_NAME for question in questions]
+        keys = [self.key_of(question) or NO_KEY for question in questions]
         core = self._core
         with core.reading() as reader:
             bodies, counts = find_plain(reader, core.served, keys)

@@ -4,8 +4,9 @@ import random
 
 import pytest
 
+from resolver import limits
 from resolver.handle.name import Handle
-from resolver.node.resolve_plain import keys_in, keys_of
+from resolver.node.resolve_plain import NO_KEY, keys_in, keys_of
 from resolver.v1 import resolution_pb2 as pb
 
 
@@ -27,7 +28,7 @@ def batch(*names, **fields):
     return pb.BatchResolveRequest(names=names, **fields).SerializeToString()
 
 
-@pytest.mark.parametrize("length", [0, 1, 10, 97, 122, 127])
+@pytest.mark.parametrize("length", [1, 10, 97, 122, 127])
 def test_names_of_one_length_are_cut_out_of_the_octets(length):
     """Among them the lengths that are a letter themselves, or a line end, or nothing."""
     source = random.Random(length)
@@ -46,6 +47,15 @@ def test_what_is_not_names_of_one_length_alone_is_not_cut():
     assert keys_in(batch("a", "b", indexes=[1])) is None
     assert keys_in(batch("a", include_restricted=True)) is None
     assert keys_in(batch()) is None
+    assert keys_in(batch("", "")) is None
+
+
+def test_names_that_cannot_be_keys_of_short_handles_stand_for_none():
+    names = ["88.300.1/a", "", "x" * limits.KEY_WHOLE_OCTETS_MAX, "x" * (limits.KEY_WHOLE_OCTETS_MAX + 1)]
+    assert keys_of(names) == [b"88.300.1/A", NO_KEY, b"X" * limits.KEY_WHOLE_OCTETS_MAX, NO_KEY]
+    assert keys_of([""]) == [NO_KEY]
+    assert keys_of(["", "a\nb"]) == [NO_KEY, b"A\nB"]
+    assert keys_of([]) == []
 
 
 def test_octets_are_cut_as_protobuf_reads_them():
