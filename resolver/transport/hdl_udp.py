@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from resolver.errors import MalformedMessage, WireError
-from resolver.handle.codes import ResponseCode
+from resolver.handle.codes import OpCode, ResponseCode
 from resolver.service.hdl_counted import count_plain
 from resolver.service.hdl_peer import Peer, network_of, unmapped
 from resolver.telemetry.calls import HDL_UDP
 from resolver.transport.hdl_rate import Pace
+from resolver.transport.hdl_repeats import Repeats
 from resolver.transport.hdl_sockets import bound_socket
 from resolver.wire import bounds
 from resolver.wire.datagrams import Reassembler, split
@@ -65,6 +66,7 @@ class HandleUdpDoor:
         self._now_s = clock.monotonic_s
         self._rate = rate
         self._reassembler = Reassembler()
+        self._repeats = Repeats()
         self._tasks: set[asyncio.Task[None]] = set()
         self._socket: socket.socket | None = None
 
@@ -126,7 +128,18 @@ class HandleUdpDoor:
             self._send_to_stream(bound, frame, address)
             return
         if len(self._tasks) < TASKS_MAX:
-            self._start(self._respond(bound, frame, address))
+            self._begin(bound, frame, address, now_s)
+
+    def _begin(self, bound: socket.socket, frame: Frame, address: Address, now_s: float) -> None:
+        """Begin to answer a message the long way, or send again what answered the same set-up."""
+        sent: list[bytes] = []
+        if not frame.envelope.is_encrypted and frame.payload[:4] == _SET_UP:
+            sent, is_new = self._repeats.first(address, frame.to_wire(), now_s)
+            if not is_new:
+                for packet in sent:
+                    _send(bound, packet, address)
+                return
+        self._start(self._respond(bound, frame, address, sent))
 
     def _send_at_once(self, bound: socket.socket, datagram: bytes, answer: bytes, address: Address) -> None:
         """Send the answer to a plain question of one packet, when it is small enough."""
@@ -162,8 +175,8 @@ class HandleUdpDoor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _respond(self, bound: socket.socket, frame: Frame, address: Address) -> None:
-        """Answer a message the long way."""
+    async def _respond(self, bound: socket.socket, frame: Frame, address: Address, sent: list[bytes]) -> None:
+        """Answer a message the long way; the packets are put into ``sent``."""
         peer = Peer.of(unmapped(address[0]), is_stream=False)
         parts, room = _parts(frame), _room(frame)
 
@@ -176,6 +189,7 @@ class HandleUdpDoor:
             if not peer.is_proven and sum(map(len, packets)) > room:
                 self._send_to_stream(bound, frame, address)
                 return
+            sent.extend(packets)
             for packet in packets:
                 _send(bound, packet, address)
 
@@ -207,6 +221,7 @@ class HandleUdpDoor:
 
 _PACKET_MAX = bounds.DATAGRAM_OCTETS_MAX
 _SERVER_ERROR = "Server error processing request, see server logs"
+_SET_UP = OpCode.SESSION_SETUP.to_bytes(4, "big")
 
 
 def _parts(frame: Frame) -> int:
