@@ -16,6 +16,7 @@ import msgspec
 
 from resolver import methods
 from resolver.errors import NotFound
+from resolver.handle.name import fold
 from resolver.node.templates import ITEM_INDEX_MIN
 from resolver.transport.http.snms import bodies
 from resolver.transport.http.snms.desk import Desk, Entry, request_id_of
@@ -119,8 +120,15 @@ class Templates:
         return reply(data=True)
 
     async def update(self, request: Request, call: Call) -> Response:
-        """Change a template: items match by index and type, others are added, none is removed."""
+        """Change a template: items match by index and type, others are added, none is removed.
+
+        An item without an index is a new one.
+        """
         given = bodies.decode(await self._desk.json(request), bodies.Template)
+        if any(item.id_index is None for item in given.items or ()):
+            prefix = bodies.text(given.prefix, "prefix", bodies.PREFIX_CHARACTERS_MAX)
+            version = bodies.text(given.version, "version", bodies.VERSION_CHARACTERS_MAX)
+            given = _numbered(given, self._find(call, prefix, version))
         template = _template(given, numbers_items=False, needs_state=True)
         before = self._find(call, template.prefix, template.label)
         template.template_id, template.withdrawn = before.template_id, before.withdrawn
@@ -142,6 +150,29 @@ class Templates:
         asked = pb.DeleteTemplateRequest(template_id=template_id, request_id=request_id_of(request))
         await self._templates.delete_template(call, asked)
         return reply(data=True)
+
+
+def _numbered(given: bodies.Template, before: pb.Template) -> bodies.Template:
+    """A change whose items without an index have the next ones that are free. Raises Said for a type that is there."""
+    types = {fold(item.type) for item in before.items}
+    last = max(
+        (
+            ITEM_INDEX_MIN - 1,
+            *(item.index for item in before.items),
+            *(item.id_index or 0 for item in given.items or ()),
+        )
+    )
+    items = []
+    for place, item in enumerate(given.items or ()):
+        numbered = item
+        if item.id_index is None:
+            if fold(item.id_type or "") in types:
+                raise Said(f"参数 items[{place}].idType 不能重复，修改已有数据项请同时提供 idIndex")
+            types.add(fold(item.id_type or ""))
+            last += 1
+            numbered = msgspec.structs.replace(item, id_index=last)
+        items.append(numbered)
+    return msgspec.structs.replace(given, items=items)
 
 
 def _of_v1(given: bodies.Template) -> bodies.Template:
@@ -199,7 +230,7 @@ def _fill(row: pb.TemplateItem, item: bodies.TemplateItem, where: str, *, needs_
     metadata = item.metadata
     if metadata is None:
         raise Missing(f"{where}.metadata")
-    if bodies.text(metadata.type, f"{where}.metadata.type", 32) != "string":
+    if metadata.type not in {None, "string"}:
         raise Said(f"参数 {where}.metadata.type 只能是 string")
     if metadata.min_length is None:
         raise Missing(f"{where}.metadata.minLength")

@@ -112,6 +112,27 @@ def test_a_change_keeps_what_it_leaves_out(snms):
     snms(main)
 
 
+def test_an_item_without_an_index_is_added_to_a_template(snms):
+    async def main(node):
+        new = [string(name, kind, state=1) for name, kind in (("颜色", "COLOUR"), ("重量", "WEIGHT"))]
+        del new[0]["metadata"]["type"]
+        assert await node.a.ask("PUT", V5, template(items=[*new, {**ITEMS[1], "state": 0}])) == GOOD
+        items = (await shown(node.a))["data"]["items"]
+        assert [(item["idIndex"], item["idType"], item["state"]) for item in items] == [
+            (2000, "NAME", 1),
+            (2001, "MODEL", 0),
+            (2002, "COLOUR", 1),
+            (2003, "WEIGHT", 1),
+        ]
+        again = await node.a.ask("PUT", V5, template(items=[string("色", "colour", state=1)]))
+        assert again == failure("参数 items[0].idType 不能重复，修改已有数据项请同时提供 idIndex")
+        twice = await node.a.ask("PUT", V5, template(items=[string("长", "LENGTH", state=1)] * 2))
+        assert twice == failure("参数 items[1].idType 不能重复，修改已有数据项请同时提供 idIndex")
+        assert await node.a.ask("PUT", V5, template(version="9", items=new)) == failure("没有找到模板")
+
+    snms(main)
+
+
 def test_deletion(snms):
     async def main(node):
         made = identifier(f"{PREFIX_A}/x")
@@ -150,7 +171,8 @@ def test_what_is_missing_or_wrong_is_named(snms):
             (item(name=None), "缺少必要的请求参数: items[0].name"),
             (item(idType=None), "缺少必要的请求参数: items[0].idType"),
             (item(metadata=None), "缺少必要的请求参数: items[0].metadata"),
-            (item(metadata={}), "缺少必要的请求参数: items[0].metadata.type"),
+            (item(metadata={}), "缺少必要的请求参数: items[0].metadata.minLength"),
+            (item(metadata={"type": ""}), "参数 items[0].metadata.type 只能是 string"),
             (item(metadata={"type": "String"}), "参数 items[0].metadata.type 只能是 string"),
             (item(metadata={"type": "string", "maxLength": 1}), "缺少必要的请求参数: items[0].metadata.minLength"),
             (
