@@ -43,7 +43,7 @@ def ask(node, work, **options):
     steps = []
 
     async def main():
-        async with HandleSystem("127.0.0.1", node.port, observe=steps.append, timeout_s=2.0, **options) as system:
+        async with HandleSystem("127.0.0.1", node.port, observe=steps.append, timeout_s=30.0, **options) as system:
             return await work(system)
 
     return asyncio.run(main()), steps

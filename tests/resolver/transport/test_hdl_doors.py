@@ -388,14 +388,14 @@ def test_list_of_a_large_prefix_leaves_room_for_others_and_ends_with_its_client(
         asked = asker.request(105, requests.OfHandle("0.NA/88.300.1"))
         answer = asker.answer_to(asker.send(asked), asked, "300:0.NA/88.300", rsa_key("admin"))
         taken = threading.Event()
-        with socket.create_connection(("127.0.0.1", node.ports[worker]), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", node.ports[worker]), timeout=60) as connection:
             connection.sendall(answer.to_wire())
             taker = threading.Thread(target=take_until, args=(connection, taken))
             taker.start()
             for number in range(2):
                 assert node.client(number).send(question(node, "0.NA/88.300.1")).header.response_code == 1
             taken.set()
-            taker.join(10)
+            taker.join(60)
         wait_for(lambda: not node.protocols[0].listing._busy)
         count = len(pages)
         assert node.client(0).send(question(node, "0.NA/88.300.1")).header.response_code == 1
@@ -407,7 +407,7 @@ def take_until(connection, taken):
         connection.recv(1 << 16)
 
 
-def wait_for(what, timeout_s=10.0):
+def wait_for(what, timeout_s=60.0):
     deadline = time.monotonic() + timeout_s
     while not what():
         assert time.monotonic() < deadline, "waited in vain"

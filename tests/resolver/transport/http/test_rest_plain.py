@@ -117,7 +117,7 @@ def test_pipelined_reads_are_answered_in_order(node):
     import socket
 
     host, _, port = node.plain.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         request = "GET /api/handles/88.300.1/{} HTTP/1.1\r\nhost: x\r\n\r\n"
         slow = "GET /api/handles/88.300.1/plain?type=URL HTTP/1.1\r\nhost: x\r\n\r\n"
         sent = request.format("plain") + slow + request.format("none") + request.format("a+b")
