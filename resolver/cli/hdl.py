@@ -42,6 +42,14 @@ T = TypeVar("T")
 PORT = 2641
 """The port of the protocol (IANA hdl-srv)."""
 
+_HINTS = {
+    301: "with --follow the responsible one is asked",
+    400: "the administrator of --auth may not do this",
+    402: "say who asks with --auth and --key or --secret-file",
+    403: "the key is not the one that the handle of --auth has at this index",
+}
+"""What may help, by response code."""
+
 _EXITS = {
     100: NOT_FOUND,
     200: NOT_FOUND,
@@ -165,8 +173,10 @@ def _failed(refused: AnswerRefused) -> Failed:
     code = refused.code
     known = {int(each): each.name for each in ResponseCode}
     exit_code = _EXITS.get(code, DENIED if 400 <= code < 600 else FAILED)
-    further = ": with --follow it is found" if code == ResponseCode.SERVER_NOT_RESPONSIBLE else ""
-    return Failed(refused.message + further, exit_code, code=str(code), reason=known.get(code, ""))
+    hint = _HINTS.get(code, "")
+    return Failed(
+        f"{refused.message}: {hint}" if hint else refused.message, exit_code, code=str(code), reason=known.get(code, "")
+    )
 
 
 def _shown(value: HandleValue) -> dict[str, Any]:
@@ -251,7 +261,9 @@ def site(ctx: click.Context, /, **given: Any) -> None:
 
     server = _server(given)
     found = _run(server, lambda system: system.site_info())
-    lines = [f"serial {found.serial}, {'primary' if found.is_primary else 'mirror'}, {len(found.servers)} servers"]
+    count = len(found.servers)
+    word = "1 server" if count == 1 else f"{count} servers"
+    lines = [f"serial {found.serial}, {'primary' if found.is_primary else 'mirror'}, {word}"]
     lines += [
         f"  server {each.id} {each.ip} {Transport(door.transport).name} {door.port} roles {door.roles}"
         for each in found.servers

@@ -9,6 +9,7 @@ client's business; frames pass here as they are.
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,12 @@ READ_OCTETS = 64 << 10
 
 MESSAGES_MAX = 100_000
 """Messages of one answer: a list of five million handles."""
+
+
+def cause_of(error: OSError | EOFError) -> str:
+    """What the operating system calls an error, without what asyncio puts around it."""
+    known = isinstance(error, OSError) and error.errno is not None and error.errno > 0
+    return os.strerror(error.errno) if known else str(error)  # type: ignore[union-attr,arg-type]  # said by known
 
 
 class ServerUnreachable(Unavailable):
@@ -108,7 +115,7 @@ class HandleConnection:
             ) from None
         except OSError as error:
             raise ServerUnreachable(
-                f"{self._host}:{self._port} cannot be reached: {error}", retry_after_s=1.0
+                f"{self._host}:{self._port} cannot be reached: {cause_of(error)}", retry_after_s=1.0
             ) from error
         finally:
             self._waiting.pop(request_id, None)

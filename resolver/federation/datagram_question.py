@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from resolver.errors import WireError
-from resolver.federation.connection import ServerUnreachable
+from resolver.federation.connection import ServerUnreachable, cause_of
 from resolver.wire.bounds import FRAGMENT_OCTETS
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.envelope import Envelope
@@ -66,7 +66,7 @@ async def ask_by_datagram(host: str, port: int, frame: Frame, timeout_s: float, 
             lambda: _Packets(frame.envelope.request_id, octets_max, answer), remote_addr=(host, port)
         )
     except OSError as error:
-        raise ServerUnreachable(f"{host}:{port} cannot be reached: {error}", retry_after_s=1.0) from error
+        raise ServerUnreachable(f"{host}:{port} cannot be reached: {cause_of(error)}", retry_after_s=1.0) from error
     try:
         async with asyncio.timeout(timeout_s):
             for wait_s in TRIES_S:
@@ -78,7 +78,7 @@ async def ask_by_datagram(host: str, port: int, frame: Frame, timeout_s: float, 
     except TimeoutError:
         raise ServerUnreachable(f"{host}:{port} has not answered within {timeout_s:g} s", retry_after_s=1.0) from None
     except OSError as error:
-        raise ServerUnreachable(f"{host}:{port} cannot be reached: {error}", retry_after_s=1.0) from error
+        raise ServerUnreachable(f"{host}:{port} cannot be reached: {cause_of(error)}", retry_after_s=1.0) from error
     finally:
         answer.cancel()
         transport.close()

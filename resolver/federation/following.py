@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from resolver.errors import MalformedMessage, WireError
 from resolver.federation.client import TIMEOUT_S, HandleClient
-from resolver.federation.connection import READ_OCTETS, HandleConnection, ServerUnreachable, has_no_more
+from resolver.federation.connection import READ_OCTETS, HandleConnection, ServerUnreachable, cause_of, has_no_more
 from resolver.handle.codes import OpCode
 from resolver.wire import bounds, signatures, versions
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
@@ -76,7 +76,7 @@ class StreamConnection(HandleConnection):
         except TimeoutError:
             raise ServerUnreachable(f"{host}:{port} has not answered in time", retry_after_s=1.0) from None
         except (OSError, asyncio.IncompleteReadError) as error:
-            raise ServerUnreachable(f"{host}:{port} cannot be reached: {error}", retry_after_s=1.0) from error
+            raise ServerUnreachable(f"{host}:{port} cannot be reached: {cause_of(error)}", retry_after_s=1.0) from error
 
     async def read(self) -> bytes:
         """The next octets of the stream. Raises ServerUnreachable, also when it has ended."""

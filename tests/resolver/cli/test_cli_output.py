@@ -4,8 +4,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from resolver.cli import main, output, pages, shown
+from resolver.cli import hdl, main, output, pages, shown
 from resolver.client import failures
+from resolver.federation.client import AnswerRefused
 from resolver.handle.value import HandleValue
 from resolver.intake import jsonl
 from resolver.intake.results import CODE_NAMES
@@ -137,3 +138,11 @@ def test_a_public_key_does_not_fill_the_screen():
         "public_key=abababababababab... (279 octets) address=192.0.2.1"
     )
     assert pages._cell("ab" * 32) == "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"), [(402, "--auth"), (403, "not the one"), (301, "--follow"), (400, "may not do this")]
+)
+def test_a_refusal_of_a_handle_server_says_what_may_help(code, hint):
+    assert hint in hdl._failed(AnswerRefused(code, "")).message
+    assert hdl._failed(AnswerRefused(100, "")).message == "the server answers 100 HANDLE_NOT_FOUND"
