@@ -121,11 +121,10 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class LaneOptions:
-    """Limits of a lane, in rows. ``acknowledge_early`` is the planted fault that the durability tests must catch."""
+    """Limits of a lane, in rows."""
 
     group_rows_max: int
     queue_rows_max: int
-    acknowledge_early: bool = False
     quota: Quota = NO_QUOTA
     confirm: Callable[[int, int], ResolverError | None] | None = None
     """Asked in the lane's thread after a commit, with its serial and sequence, whether mirrors hold it; it may wait."""
@@ -339,8 +338,6 @@ class WriteLane:
                 self._apply(ledger, kind, list(alike), refusal)
             ledger.close()
             sequence = row_log.append(writer, watched.touched, ledger.serial) if watched is not None else 0
-            if self._options.acknowledge_early:
-                self._deliver(group)
         rows = sum(queued.job.cost for queued in group)
         commit = Commit(len(group), rows, time.perf_counter() - started, ledger.serial, ledger.changed)
         try:

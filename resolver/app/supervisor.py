@@ -194,8 +194,6 @@ class Supervisor:
             log.warning(
                 "tokens cross the network unencrypted: set tls.certificate_file and tls.key_file", grpc=wanted.to_text()
             )
-        if self._config.lane.acknowledge_early:
-            log.warning("UNSAFE: writes are acknowledged before they are on disk (lane.acknowledge_early)")
         held = {"grpc": reserve("grpc", wanted)}
         try:
             if (hdl := optional_doors.reserve_hdl(self._config)) is not None:

@@ -293,7 +293,6 @@ def to_service_options(config: Config, doors: dict[str, tuple[str, int]]) -> Ser
         watch_write_timeout_s=config.watch.write_timeout_s,
         group_jobs_max=config.lane.group_jobs_max,
         lane_queue_max=config.lane.queue_max,
-        acknowledge_early=config.lane.acknowledge_early,
         read_ahead_threads=config.storage.read_ahead_threads,
         recursion=config.federation.recursion,
         session_s=config.access.login_token_s,

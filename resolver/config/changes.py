@@ -87,7 +87,6 @@ WHEN_APPLIED: dict[str, Applied] = {
     "storage.read_ahead_threads": Applied.ROLLING,
     "lane.group_jobs_max": Applied.ROLLING,
     "lane.queue_max": Applied.ROLLING,
-    "lane.acknowledge_early": Applied.ROLLING,
     "mirror.confirmations": Applied.ROLLING,
     "mirror.confirm_timeout_s": Applied.ROLLING,
     "mirror.token_file": Applied.ROLLING,

@@ -255,9 +255,6 @@ class Lane(Section, frozen=True):
     queue_max: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Write jobs that may wait before further ones are refused.")
     ] = limits.LANE_QUEUE_MAX
-    acknowledge_early: Annotated[
-        bool, Meta(description="Unsafe, for durability tests only: answer writes before they are on disk.")
-    ] = False
 
 
 class Mirror(Section, frozen=True):

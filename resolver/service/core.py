@@ -78,7 +78,6 @@ class ServiceOptions:
     watch_write_timeout_s: float
     group_jobs_max: int
     lane_queue_max: int
-    acknowledge_early: bool = False
     read_ahead_threads: int = limits.READ_AHEAD_THREADS
     recursion: bool = True
     mirror: MirrorOptions | None = None
@@ -164,7 +163,6 @@ class Core:
             LaneOptions(
                 group_rows_max=options.group_jobs_max,
                 queue_rows_max=options.lane_queue_max,
-                acknowledge_early=options.acknowledge_early,
                 quota=options.quota,
                 confirm=self.confirmations.confirm if self.confirmations is not None else None,
                 on_commit=self._committed,

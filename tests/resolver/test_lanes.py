@@ -10,6 +10,7 @@ from resolver.lanes import Handed, LaneOptions, WriteLane
 from storage.errors import RowCorrupt
 from storage.memory_engine import MemoryEngine
 from storage.tables import Table
+from tests.support import early
 from tests.support.clock import FakeClock
 
 
@@ -108,7 +109,7 @@ def test_durable_before_it_is_told():
 
 
 def test_planted_fault_tells_before_it_is_durable():
-    """The canary of the test above: with ``acknowledge_early`` the answer comes while the commit is still open."""
+    """The canary of the test above: with the planted defect the answer comes while the commit is still open."""
 
     async def main(lane, engine):
         commit, gate = engine.commit, threading.Event()
@@ -123,7 +124,8 @@ def test_planted_fault_tells_before_it_is_durable():
         gate.set()
         return early
 
-    assert run(main, acknowledge_early=True)
+    with early.planted():
+        assert run(main)
 
 
 def test_waiting_jobs_share_a_commit():

@@ -2,10 +2,11 @@
 
 A child process drives the store through the write lane, as a worker does, and writes the names of acknowledged
 handles to a pipe. The parent kills it at a random moment, reopens the store and compares. With
-``acknowledge_early`` the lane answers before the commit; the harness must notice, or it proves nothing.
+``answers_early`` the lane answers before the commit; the harness must notice, or it proves nothing.
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import select
@@ -20,6 +21,7 @@ from resolver.node.ledger import last_serial
 from resolver.registry.first_start import first_start
 from storage.lmdb_engine import LmdbEngine
 from storage.tables import Table
+from tests.support import early
 from tests.support.builders import journal, recount, tallies
 from tests.support.clock import START_US, seeded_randomness
 
@@ -38,7 +40,7 @@ class Report(NamedTuple):
     faults: list[str]
 
 
-def run(directory, *, cycles, seed=1, acknowledge_early=False):
+def run(directory, *, cycles, seed=1, answers_early=False):
     """Kill a writer ``cycles`` times; what was promised, and what of it is missing."""
     chance = random.Random(seed)
     store = directory / "store"
@@ -47,7 +49,7 @@ def run(directory, *, cycles, seed=1, acknowledge_early=False):
     engine.close()
     acknowledged, faults = set(), []
     for cycle in range(cycles):
-        acknowledged |= _killed_writer(store, cycle, chance.uniform(0.01, 0.25), acknowledge_early=acknowledge_early)
+        acknowledged |= _killed_writer(store, cycle, chance.uniform(0.01, 0.25), answers_early=answers_early)
         faults += [f"cycle {cycle}: {fault}" for fault in _faults(store)]
     engine = LmdbEngine(store, map_octets=MAP_OCTETS)
     with engine.read() as reader:
@@ -56,9 +58,9 @@ def run(directory, *, cycles, seed=1, acknowledge_early=False):
     return Report(cycles, len(acknowledged), lost, faults)
 
 
-def _killed_writer(store, cycle, seconds, *, acknowledge_early):
+def _killed_writer(store, cycle, seconds, *, answers_early):
     """Start a writer, let it work for some time after its first promise, kill it; the names it acknowledged."""
-    command = [sys.executable, "-m", "tests.support.crash", str(store), str(cycle), str(int(acknowledge_early))]
+    command = [sys.executable, "-m", "tests.support.crash", str(store), str(cycle), str(int(answers_early))]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
     ) as child:
@@ -95,7 +97,7 @@ def _faults(store):
         engine.close()
 
 
-async def _work(store, cycle, *, acknowledge_early):
+async def _work(store, cycle, *, answers_early):
     """Register batches for ever, four in flight, and tell each name once its batch is acknowledged."""
     from resolver import methods
     from resolver.clock import SystemClock
@@ -106,11 +108,9 @@ async def _work(store, cycle, *, acknowledge_early):
     from tests.support.node import options
 
     engine = LmdbEngine(Path(store), map_octets=MAP_OCTETS)
-    if acknowledge_early:
+    if answers_early:
         _slow_commits(engine)
-    service = Service(
-        engine, SystemClock(), os.urandom, options(acknowledge_early=acknowledge_early), version="crash test"
-    )
+    service = Service(engine, SystemClock(), os.urandom, options(), version="crash test")
     await service.start()
     os.write(1, b"ready\n")
     handler = service.handlers()[methods.BATCH_CREATE_HANDLES.path]
@@ -153,4 +153,5 @@ def _slow_commits(engine):
 
 
 if __name__ == "__main__":
-    asyncio.run(_work(sys.argv[1], int(sys.argv[2]), acknowledge_early=sys.argv[3] == "1"))
+    with early.planted() if sys.argv[3] == "1" else contextlib.nullcontext():
+        asyncio.run(_work(sys.argv[1], int(sys.argv[2]), answers_early=sys.argv[3] == "1"))

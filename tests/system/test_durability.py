@@ -16,6 +16,6 @@ def test_every_acknowledged_write_survives(tmp_path):
 
 def test_a_promise_before_the_commit_is_found_out(tmp_path):
     """The canary: were it to pass, the test above would prove nothing."""
-    report = crash.run(tmp_path, cycles=6, acknowledge_early=True)
+    report = crash.run(tmp_path, cycles=6, answers_early=True)
     assert report.lost
     assert report.faults == [], "the store itself stays whole"

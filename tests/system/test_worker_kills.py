@@ -29,6 +29,8 @@ KILLS_OF_THE_CONTROL = 30
 WRITERS = 8
 ROWS = 50
 PAUSE_S = (0.2, 0.9)
+ROOT = Path(__file__).resolve().parents[2]
+PLANTED = ROOT / "tests" / "support" / "planted"
 
 
 def _workers(data_dir: Path) -> list[int]:
@@ -131,7 +133,8 @@ def test_every_acknowledged_write_survives_a_hundred_kills(tmp_path: Path) -> No
 
 
 def test_the_harness_finds_a_node_that_acknowledges_too_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IDIS_LANE__ACKNOWLEDGE_EARLY", "true")
+    monkeypatch.setenv("IDIS_TEST_PLANTED", "early")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PLANTED), str(ROOT)]))
     acknowledged, lost, _, _ = _run(tmp_path, KILLS_OF_THE_CONTROL)
     assert acknowledged
     assert lost

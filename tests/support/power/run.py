@@ -31,7 +31,7 @@ from tests.support.power.disk import CUTS, Disk, octets_for
 from tests.support.power.promises import Promises
 
 ROOT = Path(__file__).resolve().parents[3]
-PLANTED = Path(__file__).parent / "planted"
+PLANTED = Path(__file__).parents[1] / "planted"
 SAMPLE = 2_000
 """Handles not touched since the last cut that are looked at again all the same."""
 

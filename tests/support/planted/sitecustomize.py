@@ -1,4 +1,4 @@
-"""Defects for the power-cut test to find, by name in IDIS_TEST_PLANTED: put before every process by PYTHONPATH.
+"""Defects for the tests of durability to find, by name in IDIS_TEST_PLANTED: put before every process by PYTHONPATH.
 
 They stand here and not behind a switch of the product, so that nobody can turn them on there.
 """
@@ -18,3 +18,9 @@ if PLANTED in {"no-sync", "no-metasync"}:
 
 if PLANTED == "no-fsync":  # of files beside the store; LMDB does its own
     os.fsync = os.fdatasync = lambda _descriptor: None
+
+if PLANTED == "early":
+    from tests.support import early
+
+    _for_ever = early.planted()
+    _for_ever.__enter__()
