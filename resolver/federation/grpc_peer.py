@@ -104,12 +104,20 @@ def _reply_to(error: grpc.aio.AioRpcError, moment: Moment) -> Reply:
     """What a failed call comes down to."""
     reason, _ = reason_of(error)
     code = MEANINGS[reason].handle if reason in MEANINGS else 0
-    message = (error.details() or error.code().name)[:200]
+    message = words_of(error)[:200]
     if error.code() in _UNREACHABLE or (not code and error.code() not in _NO_CREDENTIAL):
         return Reply.failed(moment, message)
     return Reply(
         moment, SAID.get(code, Said.REFUSED) if code != ResponseCode.SUCCESS else Said.REFUSED, code, message=message
     )
+
+
+def words_of(error: grpc.aio.AioRpcError) -> str:
+    """What a failed call says; of a connection that was not made the cause alone, without the layers of gRPC."""
+    details = error.details() or error.code().name
+    if details.startswith("failed to connect to all addresses"):
+        return f"no connection: {details.rpartition(': ')[2]}"
+    return details
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> tuple[str, dict[str, str]]:

@@ -20,7 +20,7 @@ from google.protobuf import json_format
 
 from resolver import limits, methods
 from resolver.errors import InvalidTransition, MalformedMessage, ResolverError
-from resolver.federation.grpc_peer import reason_of
+from resolver.federation.grpc_peer import reason_of, words_of
 from resolver.node import mirror_copy, site_role
 from resolver.service import mirror_report
 from resolver.service.mirroring import SiteJob
@@ -294,7 +294,7 @@ async def _next(
 
 def _trouble(error: Exception) -> str:
     if isinstance(error, grpc.aio.AioRpcError):
-        return f"the primary: {error.details() or error.code().name}"
+        return f"the primary: {words_of(error)}"
     if isinstance(error, TimeoutError):
         return str(error) or f"the primary has been silent for {SILENCE_S:g} s"
     return str(error)

@@ -16,7 +16,7 @@ import structlog
 
 from resolver import limits, methods
 from resolver.errors import InvalidTransition, MalformedMessage, ResolverError
-from resolver.federation.grpc_peer import reason_of
+from resolver.federation.grpc_peer import reason_of, words_of
 from resolver.node import share_copy, shares, site_role
 from resolver.node.share_source import Wanted
 from resolver.service.mirroring import SiteJob
@@ -262,7 +262,7 @@ async def _next(
 def trouble_of(error: Exception) -> str:
     """What went wrong, in one sentence."""
     if isinstance(error, grpc.aio.AioRpcError):
-        return f"the other server: {error.details() or error.code().name}"
+        return f"the other server: {words_of(error)}"
     if isinstance(error, TimeoutError):
         return str(error) or f"the other server has been silent for {SILENCE_S:g} s"
     return str(error)
