@@ -131,16 +131,17 @@ def test_the_journal_is_watched_from_a_serial_on(node):
 
 def test_statistics_name_the_node_and_count_days(node):
     node("register", "88.300.1/ST-1", "--value", "1:URL:a")
+    node("resolve", "88.300.1/ST-1")
     found = node("stats", "88.300.1", "--days", "2", "--json").json()
     assert found["info"]["prefix"] == "88.300"
     assert found["prefixes"][0]["handle_count"] >= 1
     assert found["days"][-1]["creates"] >= 1
     assert "88.300.1" in node("stats").out
-    shown = node("stats", "--days", "1", "--times", "--sources").out
+    shown = node("stats", "--days", "2", "--times", "--sources").out
     assert "(node)" in shown
     assert "AVERAGE MS" in shown
     assert "127.0.0.1" in shown
-    told = node("stats", "88.300.1", "--sources", "--json").json()
+    told = node("stats", "88.300.1", "--days", "2", "--sources", "--json").json()
     assert [row["address"] for row in told["sources"]["sources"]] == ["127.0.0.1"]
 
 
