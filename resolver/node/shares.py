@@ -32,8 +32,9 @@ LAYOUT_KEY = b"servers"
 SERVER_KEY = b"server"
 """Row of META that says which server this is; not part of the registry, but the same at its mirrors."""
 
-FENCED_RETRY_S = 0.2
-"""Seconds to wait before a change is tried again while shares change: a fence stands for about a second."""
+FENCED_RETRY_S = 1.0
+"""Seconds to wait before a change is tried again while shares change: a fence stands for about a second, for several on
+a busy machine, and the six attempts that clients make have to outlast it."""
 
 MINTED_MAX = 1_024
 """Names minted for one that is this server's: with a hundred servers one in 30,000 finds none and is refused."""
