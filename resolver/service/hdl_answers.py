@@ -98,32 +98,33 @@ class Signer:
 
     def __init__(self, key: PrivateKey) -> None:
         self._kind = key.kind
-        self._rsa = key.to_native() if isinstance(key, RsaPrivateKey) else None
+        self.rsa = key.to_native() if isinstance(key, RsaPrivateKey) else None
+        """The key as the cryptography library has it, None for one that is DSA."""
         self._dsa = key.to_native() if isinstance(key, DsaPrivateKey) else None
-        signature_octets = _DSA_OCTETS_MIN if self._rsa is None else self._rsa.key_size // 8
+        signature_octets = _DSA_OCTETS_MIN if self.rsa is None else self.rsa.key_size // 8
         self.certified_octets_min = _CERTIFIED_OCTETS + signature_octets
         """Octets of the smallest answer with a signature of the node."""
 
     def sign(self, octets: bytes) -> tuple[str, bytes]:
         """The name of the hash, and the node's signature of some octets, for clients that want to know the node."""
-        if self._rsa is not None:
-            return "SHA256", self._rsa.sign(octets, padding.PKCS1v15(), hashes.SHA256())
+        if self.rsa is not None:
+            return "SHA256", self.rsa.sign(octets, padding.PKCS1v15(), hashes.SHA256())
         assert self._dsa is not None  # noqa: S101 - a key is one of the two
         return "SHA256", self._dsa.sign(octets, hashes.SHA256())
 
     def sign_as(self, algorithm: bytes, octets: bytes) -> bytes:
         """The node's signature of some octets by a hash: SHA1 or SHA-256. It takes a fifth of a millisecond."""
         hash_ = _HASHES[algorithm]()
-        if self._rsa is not None:
-            return self._rsa.sign(octets, padding.PKCS1v15(), hash_)
+        if self.rsa is not None:
+            return self.rsa.sign(octets, padding.PKCS1v15(), hash_)
         assert self._dsa is not None  # noqa: S101 - a key is one of the two
         return self._dsa.sign(octets, hash_)
 
     def decrypt(self, octets: bytes) -> bytes:
         """What was encrypted with the public half (RSA, PKCS #1 v1.5). Raises ValueError."""
-        if self._rsa is None:
+        if self.rsa is None:
             raise ValueError("the key of this node does not encrypt")
-        return self._rsa.decrypt(octets, padding.PKCS1v15())
+        return self.rsa.decrypt(octets, padding.PKCS1v15())
 
     def credential(self, envelope: Envelope, header_and_body: bytes) -> Credential:
         """The credential that certifies an answer in the version of its envelope."""

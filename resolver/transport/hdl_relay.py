@@ -9,7 +9,8 @@ has ended.
     answers   (length 4 | message)* | 0 4 | marks 1: is broken 1
 
 A length with its top bit set is that of a part of a stream, octets that are passed on as they are. The bit below says
-that the client has proven its address by now: a door over UDP asks for that before it sends a large answer.
+that the client has proven its address by now: a door over UDP asks for that before it sends a large answer. The third
+marks a part that is secret: it is plain here, between workers of one node, and goes out in TLS of the worker that asks.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ TIMEOUT_S = 15.0
 
 _REQUEST_OCTETS_MAX = bounds.MESSAGE_OCTETS_MAX + ENVELOPE_OCTETS + 300
 _HEAD_OCTETS = 4
-_PART, _PROVEN = 1 << 31, 1 << 30
+_PART, _PROVEN, _SECRET = 1 << 31, 1 << 30, 1 << 29
 _STREAM, _HTTP = 1, 2
 _BROKEN = 1
 
@@ -95,11 +96,11 @@ class Relay:
             request = bytes((marks, len(source))) + source + frame.to_wire()
             writer.write(len(request).to_bytes(_HEAD_OCTETS, "big") + request)
             while size := int.from_bytes(await _exactly(reader, _HEAD_OCTETS), "big"):
-                octets = await _exactly(reader, size & ~(_PART | _PROVEN))
+                octets = await _exactly(reader, size & ~(_PART | _PROVEN | _SECRET))
                 peer.is_proven = peer.is_proven or bool(size & _PROVEN)
                 if peer.has_left:  # the owner learns it from the end of this connection
                     return
-                await send(StreamPart(octets) if size & _PART else Frame.from_wire(octets))
+                await send(StreamPart(octets, bool(size & _SECRET)) if size & _PART else Frame.from_wire(octets))
             marks = (await _exactly(reader, 1))[0]
             peer.is_broken = peer.is_broken or bool(marks & _BROKEN)
         finally:
@@ -110,7 +111,9 @@ class Relay:
 
         async def send(answer: Frame | StreamPart) -> None:
             octets = answer.to_wire()
-            marks = (_PART if isinstance(answer, StreamPart) else 0) | (_PROVEN if peer.is_proven else 0)
+            marks = _PROVEN if peer.is_proven else 0
+            if isinstance(answer, StreamPart):
+                marks |= _PART | (_SECRET if answer.is_secret else 0)
             writer.write((len(octets) | marks).to_bytes(_HEAD_OCTETS, "big") + octets)
             try:
                 await writer.drain()

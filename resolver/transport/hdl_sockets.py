@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 300), (socket.TCP_KEEPINTVL, 60), (socket.TCP_KEEPCNT, 5))
+"""A peer that has vanished is noticed after ten minutes."""
+
 
 async def bound_socket(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
     """A socket that is bound and does not block. Raises OSError."""
@@ -24,3 +27,10 @@ async def bound_socket(host: str, port: int, kind: socket.SocketKind) -> socket.
         bound.close()
         raise
     return bound
+
+
+def keep_alive(client: socket.socket) -> None:
+    """Notice when the peer of a silent connection has vanished. Raises OSError."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, number in _KEEPALIVE:
+        client.setsockopt(socket.IPPROTO_TCP, option, number)

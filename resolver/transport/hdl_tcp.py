@@ -23,7 +23,8 @@ from resolver.service.hdl_counted import count_one, count_plain
 from resolver.service.hdl_peer import Peer, unmapped
 from resolver.telemetry.calls import HDL_TCP
 from resolver.transport.hdl_lobby import HEADER_TIMEOUT_S, Lobby
-from resolver.transport.hdl_sockets import bound_socket
+from resolver.transport.hdl_sockets import bound_socket, keep_alive
+from resolver.transport.hdl_streams import Alone, StreamKey, TlsStream
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.message import StreamPart
 from resolver.wire.stream import FrameStream
@@ -52,9 +53,6 @@ REQUESTS_IN_FLIGHT_MAX = 64
 LOGIN_IDLE_S = 86_400.0
 """Seconds of silence that a connection survives on which somebody has logged in: the ID-SDK neither logs in again by
 itself nor notices that its connection was closed."""
-
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 300), (socket.TCP_KEEPINTVL, 60), (socket.TCP_KEEPCNT, 5))
-"""Such a peer that has vanished is noticed after ten minutes."""
 
 CONNECTIONS_MAX = 20_000
 """Connections of one worker; further ones are closed at once."""
@@ -91,6 +89,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._peer: Peer
         self._in_flight = 0
+        self._alone: Alone | None = None
+        self._tls: TlsStream | None = None
         self._blocked: asyncio.Event | None = None
         self._ended = False
         self.deadline_s = door.now_s() + HEADER_TIMEOUT_S
@@ -118,6 +118,8 @@ class _Connection(asyncio.Protocol):
         del exc
         self._ended = self._peer.has_left = True
         self._unblock()
+        if self._alone is not None:
+            self._alone.tell()
         self._door.forget(self)
 
     def pause_writing(self) -> None:
@@ -206,9 +208,27 @@ class _Connection(asyncio.Protocol):
         return max(idle_s, LOGIN_IDLE_S) if self._peer.logins else idle_s
 
     async def _respond(self, frame: Frame) -> None:
+        alone: Alone | None = None
+
+        async def send(answer: Frame | StreamPart) -> None:
+            nonlocal alone
+            if isinstance(answer, StreamPart) and alone is None:
+                self._transport.pause_reading()
+                alone = self._alone = self._alone or Alone()
+                await alone.take(frame, lambda: self._in_flight, lambda: self._ended)
+            await self._send(answer)
+
         try:
-            await self._door.relay.pass_on(frame, self._peer, self._send)
+            await self._door.relay.pass_on(frame, self._peer, send)
+            if self._tls is not None and not self._peer.is_broken:
+                self._tls.close()
+                self.deadline_s = self._door.now_s() + WRITE_TIMEOUT_S
+        except BaseException:
+            self._peer.is_broken = self._peer.is_broken or alone is not None
+            raise
         finally:
+            if alone is not None:
+                alone.give_back(frame)
             self._finish()
 
     def _take_answer(self, octets: bytes) -> None:
@@ -226,25 +246,34 @@ class _Connection(asyncio.Protocol):
         elif not self._ended:
             left_s = self._idle_s if self._peer.logins and self._part is _Part.NOTHING else HEADER_TIMEOUT_S
             self.deadline_s = max(self.deadline_s, self._door.now_s() + left_s)
-            if self._is_half_closed and not self._in_flight:
+            if self._alone is not None and self._alone.waiting:
+                self._alone.tell()
+            elif self._is_half_closed and not self._in_flight:
                 self._transport.close()
-            elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and self._blocked is None:
+            elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and self._blocked is None and self._tls is None:
                 self._transport.resume_reading()
 
     async def _send(self, frame: Frame | StreamPart) -> None:
-        """Write one answer, or a part of a stream, whole; wait while the peer takes nothing.
+        """Write one answer, or a part of a stream. Raises OSError for a part that nobody takes or cannot be secret."""
+        if not isinstance(frame, StreamPart):
+            with suppress(ConnectionResetError):
+                await self._writable()
+                self._transport.write(frame.to_wire())
+        elif frame.is_secret:
+            if self._tls is None:
+                await self._writable()
+                self._tls = await self._door.stream_key.begin(self, self._transport, self._stream.pending_octets)
+            await self._tls.write(frame.octets, self._writable)
+        else:
+            await self._writable()
+            self._transport.write(frame.octets)
 
-        While a stream goes out nothing is read, or answers would stand in the middle of it. Raises ConnectionResetError
-        for a part nobody will take.
-        """
+    async def _writable(self) -> None:
+        """Wait while the peer takes nothing. Raises ConnectionResetError when it has left."""
         while self._blocked is not None:
             await self._blocked.wait()
-        if isinstance(frame, StreamPart):
-            if self._ended:
-                raise ConnectionResetError("the peer has left")
-            self._transport.pause_reading()
-        if not self._ended:
-            self._transport.write(frame.to_wire())
+        if self._ended:
+            raise ConnectionResetError("the peer has left")
 
     def eof_received(self) -> bool:
         """The client has said everything: answer it, then close."""
@@ -291,6 +320,7 @@ class HandleTcpDoor:
         self.protocol = protocol
         self.relay = relay
         self.idle_s = idle_s
+        self.stream_key = StreamKey(protocol.signer.rsa)
         self.now_s = clock.monotonic_s
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -324,9 +354,7 @@ class HandleTcpDoor:
     async def _take_over(self, client: socket.socket, octets: bytes, unsent: bytes) -> None:
         loop = asyncio.get_running_loop()
         try:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option, number in _KEEPALIVE:
-                client.setsockopt(socket.IPPROTO_TCP, option, number)
+            keep_alive(client)
             await loop.connect_accepted_socket(lambda: _Connection(self, octets, unsent), client)
         except OSError:
             client.close()  # it has left meanwhile

@@ -65,9 +65,14 @@ class Frame(NamedTuple):
 
 
 class StreamPart(NamedTuple):
-    """Octets of a stream that follows an answer on its connection, in the order they are sent."""
+    """Octets of a stream that follows an answer on its connection, in the order they are sent.
+
+    The first part comes before that answer and is empty: from then on the connection has nothing else. What
+    ``is_secret`` goes out inside TLS only.
+    """
 
     octets: bytes
+    is_secret: bool = False
 
     def to_wire(self) -> bytes:
         """The octets, as they are."""

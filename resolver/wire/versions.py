@@ -48,6 +48,8 @@ SHA256 = Version(2, 7)
 """From here digests and signatures are SHA-256, MACs HMAC-SHA256, secret-key answers PBKDF2."""
 SIGNED_SUGGESTION = Version(2, 8)
 """From here signatures cover the suggested version; private values in sessions are encrypted."""
+TLS_STREAMS = Version(2, 8)
+"""From here what follows an answer goes on in TLS instead of being signed."""
 REPLICATION_STATE = Version(2, 9)
 """From here transactions are asked for by a JSON state."""
 ADMIN_REFERRAL = Version(2, 10)

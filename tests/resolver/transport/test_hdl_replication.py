@@ -2,21 +2,16 @@
 
 import asyncio
 import json
-import os
 import socket
 import time
-from contextlib import contextmanager
 
 import pytest
 
-from resolver.clock import SystemClock
 from resolver.federation.client import AnswerRefused
-from resolver.federation.following import FollowingClient
-from resolver.federation.identity import KeyIdentity, SecretIdentity
+from resolver.federation.identity import SecretIdentity
 from resolver.handle.codes import OpCode
-from resolver.node import administer, hdl_resolve, record_octets, site_role
-from resolver.node.handle_admin import values_of
-from resolver.node.ledger import Ledger, last_serial
+from resolver.node import site_role
+from resolver.node.ledger import last_serial
 from resolver.registry import prefixes
 from resolver.service.hdl_peer import Peer
 from resolver.telemetry.calls import REST
@@ -26,24 +21,15 @@ from resolver.wire import replication_records as records
 from resolver.wire.hash_selection import server_index
 from resolver.wire.message import Message
 from resolver.wire.replication_requests import DumpHandles, RetrieveByState, RetrieveSince, RetrieveTransactions
-from resolver.wire.replication_stream import Contents, StreamReader
-from resolver.wire.requests import OfHandle
-from resolver.wire.signatures import verify
-from storage.tables import Table
-from tests.resolver.transport.hdl_node import ADMIN, PRIVATE, SECRET, handle_node, read_frame, rsa_key, value
-
-NAMES = [f"88.300.1/P-{number}" for number in range(120)]
-
-
-@contextmanager
-def filled(directory):
-    """A node with two workers, some handles and one that was deleted."""
-    with handle_node(directory, workers=2) as running:
-        for name in NAMES:
-            running.store(name, value(1, "URL", f"https://example.com/{name}"))
-        running.store("88.300.1/秘密", value(1, "URL", "u"), value(300, "HS_SECKEY", b"s3cret", PRIVATE))
-        remove(running, NAMES[0])
-        yield running
+from tests.resolver.transport.hdl_follower import NAMES, all_of, filled, kinds, raw, remove, stored
+from tests.resolver.transport.hdl_node import (
+    ADMIN,
+    SECRET,
+    handle_node,
+    read_frame,
+    rsa_key,
+    value,
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,76 +44,6 @@ def own_node(tmp_path):
     """One whose followers nobody has been before; it may be changed."""
     with filled(tmp_path) as running:
         yield running
-
-
-def remove(node, name):
-    now_us = node.clock.now_us()
-    with node.engine.write() as writer:
-        ledger = Ledger(writer, now_us)
-        administer.delete(ledger, ADMIN, administer.Target.of(name, None))
-        ledger.close()
-
-
-def stored(node):
-    """Every handle with its values as the protocol carries them."""
-    with node.engine.read() as reader:
-        names = [record_octets.parse(body).name for _, body in reader.scan(Table.RECORDS, b"")]
-        return {name: tuple(map(hdl_resolve.value_to_wire, values_of(reader, name))) for name in names}
-
-
-def follower(node, worker=0, **options):
-    options.setdefault("identity", KeyIdentity("0.NA/88.300", 300, rsa_key("admin")))
-    return FollowingClient(
-        "127.0.0.1",
-        node.ports[worker],
-        clock=SystemClock(),
-        randomness=os.urandom,
-        server_key=rsa_key("node").public.to_wire(),
-        **options,
-    )
-
-
-def all_of(node, question, **options):
-    async def main():
-        client = follower(node, **options)
-        try:
-            return [record async for found in question(client) for record in found]
-        finally:
-            await client.close()
-
-    return asyncio.run(main())
-
-
-def kinds(found, kind):
-    return [record for record in found if isinstance(record, kind)]
-
-
-def raw(node, op_code, body, *, worker=0, version=(2, 11), answer_at=None):
-    """The records behind the answer of a client that may be given to another worker for its second message."""
-    client = node.client(worker, version=version)
-    request = client.request(op_code, body)
-    challenge = Message.from_frame(client.frames(request.to_wire())[0])
-    assert challenge.header.response_code == 402, challenge.body
-    answer = client.answer_to(challenge, request, "300:0.NA/88.300", rsa_key("admin"))
-    port = node.ports[worker if answer_at is None else answer_at]
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-        connection.sendall(answer.to_wire())
-        message = Message.from_frame(read_frame(connection))
-        if message.header.response_code != 1:
-            return message, []
-        contents = Contents.DUMP if op_code == OpCode.DUMP_HANDLES else Contents.TRANSACTIONS
-        key = rsa_key("node").public
-        reader = StreamReader(contents, lambda algorithm, made, octets: verify(key, algorithm, made, octets))
-        found = []
-        while not reader.is_done:
-            octets = connection.recv(1 << 16)
-            assert octets, "the stream ended in the middle"
-            found += reader.receive_data(octets)
-        assert reader.unread == b""
-        # The connection goes on: the next request on it is answered.
-        connection.sendall(client.request(OpCode.GET_SITE_INFO, OfHandle("/")).to_wire())
-        assert read_frame(connection).header.response_code == 1
-        return message, found
 
 
 def test_a_dump_is_everything_restricted_values_too(node):
@@ -146,9 +62,11 @@ def test_a_dump_is_everything_restricted_values_too(node):
     assert isinstance(found[-1], records.DumpEnds)
 
 
+@pytest.mark.parametrize("version", [(2, 7), (2, 11)])
 @pytest.mark.parametrize(("owner", "asked"), [(0, 1), (1, 0)])
-def test_a_stream_is_passed_on_between_workers(node, owner, asked):
-    _, found = raw(node, OpCode.DUMP_HANDLES, DumpHandles(2, 1, 0), worker=owner, answer_at=asked)
+def test_a_stream_is_passed_on_between_workers(node, owner, asked, version):
+    body = DumpHandles(2, 1, 0)
+    _, found = raw(node, OpCode.DUMP_HANDLES, body, worker=owner, answer_at=asked, version=version)
     assert {record.handle: record.values for record in kinds(found, records.DumpedHandle)} == stored(node)
 
 
@@ -296,8 +214,9 @@ def test_a_state_names_our_queue(node, state, queue, status):
         assert isinstance(found[-2], records.QueueEnds)
 
 
-def test_old_mirrors_ask_without_the_form(node):
-    _, found = raw(node, OpCode.RETRIEVE_TRANSACTION_LOG, RetrieveSince(0, 0, 2, 1, 0), version=(2, 8))
+@pytest.mark.parametrize("minor", [7, 8])
+def test_old_mirrors_ask_without_the_form(node, minor):
+    _, found = raw(node, OpCode.RETRIEVE_TRANSACTION_LOG, RetrieveSince(0, 0, 2, 1, 0), version=(2, minor))
     assert found[0] == records.TransactionsBegin(1, 2)
 
 
