@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bench import plot, readme, sampling, table
 from bench.report import say
 from bench.settings import ALL, Settings
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 OPERATIONS = {
     "storage": "storage",
@@ -123,5 +128,12 @@ def _measure(name: str, settings: Settings, out: Path) -> bool:
     return True
 
 
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End as if by the keyboard, so that the servers that were started end too."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    for end in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # a shell ignores some of them for what it has behind it
+        signal.signal(end, _end)
     main()
