@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("handle")
 
 STREAMS_MAX = 4
-"""Streams of one worker at a time: each keeps a core busy with signatures."""
+"""Streams of one worker at a time: each that is signed keeps a core busy with signatures."""
 
 ALGORITHM = b"SHA1"
 """Digest of the signatures, the only one that mirrors are known to take in these streams."""

@@ -54,14 +54,9 @@ def stored(node):
 
 def follower(node, worker=0, **options):
     options.setdefault("identity", KeyIdentity("0.NA/88.300", 300, rsa_key("admin")))
-    return FollowingClient(
-        "127.0.0.1",
-        node.ports[worker],
-        clock=SystemClock(),
-        randomness=os.urandom,
-        server_key=rsa_key("node").public.to_wire(),
-        **options,
-    )
+    options.setdefault("server_key", node.key.public.to_wire())
+    options.setdefault("port", node.ports[worker])
+    return FollowingClient("127.0.0.1", clock=SystemClock(), randomness=os.urandom, **options)
 
 
 def all_of(node, question, **options):

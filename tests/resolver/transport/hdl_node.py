@@ -59,9 +59,9 @@ OPTIONS = ServiceOptions(
 
 
 @cache
-def rsa_key(name):
+def rsa_key(name, bits=2_048):
     """A key of this run of the tests; ``name`` tells several apart."""
-    native = rsa.generate_private_key(65_537, 2_048)
+    native = rsa.generate_private_key(65_537, bits)
     return private_key_from_der(native.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
 
 
@@ -98,14 +98,16 @@ class HandleNode:
         takes_legacy=True,
         host="127.0.0.1",
         replication_admins=(),
+        key=None,
         **service,
     ):
+        self.key = key or rsa_key("node")
         self.directory = directory
         self.clock = clock or SystemClock()
         self.engine = LmdbEngine(directory / "store", map_octets=1 << 30)
         now_us = self.clock.now_us()
         first_start(self.engine, "88.300", now_us, os.urandom)
-        site = site_info.site_of("127.0.0.1", 2641, 2641, rsa_key("node").public.to_wire(), "test")
+        site = site_info.site_of("127.0.0.1", 2641, 2641, self.key.public.to_wire(), "test")
         prepare_handle_service(self.engine, "88.300", site, rsa_key("admin").public.to_wire(), now_us)
         self.site = site
         self._prepare(now_us)
@@ -196,7 +198,7 @@ class HandleNode:
                     worker,
                     "88.300",
                     self.site,
-                    rsa_key("node"),
+                    self.key,
                     replication_admins=arguments.replication_admins,
                     takes_legacy=arguments.takes_legacy,
                 ),
