@@ -294,10 +294,11 @@ def test_a_store_that_is_written_without_pause_gives_no_false_alarm(tmp_path):
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        for _ in range(5):
+        audits = 0
+        while audits < 5 or written <= 5:  # a slow disk may give the writer few turns
             assert findings(engine) == []
+            audits += 1
     finally:
         stop.set()
         thread.join()
         engine.close()
-    assert written > 5
