@@ -1,16 +1,19 @@
 """Streams to mirrors in TLS: read by a client of its own, watched and cut from between, slow readers and rude ones."""
 
 import asyncio
-import selectors
+import shutil
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from resolver.errors import MalformedMessage
@@ -18,7 +21,6 @@ from resolver.federation.connection import ServerUnreachable
 from resolver.handle.codes import OpCode
 from resolver.transport import hdl_streams, hdl_tcp
 from resolver.wire import replication_records as records
-from resolver.wire.replication_requests import DumpHandles
 from resolver.wire.replication_stream import TLS, Contents
 from resolver.wire.requests import OfHandle
 from tests.resolver.federation.test_following import dsa_key, server_context
@@ -34,8 +36,8 @@ from tests.resolver.transport.hdl_follower import (
     stored,
 )
 from tests.resolver.transport.hdl_node import handle_node, read_exactly, read_frame, rsa_key, value
+from tests.resolver.transport.hdl_tls_mirror import DUMP, OneByOne, Said, asked, between, dumped_handles, handshake
 
-DUMP = DumpHandles(2, 1, 0)
 ENCRYPTED = 0x3800_0000
 JAVA_8, JAVA_7 = "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-SHA256"
 
@@ -45,105 +47,6 @@ def node(tmp_path_factory):
     """One for all tests that change nothing."""
     with filled(tmp_path_factory.mktemp("node")) as running:
         yield running
-
-
-class Middleman:
-    """Passes on what both sides say and keeps it; cuts the connection after so many octets of the server."""
-
-    def __init__(self, port, cut_at):
-        self.seen = bytearray()
-        self._target, self._cut_at = port, cut_at
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept)
-        self._thread.start()
-
-    def _accept(self):
-        threads = []
-        while True:
-            client, _ = self._listener.accept()
-            if self._cut_at == 0:
-                break
-            server = socket.create_connection(("127.0.0.1", self._target))
-            threads.append(threading.Thread(target=self._pass_both, args=(client, server)))
-            threads[-1].start()
-        client.close()
-        self._listener.close()
-        for thread in threads:
-            thread.join(60)
-
-    def _pass_both(self, client, server):
-        passed = 0
-        with client, server, selectors.DefaultSelector() as selector:
-            selector.register(client, selectors.EVENT_READ, server)
-            selector.register(server, selectors.EVENT_READ, client)
-            while True:
-                for key, _ in selector.select(60):
-                    try:
-                        octets = key.fileobj.recv(4_096)
-                        key.data.sendall(octets)
-                    except OSError:
-                        return
-                    self.seen += octets
-                    passed += len(octets) if key.fileobj is server else 0
-                    if not octets or (self._cut_at is not None and passed > self._cut_at):
-                        return
-
-    def close(self):
-        self._cut_at = 0
-        socket.create_connection(("127.0.0.1", self.port)).close()
-        self._thread.join(60)
-
-
-@contextmanager
-def between(port, *, cut_at=None):
-    middleman = Middleman(port, cut_at)
-    try:
-        yield middleman
-    finally:
-        middleman.close()
-
-
-def handshake(connection, *, minimum=ssl.TLSVersion.TLSv1_2, maximum=ssl.TLSVersion.TLSv1_3, ciphers=None):
-    """TLS as the reference client has it: whoever presents the key of the site is the server."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.minimum_version, context.maximum_version = minimum, maximum
-    if ciphers:
-        context.set_ciphers(ciphers)
-    return context.wrap_socket(connection, suppress_ragged_eofs=False)
-
-
-def dumped_handles(stream):
-    """The handles of a dump without signatures and their values, read as the format says and with nothing of ours."""
-
-    def number(octets):
-        return int.from_bytes(read_exactly(stream, octets), "big")
-
-    assert number(4) == 2
-    found, seen = {}, []
-    while (kind := number(1)) != 0xFF:
-        seen.append(kind)
-        if kind == 0:
-            read_exactly(stream, 16)
-            continue
-        name = read_exactly(stream, number(4)).decode()
-        if kind == 1:
-            found[name] = tuple(read_exactly(stream, number(4)) for _ in range(number(4)))
-        elif kind in {3, 4}:
-            read_exactly(stream, 12)
-        else:
-            assert kind == 2
-    assert seen == sorted(seen, key=(0, 3, 4, 1, 2).index)
-    return found
-
-
-def asked(node, *, worker=0, owner=0, port=None, more=b"", before=b"", **options):
-    """A connection that has asked for a dump, between other octets."""
-    _, answer = authenticated(node, OpCode.DUMP_HANDLES, DUMP, worker=owner, **options)
-    connection = socket.create_connection(("127.0.0.1", port or node.ports[worker]), timeout=60)
-    connection.sendall(before + answer.to_wire() + more)
-    return connection
 
 
 @pytest.mark.parametrize("worker", [0, 1])
@@ -183,6 +86,21 @@ def test_nobody_between_reads_what_the_mirror_reads(node, worker, version, optio
         assert any(b"s3cret" in octets for octets in found["88.300.1/秘密"])
         for plain in (b"s3cret", b"https://example.com", b"P-100"):
             assert plain not in bytes(middleman.seen)
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="needs a JDK")
+@pytest.mark.parametrize("name", ["node", "stranger"])
+def test_a_mirror_in_java_takes_the_stream_by_the_key_of_the_site_only(node, name):
+    _, answer = authenticated(node, OpCode.DUMP_HANDLES, DUMP)
+    key = rsa_key(name).to_native().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    program = ("java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", str(Path(__file__).with_name("TlsMirror.java")))
+    command = (*program, str(node.ports[0]), answer.to_wire().hex(), key.hex())
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    if name == "node":
+        assert dumped_handles(Said(done.stdout)) == stored(node), done.stderr.decode()
+    else:
+        assert b"another key" in done.stderr
+        assert done.stdout == b""
 
 
 def test_old_mirrors_go_on_being_signed_for(node):
@@ -398,16 +316,6 @@ def test_other_requests_of_the_connection_are_answered_before_the_stream(node, v
             assert read_exactly(connection, 4) == TLS
             with in_tls(connection) as secured:
                 assert dumped_handles(secured) == stored(node)
-
-
-class OneByOne:
-    """A connection of which no more is taken than the stream has."""
-
-    def __init__(self, connection):
-        self._connection = connection
-
-    def recv(self, _octets):
-        return self._connection.recv(1)
 
 
 @pytest.mark.parametrize("version", [(2, 7), (2, 11)])
