@@ -375,3 +375,15 @@ def test_a_worker_that_dies_in_a_secret_stream_ends_it_without_an_end(tmp_path):
                     secured.recv(1)
             assert b"s3cret" not in bytes(middleman.seen)
         node._loop.call_soon_threadsafe(server.close)
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_a_node_that_stops_ends_a_secret_stream_without_an_end(tmp_path, worker):
+    with large(tmp_path) as node, asked(node, worker=worker) as connection:
+        assert read_frame(connection).header.response_code == 1
+        assert read_exactly(connection, 4) == TLS
+        with handshake(connection) as secured:
+            until(lambda: [each for each in streams_of(node) if each._blocked is not None])
+            node.on_loop(node.tcp[worker].drain(0.1))
+            with pytest.raises(OSError, match=r"EOF|reset"):
+                dumped_handles(secured)
