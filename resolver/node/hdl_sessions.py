@@ -8,7 +8,7 @@ that no MAC has proven make room first. Time and randomness are arguments.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -106,7 +106,7 @@ class Sessions:
         self._network_entries_max = network_entries_max
         self._sessions: OrderedDict[int, Session] = OrderedDict()
         self._networks: dict[Hashable, OrderedDict[int, None]] = {}
-        self._begun: deque[Session] = deque()
+        self._begun: OrderedDict[int, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -131,28 +131,30 @@ class Sessions:
             unproven = (id_ for id_ in of_network if not self._sessions[id_].is_proven)
             self.end(next(unproven, next(iter(of_network))))
         if len(self._sessions) >= self._entries_max:
-            while self._begun and not self._is_unproven(self._begun[0]):
-                self._begun.popleft()
-            self.end(self._begun[0].id if self._begun else next(iter(self._sessions)))
+            self.end(self._first_unproven() or next(iter(self._sessions)))
         id_ = fresh_id(self._worker, self._sessions.__contains__, self._randomness)
         lifetime_s = min(timeout_s or TIMEOUT_MAX_S, TIMEOUT_MAX_S)
         session = Session(id_, key, network, lifetime_s, now_s + lifetime_s)
         self._sessions[id_] = session
         self._networks.setdefault(network, OrderedDict())[id_] = None
-        self._begun.append(session)
-        if len(self._begun) > 2 * self._entries_max:
-            self._begun = deque(filter(self._is_unproven, self._begun))
+        self._begun[id_] = None
         return session
 
-    def _is_unproven(self, session: Session) -> bool:
-        """Whether a session goes on and its client has yet to prove itself."""
-        return not session.is_proven and self._sessions.get(session.id) is session
+    def _first_unproven(self) -> int | None:
+        """The id of the session that began first of those without proof; those with proof before it are let go."""
+        while self._begun:
+            id_ = next(iter(self._begun))
+            if not self._sessions[id_].is_proven:
+                return id_
+            del self._begun[id_]
+        return None
 
     def end(self, id_: int) -> None:
         """Forget a session."""
         session = self._sessions.pop(id_, None)
         if session is None:
             return
+        self._begun.pop(id_, None)
         of_network = self._networks[session.network]
         del of_network[id_]
         if not of_network:

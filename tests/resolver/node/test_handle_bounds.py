@@ -92,7 +92,15 @@ def test_sessions_without_proof_make_room_before_those_in_use():
     assert [sessions.find(session.id, 2.0) for session in used] == used
     assert len(sessions) <= 8
     assert sessions.find(flood[-1].id, 2.0) is flood[-1]
-    assert len(sessions._begun) <= 16
+    assert len(sessions._begun) <= len(sessions)
+
+
+def test_nothing_is_kept_of_sessions_that_ended():
+    sessions = Sessions(1, seeded_randomness(), entries_max=8, network_entries_max=3)
+    for _ in range(10):
+        last = sessions.begin(SessionKey(CipherCode.AES, bytes(32)), "net", 60.0, 0.0)
+    sessions.end(last.id)
+    assert len(sessions._begun) == len(sessions) == 2
 
 
 def test_session_in_use_outlives_younger_ones_of_its_network():
