@@ -49,9 +49,7 @@ def values_of(body: bytes, indexes: Sequence[int] = (), types: Sequence[str] = (
 def _value(value: pb.HandleValue) -> bytes:
     type_ = _type(value.type)
     data = value.data
-    if type_ is None or value.references or not value.timestamp_s or value.WhichOneof("ttl") == "ttl_until_s":
-        return _long_way(value)
-    if looks_binary(data):
+    if type_ is None or value.references or value.WhichOneof("ttl") == "ttl_until_s" or looks_binary(data):
         return _long_way(value)
     try:
         text = _text(data.decode())
@@ -59,8 +57,9 @@ def _value(value: pb.HandleValue) -> bytes:
         return _long_way(value)
     permissions = value.permissions
     shown = b"" if permissions == _PERMISSIONS_DEFAULT else b',"permissions":"%b"' % f"{permissions:04b}".encode()
-    made = b'{"index":%d,"type":%b,"data":{"format":"string","value":%b}%b,"ttl":%d,"timestamp":"%b"}'
-    return made % (value.index, type_, text, shown, value.ttl_s, _time(value.timestamp_s))
+    time = b',"timestamp":"%b"' % _time(value.timestamp_s) if value.timestamp_s else b""
+    made = b'{"index":%d,"type":%b,"data":{"format":"string","value":%b}%b,"ttl":%d%b}'
+    return made % (value.index, type_, text, shown, value.ttl_s, time)
 
 
 def _long_way(value: pb.HandleValue) -> bytes:
