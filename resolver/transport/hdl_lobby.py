@@ -60,13 +60,19 @@ class Door(Protocol):
 class _Client:
     """One client that waits; ``is_answered`` says that its first question is."""
 
-    __slots__ = ("deadline_s", "is_answered", "socket", "source")
+    __slots__ = ("_lobby", "deadline_s", "is_answered", "socket", "source")
 
-    def __init__(self, accepted: socket.socket, source: str, deadline_s: float) -> None:
+    def __init__(self, lobby: Lobby, accepted: socket.socket, source: str, deadline_s: float) -> None:
+        self._lobby = lobby
         self.socket = accepted
         self.source = source
         self.deadline_s = deadline_s
         self.is_answered = False
+
+    def check(self, now_s: float) -> None:
+        """Close when its time is over, unless it is here no more."""
+        if self.deadline_s <= now_s:
+            self._lobby.expire(self)
 
 
 class Lobby:
@@ -103,7 +109,7 @@ class Lobby:
             if not door.has_room():
                 accepted.close()
                 continue
-            self._clients[accepted.fileno()] = _Client(accepted, unmapped(address[0]), deadline_s)
+            self._clients[accepted.fileno()] = _Client(self, accepted, unmapped(address[0]), deadline_s)
             self._ready.register(accepted, select.EPOLLIN)
 
     def _rest(self, error: OSError) -> None:
@@ -187,11 +193,14 @@ class Lobby:
         self._clients.pop(client.socket.fileno(), None)
         client.socket.close()
 
-    def check(self, now_s: float) -> None:
-        """Close the connections whose time is over."""
-        for client in list(self._clients.values()):
-            if client.deadline_s <= now_s:
-                self._let_go(client)
+    def expire(self, client: _Client) -> None:
+        """Close one that is still here."""
+        if self._clients.get(client.socket.fileno()) is client:
+            self._let_go(client)
+
+    def clients(self) -> list[_Client]:
+        """Those who wait now."""
+        return list(self._clients.values())
 
     def close(self) -> None:
         """Accept nobody any more, and close the connections: nobody here waits for an answer."""

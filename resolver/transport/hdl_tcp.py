@@ -22,6 +22,7 @@ from resolver.handle.codes import ResponseCode
 from resolver.service.hdl_counted import count_one, count_plain
 from resolver.service.hdl_peer import Peer, unmapped
 from resolver.telemetry.calls import HDL_TCP
+from resolver.transport.deadlines import check_all
 from resolver.transport.hdl_lobby import HEADER_TIMEOUT_S, Lobby
 from resolver.transport.hdl_sockets import bound_socket, keep_alive
 from resolver.transport.hdl_streams import Alone, StreamKey, TlsStream
@@ -396,9 +397,8 @@ class HandleTcpDoor:
         while True:
             await asyncio.sleep(SWEEP_S)
             now_s = self.now_s()
-            lobby.check(now_s)
-            for connection in list(self._connections):
-                connection.check(now_s)
+            await check_all(lobby.clients(), now_s)
+            await check_all(list(self._connections), now_s)
 
     async def drain(self, grace_s: float) -> None:
         """Take no new connection, let requests finish for ``grace_s``, then end them."""

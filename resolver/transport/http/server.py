@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.server import ServerState
 
+from resolver.transport.deadlines import check_all
 from resolver.transport.http import bounds
 from resolver.transport.http.application import UNKNOWN, Application
 from resolver.transport.http.connection import HttpConnection
@@ -107,8 +108,7 @@ class HttpDoor:
             if self._look is not None:
                 self._look()
             now_s = time.monotonic()
-            for connection in self._connections():
-                connection.check(now_s)
+            await check_all(self._connections(), now_s)
 
     async def drain(self, grace_s: float) -> None:
         """Take no new connection, let answers under way finish for ``grace_s``, then end them."""
