@@ -92,7 +92,9 @@ class Process:
                 os.killpg(self._popen.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 self._popen.wait(STOP_S)
-                return
+                break
+        with suppress(ProcessLookupError):  # one that ends while it starts may leave children
+            os.killpg(self._popen.pid, signal.SIGKILL)
 
     def __enter__(self) -> Self:
         return self

@@ -40,7 +40,8 @@ def test_servers_end_with_the_measurement(tmp_path, number):
     scratch.mkdir()
     environment = os.environ | {"TMPDIR": str(scratch)}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as bench:
-        until(lambda: len(processes_below(scratch)) > 0)
+        until(lambda: any(scratch.rglob("endpoints.json")))
+        assert processes_below(scratch)
         bench.send_signal(number)
         assert bench.wait(PATIENCE_S) == 128 + number
     until(lambda: not processes_below(scratch))
