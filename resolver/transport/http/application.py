@@ -131,6 +131,14 @@ class Application:
                 return door, app
         return NOWHERE, _nothing
 
+    def refusal(self, scope: Scope, failure: Failure) -> Response:
+        """The answer to what its connection refuses before it is a whole request, in the form of its path's door."""
+        scope["path"] = scope["path"].translate(_CONTROLS)
+        door, _ = self._find(scope["path"])
+        response = _told(door, Request(scope), failure)
+        self._observe(UNKNOWN, str(response.status_code), 0.0, 1, door.name)
+        return response
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started_s = time.monotonic()

@@ -8,14 +8,16 @@ looked at once a second for all connections together, so that a request costs no
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, cast
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, unquote
 
 import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from resolver.errors import InternalError, MalformedMessage, MessageTooLarge, RateExceeded
 from resolver.transport.http import bounds
+from resolver.transport.http.door import Failure
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,13 +39,18 @@ def _encoded_target(data: bytes) -> bytes:
     return quote(line, safe=_ASCII).encode() + end + rest
 
 
-def _why(error: httptools.HttpParserError) -> tuple[int, str]:
-    """Status and words for what the parser raised; what our own code raised inside of it is a defect."""
+def _why(error: httptools.HttpParserError) -> Failure:
+    """What to tell for what the parser raised; what our own code raised inside of it is a defect."""
     cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
     if cause is None or isinstance(cause, httptools.HttpParserError):
-        return 400, "this is no HTTP/1.1 request"
+        return Failure(400, MalformedMessage("this is no HTTP/1.1 request"), {})
     _log.error("defect in a connection", exc_info=cause)
-    return 500, "the node has a defect: the operator finds the trace in the log"
+    return Failure(500, InternalError("the node has a defect: the operator finds the trace in the log"), {})
+
+
+def _too_long() -> Failure:
+    words = f"request line and headers have more than {bounds.HEADER_OCTETS_MAX} octets: send less, or more in a body"
+    return Failure(431, MessageTooLarge(words), {})
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -59,7 +66,7 @@ class HttpConnection(HttpToolsProtocol):
         self._is_in_body = False
         self._is_answered = False
         self._body_octets = 0
-        self._refusal: tuple[int, str] | None = None
+        self._refusal: Failure | None = None
         self.deadline_s = deadline_s
         self._write_deadline_s = _NEVER
 
@@ -83,14 +90,15 @@ class HttpConnection(HttpToolsProtocol):
             # take the rest of the connection for another protocol.
             self.parser = httptools.HttpRequestParser(self)
         except httptools.HttpParserError as error:
-            self._refuse(*(self._refusal or _why(error)))
+            self._refuse(self._refusal or _why(error))
             return
         if self._is_in_header:
             self._header_octets += len(data)
             if self._header_octets > bounds.HEADER_OCTETS_MAX:
-                self._refuse(431, f"request line and headers have more than {bounds.HEADER_OCTETS_MAX} octets")
+                self._refuse(_too_long())
         elif len(self.pipeline) > bounds.PIPELINE_MAX:
-            self._refuse(429, f"more than {bounds.PIPELINE_MAX} requests are waiting: read the answers first")
+            words = f"more than {bounds.PIPELINE_MAX} requests are waiting: read the answers first"
+            self._refuse(Failure(429, RateExceeded(words), {}))
 
     def on_message_begin(self) -> None:
         """A request begins: its header has its time and its octets."""
@@ -105,23 +113,24 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request target."""
+        super().on_url(url)  # first: its start says in whose form too long a one is refused
         self._take(len(url))
-        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header line."""
         self._take(len(name) + len(value) + 4)
         if len(self.headers) >= bounds.HEADERS_MAX:
-            self._refusal = (431, f"the request has more than {bounds.HEADERS_MAX} header lines")
-            raise ValueError(self._refusal[1])
+            words = f"the request has more than {bounds.HEADERS_MAX} header lines: send fewer"
+            self._refusal = Failure(431, MessageTooLarge(words), {})
+            raise ValueError(self._refusal.error.message)
         super().on_header(name, value)
 
     def _take(self, octets: int) -> None:
         """Count octets of the header. Raises ValueError, which the parser turns into its own error."""
         self._header_octets += octets
         if self._header_octets > bounds.HEADER_OCTETS_MAX:
-            self._refusal = (431, f"request line and headers have more than {bounds.HEADER_OCTETS_MAX} octets")
-            raise ValueError(self._refusal[1])
+            self._refusal = _too_long()
+            raise ValueError(self._refusal.error.message)
 
     def on_headers_complete(self) -> None:
         """Start the answer; the body has its time from here."""
@@ -206,19 +215,43 @@ class HttpConnection(HttpToolsProtocol):
             if is_ours and (not self._is_in_body or self.flow.read_paused):
                 return
             if self._is_in_header or (is_ours and not self.cycle.response_started):
-                self._refuse(408, "the request took too long to come")
+                self._refuse(Failure(408, MalformedMessage("the request took too long to come"), {}))
             else:
                 self.transport.abort()
 
-    def _refuse(self, status: int, words: str) -> None:
-        """Answer what is no request and close: where the next one would begin is not known."""
+    def _refuse(self, failure: Failure) -> None:
+        """Answer what is no request, in the form of the API it began to ask, and close: nobody knows where it ends."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.close()  # an answer is under way, another one would be taken for its body
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             return
-        body = words.encode() + b"\n"
-        head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(STATUS_LINE[status] + head % len(body) + body)
+        response = self._door.refusal(self._begun(), failure)
+        lines = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
+        head = b"".join(b"%b: %b\r\n" % line for line in lines)
+        body = b"" if self._method() == "HEAD" else bytes(response.body)
+        self.transport.write(STATUS_LINE[response.status_code] + head + b"\r\n" + body)
         self.transport.close()
-        self._door.observe_refusal(status)
+
+    def _begun(self) -> dict[str, Any]:
+        """The scope of a request as far as it has come; it has no path when what came is no request at all."""
+        try:
+            target = httptools.parse_url(self.url[: bounds.HEADER_OCTETS_MAX])  # it takes 64 KiB
+        except httptools.HttpParserInvalidURLError:
+            path, query = b"", b""
+        else:
+            path, query = target.path or b"", target.query or b""
+        return {
+            "type": "http",
+            "http_version": "1.1",
+            "method": self._method(),
+            "scheme": "http",
+            "path": unquote(path.decode("ascii")),
+            "raw_path": path,
+            "query_string": query,
+            "headers": self.headers,
+        }
+
+    def _method(self) -> str:
+        """The method; without a target none has come whole."""
+        return str(self.parser.get_method(), "ascii") if self.url else "GET"

@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from resolver.transport.deadlines import check_all
 from resolver.transport.http import bounds
-from resolver.transport.http.application import UNKNOWN, Application
+from resolver.transport.http.application import Application
 from resolver.transport.http.connection import HttpConnection
 from resolver.transport.http.newcomer import Newcomer
 
@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
+    from starlette.responses import Response
+    from starlette.types import Scope
+
     from resolver.service import Service
     from resolver.transport.http.calls import HttpOptions
-    from resolver.transport.http.door import Door, Observe
+    from resolver.transport.http.door import Door, Failure, Observe
 
 
 class HttpDoor:
@@ -50,7 +53,6 @@ class HttpDoor:
         self.idle_s = idle_s
         self.state = ServerState()
         self.newcomers: set[Newcomer] = set()
-        self._observe = observe
         settings: dict[str, Any] = {
             "lifespan": "off",
             "log_config": None,
@@ -60,9 +62,9 @@ class HttpDoor:
             "loop": "none",
             "ws": "none",
         }
-        application = Application(service, options, observe, doors)
-        self.at_once = application.at_once
-        self._config = uvicorn.Config(application, **settings)
+        self._application = Application(service, options, observe, doors)
+        self.at_once = self._application.at_once
+        self._config = uvicorn.Config(self._application, **settings)
         self._config.load()
         self.date = b""
         self._server: asyncio.Server | None = None
@@ -85,9 +87,9 @@ class HttpDoor:
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
-    def observe_refusal(self, status: int) -> None:
-        """Count what was refused before it was a request."""
-        self._observe(UNKNOWN, str(status), 0.0, 1, "none")
+    def refusal(self, scope: Scope, failure: Failure) -> Response:
+        """The answer to what is refused before it is a request, in the form of the API of its path; it is counted."""
+        return self._application.refusal(scope, failure)
 
     @property
     def connection_count(self) -> int:

@@ -12,6 +12,7 @@ import msgspec
 
 from resolver import __version__
 from resolver.methods import IMPORT_HANDLES, LIST_HANDLES
+from resolver.transport.http import bounds
 from resolver.transport.http.transcoding import exporting
 from resolver.transport.http.transcoding.bindings import Binding, bindings
 from resolver.transport.http.transcoding.comments import comments
@@ -31,8 +32,10 @@ _ABOUT = (
     "Registers, resolves and administers identifiers of this secondary node (二级节点). The same methods as over gRPC, "
     "with the same messages in protobuf's JSON mapping: 64-bit numbers are text, octets are base64, what has its "
     "default is left out. Names of fields may be written ttlS or ttl_s; unknown ones are refused. A handle in a path "
-    "is percent-encoded; its slashes may stay. Failures are google.rpc.Status. A write takes a request id, also as "
-    "the header Idempotency-Key, and answers the stored outcome when it is sent again."
+    "is percent-encoded; its slashes may stay. Failures are google.rpc.Status, also where a request is refused before "
+    f"it is whole: 431 when its line and headers have more than {bounds.HEADER_OCTETS_MAX} octets, 408 when it takes "
+    "too long to come. A write takes a request id, also as the header Idempotency-Key, and answers the stored outcome "
+    "when it is sent again."
 )
 _EXPORT_SAID = "Every record of a prefix, a line of JSON each, in the order of names."
 

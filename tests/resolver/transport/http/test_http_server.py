@@ -1,6 +1,7 @@
 """The HTTP port itself: doors by prefix, failures in each door's words, and clients that ask too much of it."""
 
 import asyncio
+import json
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 
@@ -253,6 +254,45 @@ def test_what_is_no_request_or_too_large_a_header_is_refused_and_closed(octets, 
             assert said.startswith(b"HTTP/1.1 " + status), said
             assert b"connection: close" in said.lower()
             await until(lambda: place.door.connection_count == 0)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("octets", "told"),
+    [
+        (b"GET /api/echo/x HTTP/1.1\r\n" + b"x-a: " + b"y" * 40_000, "MESSAGE_TOO_LARGE"),
+        (b"GET /api/echo/x HTTP/1.1\r\n" + b"x-a: y\r\n" * 101 + b"\r\n", "MESSAGE_TOO_LARGE"),
+        (b"GET /api/echo/x?y=" + b"x" * 40_000 + b" HTTP/1.1\r\n\r\n", "MESSAGE_TOO_LARGE"),
+        (b"GET http://x/%61pi/echo/" + b"x" * 300_000 + b" HTTP/1.1\r\n\r\n", "MESSAGE_TOO_LARGE"),
+        (b"POST /api/echo/x HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", "MALFORMED_MESSAGE"),
+        (b"GET /elsewhere?y=" + b"x" * 40_000 + b" HTTP/1.1\r\n\r\n", None),
+        (b"\x16\x03\x01\x02\x00\x01\x00", None),
+    ],
+)
+def test_what_is_refused_before_it_is_a_request_is_told_in_the_words_of_the_door_it_began_to_ask(octets, told):
+    async def main():
+        async with serving() as place:
+            header, _, body = (await talk(place.port, octets)).partition(b"\r\n\r\n")
+            assert int(header.lower().partition(b"content-length: ")[2].split()[0]) == len(body) > 0
+            assert b"\r\ndate: " in header
+            status = header.split()[1].decode()
+            if told is None:
+                assert b"content-type: text/plain; charset=utf-8" in header
+            else:
+                assert b"content-type: application/json" in header
+                assert json.loads(body)["reason"] == told
+            assert [entry[1:] for entry in place.observed] == [(status, 0.0, 1, "demo" if told else "none")]
+
+    run(main())
+
+
+def test_a_refused_question_for_headers_alone_has_no_body():
+    async def main():
+        async with serving() as place:
+            said = await talk(place.port, b"HEAD /api/echo/x?y=" + b"x" * 40_000 + b" HTTP/1.1\r\n\r\n")
+            assert said.startswith(b"HTTP/1.1 431")
+            assert said.endswith(b"\r\n\r\n")
 
     run(main())
 

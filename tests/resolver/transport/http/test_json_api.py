@@ -536,3 +536,17 @@ def test_plain_reads_have_the_answer_of_the_long_way(world):
             assert "secret" not in answer.text
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    "long", [{"url": f"/v1/handles/{PREFIX_A}/X?x=" + "y" * 40_000}, {"headers": {"x": "y" * 40_000}}]
+)
+def test_a_request_with_too_long_a_header_is_refused_as_the_document_says(world, long):
+    async def main():
+        async with serving(world) as at:
+            answer = await at.client.get(**({"url": f"/v1/handles/{PREFIX_A}/X"} | long))
+            assert (answer.status_code, answer.headers["content-type"]) == (431, "application/json")
+            assert set(answer.json()) == {"code", "message", "details"}
+            assert (answer.json()["code"], reason(answer)) == (8, "MESSAGE_TOO_LARGE")
+
+    run(main())
