@@ -219,15 +219,20 @@ class HandleProtocol:
             asked = _opened(frame, keeper)
         else:
             op_code = _op_code(frame)
-            if op_code == OpCode.RESERVED:
-                raise Declined(ResponseCode.PROTOCOL_ERROR, "Unknown opCode in message: 0")
-            if op_code != OpCode.CHALLENGE_RESPONSE and op_code not in self.operations:
-                raise Declined(ResponseCode.ERROR, _SERVER_ERROR)
+            if op_code != OpCode.CHALLENGE_RESPONSE:
+                self._require_known(op_code)
             asked = Message.from_frame(frame)
         turn = Turn(asked, asked, peer, self.answers, send)
         turn.session, turn.seal = session, seal
         turn.is_encrypted = frame.envelope.is_encrypted
         return turn
+
+    def _require_known(self, op_code: int) -> None:
+        """Raise Declined for an operation that this server does not know."""
+        if op_code == OpCode.RESERVED:
+            raise Declined(ResponseCode.PROTOCOL_ERROR, "Unknown opCode in message: 0")
+        if op_code not in self.operations:
+            raise Declined(ResponseCode.ERROR, _SERVER_ERROR)
 
     def _check_session(self, turn: Turn) -> None:
         """Hold a message against the session it names. Raises Declined.
@@ -262,6 +267,7 @@ class HandleProtocol:
             if turn.asked.header.op_code == OpCode.CHALLENGE_RESPONSE:
                 await self.authentication.accept(turn)
             op_code = turn.request.header.op_code
+            self._require_known(op_code)  # of what came encrypted, it is known only now
             if not turn.peer.is_stream and op_code not in _DATAGRAM_OPERATIONS:
                 text = "Received admin request on non-admin interface"
                 await turn.send(

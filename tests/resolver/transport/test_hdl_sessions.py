@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+import structlog
 
 from resolver.handle.value import Permission
 from resolver.transport.hdl_rate import Pace
@@ -258,3 +259,13 @@ def test_refused_answer_to_a_challenge_is_of_the_session_as_well(node):
     found = session.ask(100, create("88.300.1/NO"), key=rsa_key("stranger"), flags=CERTIFIED)
     assert (found.header.response_code, found.envelope.session_id) == (403, session.id)
     assert found.credential.is_mac_of(found.envelope, found.header_and_body, session.key.octets)
+
+
+@pytest.mark.parametrize(("op_code", "code"), [(0, 4), (999, 2)])
+def test_an_operation_nobody_knows_is_refused_behind_encryption_too(node, op_code, code):
+    """What it is shows only once it is open: it was a defect in the log then."""
+    session = ClientSession(node.client())
+    with structlog.testing.capture_logs() as logged:
+        found = session.ask(op_code, requests.Opaque(b"x"), encrypts=True)
+    assert (found.header.response_code, session.was_encrypted) == (code, True)
+    assert [entry for entry in logged if entry["log_level"] == "error"] == []
