@@ -8,7 +8,8 @@ from resolver.node.values import to_pb
 from resolver.service.hdl_changes import check_indexes
 from resolver.wire import requests
 from resolver.wire.cursor import Cursor
-from tests.fuzz.targets.hdl_questions import service
+from tests.fuzz import lengths
+from tests.fuzz.handle_node import Node
 from tests.support.builders import PREFIX_A
 
 INSTRUMENT = ("resolver.service.hdl_plain_creations", "resolver.wire.values")
@@ -27,11 +28,18 @@ SEEDS = tuple(
 
 @functools.cache
 def _creations():
-    return service().protocol._creations
+    return Node.only().protocol._creations
 
 
 def feed(octets):
-    """The body of a creation."""
+    """The body of a creation, as it came and with lengths that agree."""
+    _draft(octets)
+    mended = lengths.mended(requests.WithValues.from_wire, octets)
+    if mended != octets:
+        _draft(mended)
+
+
+def _draft(octets):
     name_octets = int.from_bytes(octets[:4], "big")
     at = 4 + name_octets
     if not 0 < name_octets <= _NAME_OCTETS_MAX or at + 4 > len(octets):

@@ -1,38 +1,43 @@
-"""The plain question's shortest way against the way for all questions, and the whole service on any message."""
+"""The plain question's shortest way against the way for all questions, and the whole service on any message.
 
-import asyncio
-import functools
+Each message is answered as it came and with lengths that agree. A message with an odd id comes as a datagram.
+"""
 
 from bench.hdl_load import resolution
 from resolver.errors import WireError
 from resolver.handle.codes import OpCode, ResponseCode
-from resolver.node.site_info import site_of
-from resolver.service.handle_protocol import HandleOptions, HandleProtocol
 from resolver.service.hdl_peer import Peer
-from resolver.wire.message import Frame, Message
-from storage.memory_engine import MemoryEngine
-from tests.resolver.transport.hdl_node import rsa_key
+from resolver.wire.message import Frame, Message, StreamPart
+from tests.fuzz import asked, lengths
+from tests.fuzz.handle_node import Node
 from tests.resolver.wire.vectors import octets as of_hex
 from tests.resolver.wire.vectors import recorded
-from tests.support.builders import HIDDEN, PREFIX_A, register, value
-from tests.support.clock import FakeClock, seeded_randomness
-from tests.support.node import World
+from tests.support.builders import PREFIX_A
 
 INSTRUMENT = (
     "resolver.service.hdl_plain",
     "resolver.service.hdl_resolution",
     "resolver.service.handle_protocol",
+    "resolver.service.hdl_answers",
     "resolver.service.hdl_authentication",
     "resolver.service.hdl_changes",
     "resolver.service.hdl_writing",
     "resolver.service.hdl_listing",
+    "resolver.service.hdl_replication",
+    "resolver.service.hdl_turn",
+    "resolver.node.challenges",
     "resolver.node.hdl_resolve",
+    "resolver.node.hdl_sessions",
     "resolver.wire.message",
+    "resolver.wire.requests",
+    "resolver.wire.replication_requests",
 )
 
 
 SEEDS = (
     *(resolution(f"{PREFIX_A}/A", pad, 7) for pad in (0, 5)),
+    *asked.SEEDS,
+    *asked.DATAGRAMS,
     *(of_hex(vector["hex"])[:1_500] for vector in recorded("messages_requests")),
     *(
         of_hex(vector["request_hex"])[:1_500]
@@ -41,75 +46,43 @@ SEEDS = (
     ),
 )
 
-
-QUIET_EVERY = 500
-"""Inputs after which all sessions end: up to 2,000 of a network are kept on purpose, and would look like a leak."""
-
 _KNOWN = {op_code.value for op_code in OpCode} - {1004, 606, 607, 608, 609}
 
 
-class _Service:
-    """A node in memory with its Handle service, and a loop to answer in."""
-
-    def __init__(self):
-        self.fed = 0
-        self.loop = asyncio.new_event_loop()
-        self.world = World(MemoryEngine(), FakeClock(), seeded_randomness())
-        register(
-            self.world.engine, self.world.clock, f"{PREFIX_A}/A", [value(1, "x"), value(2, "y", permissions=HIDDEN)]
-        )
-        self.loop.run_until_complete(self._start())
-
-    async def _start(self):
-        self._serving = self.world.serving()
-        asker = await self._serving.__aenter__()
-        site = site_of("127.0.0.1", 2641, 2641, rsa_key("node").public.to_wire(), "fuzz")
-        self.protocol = HandleProtocol(asker.service.core, HandleOptions(0, "88.300", site, rsa_key("node")))
-
-    def count(self):
-        """One more input; now and then time passes and nobody is left."""
-        self.fed += 1
-        if self.fed % QUIET_EVERY == 0:
-            self.world.clock.advance(60.0)
-            sessions = self.protocol.authentication.sessions
-            for id_ in [*sessions._sessions]:
-                sessions.end(id_)
-            assert [*sessions._sessions, *sessions._begun, *sessions._networks] == []
-
-    def answers(self, frame):
-        found = []
-
-        async def send(answer):
-            found.append(answer)
-
-        peer = Peer.of("192.0.2.1", is_stream=True)
-        self.loop.run_until_complete(self.protocol.respond(frame, peer, send))
-        return found
-
-
-@functools.cache
-def service():
-    """The one of a process."""
-    return _Service()
-
-
 def feed(octets):
-    """One message: at once by both ways, then as a whole; no defect, and never an answer to an answer."""
-    served = service()
-    served.count()
-    short = served.protocol._plain.answer(octets, "192.0.2.1")
-    if short is not None:
-        assert short == served.protocol.resolution.at_once(octets, "192.0.2.1")
-    try:
-        frame = Frame.from_wire(octets)
-    except WireError:
-        return
-    found = served.answers(frame)
+    """One message, and the same with lengths that agree."""
+    _ask(octets)
+    mended = lengths.mended_message(octets)
+    if mended != octets:
+        _ask(mended)
+
+
+def _ask(octets):
+    """At once by both ways, then as a whole; no defect, and never an answer to an answer."""
+    with Node.only().input() as node:
+        short = node.protocol._plain.answer(octets, "192.0.2.1")
+        if short is not None:
+            assert short == node.protocol.resolution.at_once(octets, "192.0.2.1")
+        try:
+            frame = Frame.from_wire(octets)
+        except WireError:
+            return
+        found = node.answers(frame, Peer.of("192.0.2.1", is_stream=not frame.envelope.request_id & 1))
     is_answer = len(frame.payload) >= 24 and any(frame.payload[4:8]) and not frame.envelope.is_encrypted
     assert not (is_answer and found)
     for answer in found:
-        message = Message.from_frame(answer) if not answer.envelope.is_encrypted else None
-        if message is not None and message.header.response_code == ResponseCode.ERROR:
-            op_code = int.from_bytes(frame.payload[:4], "big")
-            words = getattr(message.body, "message", "")
-            assert not words.startswith("Server error") or op_code not in _KNOWN, words
+        _check(frame, answer)
+
+
+def _check(frame, answer):
+    """An answer is one to this request, and can be read."""
+    assert not isinstance(answer, StreamPart), "a stream for somebody unknown"
+    assert answer.envelope.request_id == frame.envelope.request_id
+    if answer.envelope.is_encrypted:
+        return
+    message = Message.from_wire(answer.to_wire())
+    assert message.header.is_answer
+    if message.header.response_code == ResponseCode.ERROR:
+        op_code = int.from_bytes(frame.payload[:4], "big")
+        words = getattr(message.body, "message", "")
+        assert not words.startswith("Server error") or op_code not in _KNOWN, words
