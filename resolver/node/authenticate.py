@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 _DSA_BITS_MIN = 2_048
 
-_SECRETS_TRIED_MAX = 4
+_TRIED_MAX = {SECRET_KEY: 4, PUBLIC_KEY: 16}
+"""Keys that one answer is held against: some milliseconds each for a secret or an SM2 key, and a handle, also one of
+another node, may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Verdict:
 def keys_of(values: Sequence[pb.HandleValue], auth_type: str, index: int) -> list[Key]:
     """The keys among the values of a handle that an answer may have been made with.
 
-    Index 0 means all keys of the kind in order, of secret ones the first few, since each takes milliseconds to try.
+    Index 0 means the first keys of the kind in order, as many as may be tried.
     Raises Declined: 404 for a kind of key that is unknown, 400 for a secret key that does not exist, 403 for a public
     one.
     """
@@ -75,7 +77,7 @@ def keys_of(values: Sequence[pb.HandleValue], auth_type: str, index: int) -> lis
         if value.data and fold(value.type) == type_ and index in {0, value.index}
     ]
     if found:
-        return found[:_SECRETS_TRIED_MAX] if type_ == SECRET_KEY else found
+        return found[: _TRIED_MAX[type_]]
     raise not_an_administrator() if type_ == SECRET_KEY else Declined(ResponseCode.AUTHENTICATION_FAILED)
 
 
