@@ -1,9 +1,12 @@
 """Answers to challenges, keys in every form, and key files: what comes from whoever wants to be believed."""
 
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
 from resolver.errors import WireError
-from resolver.wire import bounds, key_files, keys, private_keys, sessions
+from resolver.wire import bounds, key_files, keys, private_keys, sessions, signatures
 from resolver.wire.challenges import KeyPairAnswer, SecretAnswer
 from resolver.wire.versions import OWN
+from tests.fuzz import lengths
 from tests.resolver.wire.vectors import octets as of_hex
 from tests.resolver.wire.vectors import recorded
 
@@ -17,6 +20,8 @@ INSTRUMENT = (
     "resolver.wire.sm2",
     "resolver.wire.ciphers",
 )
+_HASH_CODES = (1, 2, 3, 0x12, 0x13, 0x22)
+_ONE_OF_256_BITS = 1 << 255
 _NONCE, _DIGEST = bytes(16), bytes(32)
 
 
@@ -37,6 +42,15 @@ def _key_pair_answer(octets):
 def _public_key(octets):
     key = keys.public_key_from_wire(octets)
     assert keys.public_key_from_wire(key.to_wire()) == key
+    if key.kind != "DH":  # whoever has put it into a handle may have answers checked by it
+        signature = encode_dss_signature(octets[-1] + 1, _ONE_OF_256_BITS) if key.kind != "RSA" else _signature_of(key)
+        for algorithm in (b"SHA1", b"SM3"):
+            assert not signatures.verify(key, algorithm, signature, octets)
+
+
+def _signature_of(key):
+    """As many octets as the modulus has, of a number below it."""
+    return b"\0" + bytes([1]) * ((key.modulus.bit_length() + 7) // 8 - 1)
 
 
 def _private_key(octets):
@@ -78,8 +92,25 @@ _DSA = next(key for key in map(keys.public_key_from_wire, _PUBLIC) if key.kind =
 
 
 def feed(octets):
-    """The first octet chooses the decoder."""
+    """The first octet chooses the decoder; as it came and with lengths that agree."""
+    decoder, data = _DECODERS[(octets[0] if octets else 0) % len(_DECODERS)], octets[1:]
+    _decode(decoder, data)
+    mended = lengths.mended_octets(decoder, _with_known_form(decoder, data))
+    if mended != data:
+        _decode(decoder, mended)
+
+
+def _with_known_form(decoder, data):
+    """A hash code or a scheme of a key file that there is, where one stands."""
+    if decoder is _secret_answer and data:
+        return bytes([_HASH_CODES[data[0] % len(_HASH_CODES)]]) + data[1:]
+    if decoder is _key_file and len(data) >= 4:
+        return bytes(3) + bytes([data[3] % len(key_files.KeyFileScheme)]) + data[4:]
+    return data
+
+
+def _decode(decoder, data):
     try:
-        _DECODERS[(octets[0] if octets else 0) % len(_DECODERS)](octets[1:])
+        decoder(data)
     except WireError as error:
         assert error.message

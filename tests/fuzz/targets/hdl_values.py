@@ -1,9 +1,12 @@
 """Handle values, and the data of every predefined type in both of its forms."""
 
+import json
+
 from resolver.errors import WireError
 from resolver.wire.cursor import Cursor
 from resolver.wire.predefined import catalog
 from resolver.wire.values import value_from_wire, value_to_wire, values_from_wire
+from tests.fuzz import lengths
 from tests.resolver.wire.vectors import octets as of_hex
 from tests.resolver.wire.vectors import recorded
 
@@ -27,6 +30,7 @@ INSTRUMENT = (
     "resolver.wire.keys",
 )
 _CLASSES = list(dict.fromkeys(catalog.CLASSES.values()))
+_DOCUMENTS = set(catalog.BY_FORMAT.values())
 _VALUE, _LIST = len(_CLASSES), len(_CLASSES) + 1
 
 
@@ -44,17 +48,44 @@ SEEDS = tuple(seed[:4_000] for seed in _seeds())
 
 
 def feed(octets):
-    """The first octet chooses the type, a whole value, or a list of values."""
+    """The first octet chooses the type, a whole value, or a list of values; as it came and with lengths that agree."""
     chosen, data = (octets[0] if octets else 0) % (len(_CLASSES) + 2), octets[1:]
+    _decode(chosen, data)
+    if chosen in {_VALUE, _LIST}:
+        mended = lengths.mended(value_from_wire if chosen == _VALUE else values_from_wire, data)
+    else:
+        mended = lengths.mended_octets(_CLASSES[chosen].from_wire, data)
+    if mended != data:
+        _decode(chosen, mended)
+
+
+def _decode(chosen, data):
     try:
         if chosen == _VALUE:
             value = value_from_wire(Cursor(data))
             assert data.startswith(value_to_wire(value)) or value.permissions.value != data[13]
+            _check_data(value)
             return
         if chosen == _LIST:
-            values_from_wire(Cursor(data))
+            for value in values_from_wire(Cursor(data)):
+                _check_data(value)
             return
-        class_ = _CLASSES[chosen]
+    except WireError as error:
+        assert error.message
+        return
+    _check(_CLASSES[chosen], data)
+
+
+def _check_data(value):
+    """The data of a value of a predefined type, lengths inside it mended too."""
+    class_ = catalog.class_of(value.type)
+    if class_ is not None:
+        _check(class_, lengths.mended_octets(class_.from_wire, value.data))
+
+
+def _check(class_, data):
+    """What is read is written so that the same is read, in octets and in JSON."""
+    try:
         found = class_.from_wire(data)
     except WireError as error:
         assert error.message
@@ -65,3 +96,6 @@ def feed(octets):
     except WireError:
         return
     assert document is not None or not data
+    if class_ in _DOCUMENTS:
+        again = class_.from_json(json.loads(json.dumps(document)))
+        assert again.to_json() == document
