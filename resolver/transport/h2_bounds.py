@@ -16,6 +16,9 @@ DESCRIPTORS_SPARE = 64
 BACKLOG = 1_024
 """Connections that the kernel holds until they are accepted."""
 
+GREETING_OCTETS_MAX = 256
+"""Octets of a preface with SETTINGS and what may follow them before anything is asked; clients send 60 to 120."""
+
 CONNECTION_WINDOW_OCTETS = 8 << 20
 """DATA octets of one connection not yet read by handlers: two of the longest messages."""
 

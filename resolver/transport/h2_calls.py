@@ -140,9 +140,9 @@ class Calls(Endings):
             self._keep_unready(fresh, ready, now_s)
 
     def _ticket(self, headers: frames.Headers) -> Ticket | Refusal:
-        """The meaning of a header block, remembered when it can come again."""
+        """The meaning of a header block, remembered when it can come again: not that of a peer's first call."""
         ticket = ticket_of(self.shared.mounts, headers)
-        if isinstance(ticket, Refusal) or ticket.timeout_s is None:
+        if self.last_stream_id > 1 and (isinstance(ticket, Refusal) or ticket.timeout_s is None):
             if len(self._tickets) >= bounds.TICKETS_MAX:
                 self._tickets.clear()
             self._tickets[headers] = ticket

@@ -35,17 +35,36 @@ _SETTINGS = {
     ngh2.Setting.INITIAL_WINDOW_SIZE: bounds.STREAM_WINDOW_OCTETS,
     ngh2.Setting.MAX_HEADER_LIST_SIZE: 2 * limits.METADATA_OCTETS_MAX,
 }
+ACKNOWLEDGEMENT = b"\0\0\0\4\1\0\0\0\0"
+"""The frame that acknowledges SETTINGS (RFC 9113 section 6.5)."""
+
 _AGE_SPREAD = 0.1
 """Connections made together must not leave together: ages differ by up to this share of the age."""
 
 _GOLDEN = 0.618_034
 
 
+def _greet(session: ngh2.Connection) -> None:
+    """Say what every peer hears first."""
+    session.initiate_connection(_SETTINGS)
+    session.set_local_window_size(bounds.CONNECTION_WINDOW_OCTETS)
+
+
+def _greeting() -> bytes:
+    session = ngh2.Connection(ngh2.Role.SERVER, _CONFIGURATION)
+    _greet(session)
+    return bytes(session.data_to_send())
+
+
+GREETING = _greeting()
+"""The octets of it."""
+
+
 class H2Connection(asyncio.Protocol):
     """One peer. ``Newcomer`` makes it, and counts it among the connections of the door."""
 
     def __init__(self, shared: Shared, made_s: float) -> None:
-        """Greet a peer that connected at ``made_s``; it has said its preface, which ``data_received`` gets first."""
+        """Make the side of a peer that connected at ``made_s``; ``begin`` comes next."""
         self._shared = shared
         self._session = ngh2.Connection(ngh2.Role.SERVER, _CONFIGURATION)
         self._calls = Calls(shared, self._session, self.flush, self.flush_soon, self._control)
@@ -53,7 +72,7 @@ class H2Connection(asyncio.Protocol):
         self._guard = Guard(self._made_s)
         self._age_s = limits.CONNECTION_AGE_S * (1 - _AGE_SPREAD * (shared.made * _GOLDEN % 1.0))
         self._transport: Any = None
-        self._greeted = False
+        self._acknowledged = False
         self._flush_due = False
         self._paused = False
         self._stuck: tuple[int, float] | None = None
@@ -64,14 +83,19 @@ class H2Connection(asyncio.Protocol):
 
     # The transport
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet the peer."""
+    def begin(self, transport: asyncio.Transport, said: bytes) -> None:
+        """Go on with a peer. What it has ``said`` is a valid greeting that has been answered, or nothing yet."""
         self._transport = transport
         self._transport.set_write_buffer_limits(high=bounds.WRITE_OCTETS_HIGH, low=bounds.WRITE_OCTETS_LOW)
         self._calls.identify(source_of(transport), certificate_of(transport))
-        self._session.initiate_connection(_SETTINGS)
-        self._session.set_local_window_size(bounds.CONNECTION_WINDOW_OCTETS)
-        self.flush()
+        _greet(self._session)
+        if not said:
+            self.flush()
+            return
+        self._session.data_to_send()  # both are on their way already
+        self._session.receive_data(said)
+        self._session.data_to_send()
+        self._calls.take(self._session.events(), self._made_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer has gone."""
@@ -146,8 +170,9 @@ class H2Connection(asyncio.Protocol):
         elif kind is ngh2.PingReceived:
             reason = self._guard.on_ping(now_s)
         elif kind is ngh2.SettingsReceived:
-            self._greeted = True
             reason = self._guard.on_settings(now_s)
+        elif kind is ngh2.SettingsAcknowledged:
+            self._acknowledged = True
         elif kind is ngh2.PingAcknowledged and self._leaving_s is not None:
             self._tell_last_stream()
         if reason is not None and self._closed_s is None:
@@ -238,8 +263,9 @@ class H2Connection(asyncio.Protocol):
             self._tick_leaving(now_s)
 
     def _is_silent(self, now_s: float) -> bool:
-        """Whether the peer has not even greeted."""
-        return not self._greeted and now_s - self._made_s >= limits.HANDSHAKE_TIMEOUT_S
+        """Whether the peer has neither heard our greeting nor asked anything."""
+        is_unheard = not self._acknowledged and not self._calls.last_stream_id
+        return is_unheard and now_s - self._made_s >= limits.HANDSHAKE_TIMEOUT_S
 
     def _is_stuck(self, now_s: float) -> bool:
         """Whether the socket has taken nothing for too long."""

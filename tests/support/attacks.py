@@ -1,7 +1,8 @@
 """``python -m tests.support.attacks KIND PORT SECONDS [COUNT]``: peers that mean harm, in a process of their own.
 
 Floods go on as fast as sockets take them and come back when they are thrown out. Crowds are many connections that say
-nothing, or one octet a second, and never ask anything. What happened is printed as one line of JSON at the end.
+nothing, or only greet, or say one octet a second, and never ask anything. What happened is printed as one line of JSON
+at the end.
 """
 
 import json
@@ -118,6 +119,8 @@ def crowd(kind, port, seconds, count):
         except OSError:
             refused += 1
             continue
+        if kind == "mute":
+            peer.sendall(PREFACE + frame(SETTINGS))
         peer.setblocking(False)
         peers.append(peer)
     opened_s = time.monotonic() - begun

@@ -128,6 +128,12 @@ class Peer:
         self.send(HEADERS, END_HEADERS, stream_id, self.headers(**headers))
         self.send(DATA, END_STREAM, stream_id, struct.pack(">BI", 0, len(message)) + message)
 
+    async def begin(self):
+        """Ping, so that there is a connection on the other side; who only greets has none."""
+        self.send(PING, 0, 0, bytes(8))
+        while (await self.frame())[:2] != (PING, ACK):
+            pass
+
     async def frame(self, timeout_s=60.0):
         """The next frame as kind, flags, stream and payload; None at the end of the connection."""
         try:

@@ -276,6 +276,7 @@ def test_questions_wait_until_answers_are_taken(world):
         register(world.engine, world.clock, NAME, [value(1, "x" * 50_000)])
         async with h2_client(world) as client:
             peer = await Peer.connect(client.place.port, settings=struct.pack(">HI", 4, 0))
+            await peer.begin()
             peer.send(HEADERS, END_HEADERS, 1, peer.headers(path=methods.STREAM_RESOLVE.path))
             for tag in range(1, 201):
                 message = resolution_pb2.StreamResolveRequest(tag=tag, name=NAME).SerializeToString()
@@ -303,6 +304,7 @@ def test_answers_nobody_takes_stop_further_calls(world):
         register(world.engine, world.clock, NAME, [value(1, "x" * 500_000)])
         async with h2_client(world) as client:
             peer = await Peer.connect(client.place.port, settings=struct.pack(">HI", 4, 0))
+            await peer.begin()
             for number in range(60):
                 peer.request(2 * number + 1, QUESTION.SerializeToString())
             await asyncio.sleep(0.1)

@@ -37,6 +37,7 @@ def test_long_answers_of_a_burst_leave_one_by_one(world):
         async with h2_client(world) as client:
             peer = await Peer.connect(client.place.port, settings=struct.pack(">HI", 4, 2**31 - 1))
             peer.send(h2_doors.WINDOW_UPDATE, 0, 0, (1 << 30).to_bytes(4, "big"))
+            await peer.begin()
             (connection,) = client.place.door._shared.connections
             recorder = connection._transport = Recorder(connection._transport, connection._session)
             for number in range(BATCHES):
