@@ -3,8 +3,9 @@
 from resolver.errors import WireError
 from resolver.handle.value import HandleValue
 from resolver.wire import replication_records as records
-from resolver.wire.replication_stream import TLS, Contents, StreamReader, StreamWriter
-from resolver.wire.values import value_to_wire
+from resolver.wire.replication_stream import TLS, Contents, StreamWriter
+from resolver.wire.values import value_from_wire, value_to_wire
+from tests.fuzz import followed, lengths
 
 INSTRUMENT = ("resolver.wire.replication_stream", "resolver.wire.replication_records")
 _VALUE = value_to_wire(HandleValue(1, "URL", b"u"))
@@ -38,12 +39,8 @@ _STREAMS = (
 )
 
 
-def _signature(octets):
-    return len(octets).to_bytes(2, "big") + octets[-1:]
-
-
 def _written(found, *, signed):
-    writer = StreamWriter(b"SHA1", _signature) if signed else StreamWriter()
+    writer = StreamWriter(b"SHA1", followed.signature_of) if signed else StreamWriter()
     return writer.head() + writer.blocks(found)
 
 
@@ -58,16 +55,17 @@ SEEDS = (
 
 
 def feed(octets):
-    """The first octet chooses the contents, the second how the stream is cut."""
+    """The first octet chooses the contents, the second how the stream is cut; also with lengths that agree."""
     contents = Contents.DUMP if (octets[:1] or b"\0")[0] & 1 else Contents.TRANSACTIONS
     step, data = (octets[1:2] or b"\0")[0] + 1, octets[2:]
-    whole = _records(contents, [data])
-    assert whole == _records(contents, [data[at : at + step] for at in range(0, len(data), step)])
+    for given in {data, followed.mended(contents, data)}:
+        whole = _records(contents, [given])
+        assert whole == _records(contents, [given[at : at + step] for at in range(0, len(given), step)])
 
 
 def _records(contents, pieces):
     """The records that come out, and how the stream ended."""
-    reader = StreamReader(contents, lambda _, made, octets: made == _signature(octets), takes_unsigned=True)
+    reader = followed.reader_of(contents)
     found, message = [], ""
     for piece in pieces:
         try:
@@ -76,9 +74,23 @@ def _records(contents, pieces):
             message = error.message
             break
     for record in found:
-        try:
-            records.values_of(getattr(record, "values", ()))
-        except WireError as error:
-            assert error.message
+        for octets in getattr(record, "values", ()):
+            _check_value(octets)
+            _check_value(lengths.mended(value_from_wire, octets))
+    _check_again(contents, found)
     # What came whole with the octets that broke the stream is not handed out: only the end is the same then.
     return (message,) if message else (found, reader.is_done, reader.wants_tls)
+
+
+def _check_value(octets):
+    try:
+        records.values_of((octets,))
+    except WireError as error:
+        assert error.message
+
+
+def _check_again(contents, found):
+    """What was read is written so that the same is read."""
+    if found and contents is Contents.TRANSACTIONS:
+        again = followed.reader_of(contents).receive_data(_written(found, signed=True))
+        assert again == found
