@@ -251,7 +251,7 @@ class _Connection(asyncio.Protocol):
                 self._alone.tell()
             elif self._is_half_closed and not self._in_flight:
                 self._transport.close()
-            elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and self._blocked is None and self._tls is None:
+            elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and not (self._blocked or self._tls or self._is_half_closed):
                 self._transport.resume_reading()
 
     async def _send(self, frame: Frame | StreamPart) -> None:
@@ -287,12 +287,12 @@ class _Connection(asyncio.Protocol):
         return self._in_flight > 0
 
     def _refuse(self, error: WireError) -> None:
-        """Say what is wrong with the stream and close: the next message cannot be found in it."""
+        """Say what is wrong with the stream; close once all before is answered, as what follows cannot be found."""
         code = ResponseCode.ERROR if isinstance(error, MessageTooLarge) else ResponseCode.PROTOCOL_ERROR
         words = _SERVER_ERROR if isinstance(error, MessageTooLarge) else error.message
         frame = self._door.protocol.undecodable(self._stream.pending_envelope, code, words)
         self._transport.write(frame.to_wire())
-        self._transport.close()
+        self.leave(at_once=False)
 
     def check(self, now_s: float) -> None:
         """Close the connection when its time is over; answers under way have as long as they need."""
@@ -305,7 +305,7 @@ class _Connection(asyncio.Protocol):
         return self._in_flight > 0
 
     def leave(self, *, at_once: bool) -> None:
-        """Close for the drain: idle connections at once, others when they are answered."""
+        """Close for good: idle connections at once, others when they are answered."""
         if at_once or (not self._in_flight and not self._stream.pending_octets):
             self._transport.close()
         else:

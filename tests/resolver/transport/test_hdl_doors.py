@@ -86,6 +86,17 @@ def test_message_that_is_too_large_is_refused_at_its_envelope(node):
         assert connection.recv(1) == b""
 
 
+def test_what_came_before_a_message_that_is_too_large_is_answered(node):
+    """The answer was lost: the connection was closed while it was being made."""
+    before = node.client().request(2, requests.OfHandle("/"))
+    envelope = before.envelope._replace(message_octets=300_000, request_id=7)
+    with socket.create_connection(("127.0.0.1", node.port), timeout=60) as connection:
+        connection.sendall(before.to_wire() + envelope.to_wire())
+        codes = {found.envelope.request_id: found.header.response_code for found in map(read_frame, [connection] * 2)}
+        assert codes == {7: 2, before.envelope.request_id: 1}
+        assert connection.recv(1) == b""
+
+
 def test_answers_are_not_answered(node):
     message = question(node, "88.300.1/S-10")
     header = message.header._replace(response_code=1)
