@@ -31,6 +31,7 @@ def private_key_in(path: Path, passphrase_file: Path | None = None) -> PrivateKe
     """The private key in a PEM or CNRI file. Raises Failed."""
     from resolver.errors import WireError  # noqa: PLC0415 - loads cryptography
     from resolver.wire import key_files  # noqa: PLC0415 - as above
+    from resolver.wire.certificates import UNREADABLE  # noqa: PLC0415 - as above
     from resolver.wire.private_keys import private_key_from_der  # noqa: PLC0415 - as above
 
     octets = path.read_bytes()[: _OCTETS_MAX + 1]
@@ -39,12 +40,12 @@ def private_key_in(path: Path, passphrase_file: Path | None = None) -> PrivateKe
         if octets.lstrip().startswith(b"-----BEGIN"):
             return private_key_from_der(_der_of(octets, passphrase))
         return key_files.read_key_file(octets, passphrase)
-    except (WireError, ValueError, TypeError) as error:
+    except (WireError, *UNREADABLE) as error:
         raise Failed(f"{path} holds no private key that can be read: {error}", INVALID) from error
 
 
 def _der_of(pem: bytes, passphrase: bytes | None) -> bytes:
-    """PKCS #8 octets of a PEM file of any usual kind. Raises ValueError and TypeError."""
+    """PKCS #8 octets of a PEM file of any usual kind. Raises what is UNREADABLE."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - loads cryptography
 
     native = serialization.load_pem_private_key(pem, passphrase)

@@ -14,14 +14,12 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from resolver.errors import MalformedMessage, WireError
 from resolver.federation.client import TIMEOUT_S, HandleClient
 from resolver.federation.connection import READ_OCTETS, HandleConnection, ServerUnreachable, cause_of, has_no_more
 from resolver.handle.codes import OpCode
 from resolver.wire import bounds, signatures, versions
+from resolver.wire.certificates import certificate_from_der, public_key_der
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.envelope import Envelope
 from resolver.wire.hash_selection import HashOption
@@ -231,7 +229,6 @@ class _Tls:
         if der is None:
             return None
         try:
-            key = x509.load_der_x509_certificate(der).public_key()
-            return public_key_from_der(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-        except (ValueError, WireError):
+            return public_key_from_der(public_key_der(certificate_from_der(der)))
+        except WireError:
             return None

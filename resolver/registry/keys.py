@@ -10,7 +10,6 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from resolver.errors import AlreadyExists, InvalidField, MalformedMessage
@@ -19,6 +18,7 @@ from resolver.node.authorize import Action, Caller, require
 from resolver.registry import principals, rows
 from resolver.v1 import registry_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
+from resolver.wire.certificates import certificate_from_pem
 from resolver.wire.keys import DhPublicKey, RsaPublicKey, public_key_from_wire
 from storage.tables import Table
 
@@ -169,8 +169,8 @@ def _der(pem: str) -> bytes:
     if len(pem) > _CERTIFICATE_OCTETS_MAX:
         raise InvalidField("certificate_pem is too long: give one certificate", field="certificate_pem")
     try:
-        certificate = x509.load_pem_x509_certificate(pem.encode())
-    except ValueError:
+        certificate = certificate_from_pem(pem.encode())
+    except MalformedMessage:
         raise InvalidField(
             "certificate_pem is not a PEM certificate: it starts with -----BEGIN CERTIFICATE-----",
             field="certificate_pem",

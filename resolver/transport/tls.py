@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from resolver.transport.client_certificates import take_any
+from resolver.wire.certificates import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,21 +144,22 @@ def load(certificate: Path, key: Path, client_ca: Path | None) -> Loaded:
     """Read the files and check that they fit together. Raises CertificateUnusable."""
     chain, secret = _read(certificate), _read(key)
     authorities = _read(client_ca) if client_ca is not None else None
+    plain = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     try:
         leaf = x509.load_pem_x509_certificates(chain)[0]
-    except ValueError as error:
-        raise CertificateUnusable(f"{certificate} has no PEM certificate: {error}") from error
+        public = leaf.public_key().public_bytes(*plain)
+    except UNREADABLE as error:
+        raise CertificateUnusable(f"{certificate} has no PEM certificate that can be used: {error}") from error
     try:
         private = load_pem_private_key(secret, password=None)
-    except (ValueError, TypeError) as error:
+    except UNREADABLE as error:
         raise CertificateUnusable(f"{key} has no PEM private key without a password: {error}") from error
-    plain = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if leaf.public_key().public_bytes(*plain) != private.public_key().public_bytes(*plain):
+    if public != private.public_key().public_bytes(*plain):
         raise CertificateUnusable(f"{key} is not the key of {certificate}: give the pair that was issued together")
     if authorities is not None:
         try:
             x509.load_pem_x509_certificates(authorities)
-        except ValueError as error:
+        except UNREADABLE as error:
             raise CertificateUnusable(f"{client_ca} has no PEM certificate: {error}") from error
     return Loaded(chain, secret, authorities, leaf.not_valid_after_utc.timestamp())
 

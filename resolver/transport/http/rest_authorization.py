@@ -13,15 +13,14 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from resolver import limits
-from resolver.errors import InvalidField, ResolverError
+from resolver.errors import InvalidField, MalformedMessage, ResolverError
 from resolver.handle.codes import ResponseCode
 from resolver.node.hdl_declined import Declined
 from resolver.transport.http.calls import believes, certificate_of, peer_of
+from resolver.wire.certificates import certificate_from_der, public_key_der
 from resolver.wire.challenges import KeyPairAnswer, SecretAnswer
 from resolver.wire.cursor import text_from_wire
 from resolver.wire.digests import HashCode
@@ -288,12 +287,14 @@ def parse_certificate(der: bytes) -> tuple[str, int, bytes]:
     if not der:
         raise InvalidField("no client certificate came with the connection")
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        certificate = certificate_from_der(der)
+        key = public_key_der(certificate)
         for oid in (NameOID.USER_ID, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
             for attribute in certificate.subject.get_attributes_for_oid(oid):
                 text = attribute.value if isinstance(attribute.value, str) else attribute.value.decode()
                 return *parse_identity(text), key
+    except MalformedMessage as error:
+        raise InvalidField(f"of the client {error.message}") from None
     except ValueError as error:
-        raise InvalidField(f"the client certificate cannot be read: {error}") from None
+        raise InvalidField(f"the name in the client certificate cannot be read: {error}") from None
     raise InvalidField("the subject of the client certificate names no INDEX:HANDLE in UID, CN or O")

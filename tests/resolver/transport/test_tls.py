@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from resolver.transport.client_certificates import presented
 from resolver.transport.tls import CertificateUnusable, TlsFiles, load, server_credentials
+from tests.support.certificates import of_unknown, of_version_10
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -110,6 +111,19 @@ def test_what_cannot_be_used_is_named(tmp_path, file, octets, said):
         (tmp_path / file).write_bytes(octets)
     with pytest.raises(CertificateUnusable, match=said):
         load(tmp_path / "node.crt", tmp_path / "node.key", None)
+
+
+@pytest.mark.parametrize("damage", [of_version_10, lambda der: of_unknown(der, "key")])
+def test_a_renewal_by_a_certificate_that_no_library_knows_changes_nothing(files, damage):
+    """It was an error that nobody expected."""
+    made, _, directory = files
+    before = made.current()
+    octets = damage(ssl.PEM_cert_to_DER_cert((directory / "node.crt").read_text()))
+    (directory / "node.crt").write_text(ssl.DER_cert_to_PEM_cert(octets))
+    assert not made.recheck()
+    assert made.current() is before
+    with pytest.raises(CertificateUnusable, match="has no PEM certificate"):
+        load(directory / "node.crt", directory / "node.key", None)
 
 
 def test_key_of_another_certificate(tmp_path):
