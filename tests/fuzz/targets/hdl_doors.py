@@ -34,8 +34,10 @@ INSTRUMENT = (
     "resolver.wire.stream",
     "resolver.wire.datagrams",
 )
+_ADDRESS = ("192.0.2.1", 50_000)
 _NOWHERE = Path("no-such-directory")
 _TURNS_MAX = 300
+_PIECES_MAX = 64
 _TCP, _UDP = 0, 1
 
 
@@ -65,21 +67,13 @@ class _Doors:
     def only(cls):
         return cls()
 
-    def run(self, step):
-        """Do something on the loop, and let go on what it has started."""
-
-        async def inside():
-            step()
-            await asyncio.sleep(0)
-
-        self.node.loop.run_until_complete(inside())
-
-    def rest(self):
+    async def rest(self):
         """Turns of the loop until nothing is under way."""
+        await asyncio.sleep(0)
         for _ in range(_TURNS_MAX):
             if not self.tcp._tasks and not self.udp._tasks and not self.tcp._creations:
                 return
-            self.run(lambda: None)
+            await asyncio.sleep(0)
         raise AssertionError("a request is not answered")
 
 
@@ -91,7 +85,8 @@ def feed(octets):
             _datagrams(packets)
         return
     for given in {data, b"".join(map(lengths.mended_message, _messages(data)))}:
-        _connection([given[at : at + step] for at in range(0, len(given), step)])
+        piece = max(step, len(given) // _PIECES_MAX + 1)
+        _connection([given[at : at + piece] for at in range(0, len(given), piece)])
 
 
 def _messages(data):
@@ -123,22 +118,10 @@ def _limits(most):
 
 def _connection(pieces):
     doors = _Doors.only()
-    with doors.node.input(), _limits(3):
+    with doors.node.input() as node, _limits(3):
         connection = hdl_tcp._Connection(doors.tcp, b"", b"")
-        transport = _Transport(doors.node.loop, connection)
-        doors.run(lambda: connection.connection_made(transport))
-        for piece in pieces:
-            while transport.paused and not transport.closing:
-                doors.run(lambda: None)
-            if transport.closing:
-                break
-            doors.run(lambda piece=piece: connection.data_received(piece))
-        doors.rest()
-        if not transport.closing:
-            doors.run(lambda: connection.eof_received() or transport.close())
-            doors.rest()
-        assert transport.closing, "whoever has said everything is answered and let go"
-        doors.run(lambda: None)
+        transport = _Transport(node.loop, connection)
+        node.loop.run_until_complete(_talk(doors, connection, transport, pieces))
         assert not connection.is_busy
         assert not doors.tcp._connections
     answers = FrameStream(bounds.ANSWER_OCTETS_MAX)
@@ -146,26 +129,47 @@ def _connection(pieces):
     answers.end()
 
 
+async def _talk(doors, connection, transport, pieces):
+    """Say everything, then nothing more."""
+    connection.connection_made(transport)
+    for piece in pieces:
+        if transport.paused:
+            await doors.rest()
+        if transport.closing:
+            break
+        assert not transport.paused, "what was answered makes room"
+        connection.data_received(piece)
+    await doors.rest()
+    if not transport.closing:
+        if not connection.eof_received():
+            transport.close()
+        await doors.rest()
+    assert transport.closing, "whoever has said everything is answered and let go"
+    await asyncio.sleep(0)
+
+
 def _datagrams(packets):
     doors = _Doors.only()
     sent = _Socket()
-    with doors.node.input():
-        received = 0
-        for packet in packets:
-            received += len(packet)
-            doors.run(lambda packet=packet: _take(doors, sent, packet))
-            doors.rest()
-            assert sum(map(len, sent.packets)) <= AMPLIFICATION_MAX * received
-        doors.node.clock.advance(bounds.FRAGMENT_LIFETIME_S + 5.0)
-        doors.udp._reassembler.expire(doors.node.clock.monotonic_s())
+    with doors.node.input() as node:
+        node.loop.run_until_complete(_throw(doors, sent, packets))
+        node.clock.advance(bounds.FRAGMENT_LIFETIME_S + 5.0)
+        doors.udp._reassembler.expire(node.clock.monotonic_s())
         assert not doors.udp._reassembler.held_octets
     for packet in sent.packets:
         assert OCTETS < len(packet) <= bounds.DATAGRAM_OCTETS_MAX
 
 
-def _take(doors, sent, packet):
-    with doors.node.core.burst():
-        doors.udp._take(sent, packet, ("192.0.2.1", 50_000), doors.node.clock.monotonic_s(), [])
+async def _throw(doors, sent, packets):
+    """Send packets one after the other, each when the one before has been answered."""
+    received = 0
+    for packet in packets:
+        received += len(packet)
+        with doors.node.core.burst():
+            doors.udp._take(sent, packet, _ADDRESS, doors.node.clock.monotonic_s(), [])
+        if doors.udp._tasks:
+            await doors.rest()
+        assert sum(map(len, sent.packets)) <= AMPLIFICATION_MAX * received
 
 
 class _Socket:
@@ -175,7 +179,7 @@ class _Socket:
         self.packets = []
 
     def sendto(self, packet, address):
-        assert address == ("192.0.2.1", 50_000)
+        assert address == _ADDRESS
         self.packets.append(packet)
 
 
@@ -188,7 +192,7 @@ class _Transport:
         self.written = bytearray()
 
     def get_extra_info(self, name):
-        return ("192.0.2.1", 50_000) if name == "peername" else None
+        return _ADDRESS if name == "peername" else None
 
     def write(self, octets):
         assert not self.closing, "written after the end"
