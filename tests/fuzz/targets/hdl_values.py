@@ -3,8 +3,10 @@
 import json
 
 from resolver.errors import WireError
+from resolver.handle.value import HandleValue
 from resolver.wire.cursor import Cursor
 from resolver.wire.predefined import catalog
+from resolver.wire.value_json import value_from_json, value_to_json
 from resolver.wire.values import value_from_wire, value_to_wire, values_from_wire
 from tests.fuzz import lengths
 from tests.resolver.wire.vectors import octets as of_hex
@@ -96,6 +98,8 @@ def _check(class_, data):
     except WireError:
         return
     assert document is not None or not data
+    shown = value_to_json(HandleValue(1, class_.TYPES[0], data))
+    assert value_from_json(json.loads(json.dumps(shown)), timestamp_s=0).data == data
     if class_ in _DOCUMENTS:
         again = class_.from_json(json.loads(json.dumps(document)))
         assert again.to_json() == document

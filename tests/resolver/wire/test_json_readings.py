@@ -60,3 +60,13 @@ def test_json_names_known_transports_and_counts_others():
     shown = [Interface(3, number, 2641).to_json()["protocol"] for number in (0, 3, 9)]
     assert shown == ["UDP", "HTTPS", 9]
     assert Interface.from_json(Interface(3, 9, 2641).to_json()) == Interface(3, 9, 2641)
+
+
+def test_a_site_with_roles_that_json_has_no_names_for_is_shown_as_its_octets():
+    """It came back without them, as another value than was exported."""
+    octets = HsSite(()).to_wire()
+    strange = octets[:6] + bytes([octets[6] | 0x13]) + octets[7:]
+    for data, format_ in ((octets, "site"), (strange, "base64")):
+        shown = value_to_json(HandleValue(1, "HS_SITE", data))
+        assert shown["data"]["format"] == format_
+        assert value_from_json(shown, timestamp_s=0).data == data
