@@ -31,6 +31,9 @@ LEAVE_S = 5.0
 NOW_S = 2.0
 """Seconds that a worker gets to leave at once before it is killed."""
 
+_NOT_STARTED = (OSError, RuntimeError)
+"""What a start raises when there is no process, memory, descriptor or thread for it just now."""
+
 _AGAIN_S = 0.1
 """Seconds after which a hurried worker is asked again: of two signals in a row a busy process may see only one."""
 
@@ -123,7 +126,11 @@ class Crew:
                     return False
                 if slot.child is None:
                     continue  # it is being restarted anyway, with the configuration of now
-                new = await self._new_child(slot.index)
+                try:
+                    new = await self._new_child(slot.index)
+                except _NOT_STARTED as error:
+                    log.error("rolling restart stopped: no worker can be started", worker=slot.index, why=str(error))  # noqa: TRY400 - nothing to trace
+                    return False
                 if not await new.wait_ready():
                     log.error(
                         "rolling restart stopped: the new worker did not get ready", worker=slot.index, why=new.detail
@@ -186,7 +193,8 @@ class Crew:
         """Have a worker in the slot until the crew stops."""
         while not self._stopping:
             if slot.child is None:
-                slot.child = await self._new_child(slot.index)
+                await self._fill(slot)
+                continue
             child = slot.child
             code = await self._gone(child)
             if self._stopping:
@@ -195,6 +203,19 @@ class Crew:
                 continue  # a rolling restart put another one here
             slot.child = None
             await asyncio.sleep(self._note_death(slot, child, code))
+
+    async def _fill(self, slot: Slot) -> None:
+        """Put a worker into an empty slot; wait when the system has none to give."""
+        try:
+            child = await self._new_child(slot.index)
+        except _NOT_STARTED as error:
+            await asyncio.sleep(self._note_refusal(slot, error))
+            return
+        if slot.child is None:
+            slot.child = child
+            return
+        child.kill()  # a rolling restart was sooner
+        await self._gone(child)
 
     def _note_death(self, slot: Slot, child: Child, code: int) -> float:
         """Log and count an unexpected end; seconds to wait before the next start."""
@@ -205,7 +226,7 @@ class Crew:
             self._early_deaths += 1
         if lived_s > settings.settled_s:
             slot.back_off_s = 0.0
-        slot.back_off_s = min(settings.back_off_max_s, max(settings.back_off_first_s, slot.back_off_s * 2))
+        self._back_off(slot)
         how = _how_it_ended(code)
         log.error(
             "worker ended",
@@ -226,6 +247,21 @@ class Crew:
                 )
         return slot.back_off_s
 
+    def _note_refusal(self, slot: Slot, error: Exception) -> float:
+        """Log that the system has given no process; seconds to wait before the next try."""
+        self._early_deaths += 1
+        self._back_off(slot)
+        log.error("worker cannot be started", worker=slot.index, why=str(error), again_in_s=slot.back_off_s)
+        is_hopeless = self._early_deaths >= self._config().workers.start_crashes_max
+        if is_hopeless and not self._started and not self.failed.done():
+            self.failed.set_result(f"no worker can be started: {error}")
+        return slot.back_off_s
+
+    def _back_off(self, slot: Slot) -> None:
+        """Wait twice as long as the last time before the next start."""
+        settings = self._config().workers
+        slot.back_off_s = min(settings.back_off_max_s, max(settings.back_off_first_s, slot.back_off_s * 2))
+
     async def _new_child(self, index: int) -> Child:
         """Start a worker and keep account of it."""
         child = await self._spawn(index)
@@ -239,7 +275,10 @@ class Crew:
         code = await child.wait()
         if child in self._children:
             self._children.remove(child)
-            self._on_gone(child.pid)
+            try:
+                self._on_gone(child.pid)
+            except Exception:
+                log.exception("defect in the observer of workers")
         return code
 
     async def _everyone_ready(self) -> None:

@@ -1,6 +1,7 @@
 """Workers are kept, replaced, rolled and drained: real processes of a stand-in that speaks the worker's protocol."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -198,5 +199,85 @@ def test_back_off_doubles_up_to_its_limit(tmp_path):
                 await until(lambda wanted=round_number + 2: len(spawned) == wanted and crew.ready_count == 1)
                 seen.append(slot.back_off_s)
             assert seen == [0.02, 0.04, 0.08, 0.1]
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(tmp_path):
+    """The system may have no process, memory or descriptor to give for a moment."""
+
+    async def scenario():
+        async with crew_of(1, tmp_path) as (crew, spawned):
+            assert await crew.start()
+            spawn, refusals = crew._spawn, []
+
+            async def spawn_later(index):
+                if len(refusals) < 2:
+                    refusals.append(index)
+                    raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+                return await spawn(index)
+
+            crew._spawn = spawn_later
+            os.kill(spawned[0].pid, signal.SIGKILL)
+            await until(lambda: len(spawned) == 2 and crew.ready_count == 1)
+            assert refusals == [0, 0]
+
+    asyncio.run(scenario())
+
+
+def test_a_start_ends_when_no_worker_can_be_started(tmp_path):
+    async def scenario():
+        async with crew_of(2, tmp_path) as (crew, spawned):
+
+            async def refuse(index):
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), f"worker {index}")
+
+            crew._spawn = refuse
+            assert not await crew.start()
+            assert "Cannot allocate memory" in crew.failed.result()
+            assert not spawned
+
+    asyncio.run(scenario())
+
+
+def test_a_rolling_restart_that_cannot_start_a_worker_leaves_the_old_ones(tmp_path):
+    async def scenario():
+        async with crew_of(2, tmp_path) as (crew, spawned):
+            assert await crew.start()
+            spawn = crew._spawn
+
+            async def refuse(index):
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), f"worker {index}")
+
+            crew._spawn = refuse
+            assert not await crew.roll()
+            assert [slot.child for slot in crew.slots] == spawned
+            crew._spawn = spawn
+            assert await crew.roll()
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_dies_while_it_is_replaced_is_replaced_once(tmp_path):
+    async def scenario():
+        async with crew_of(1, tmp_path) as (crew, spawned):
+            assert await crew.start()
+            spawn, gates, asked = crew._spawn, [asyncio.Event(), asyncio.Event()], []
+
+            async def spawn_in_time(index):
+                asked.append(index)
+                await gates[len(asked) - 1].wait()
+                return await spawn(index)
+
+            crew._spawn = spawn_in_time
+            rolling = asyncio.create_task(crew.roll())
+            await until(lambda: len(asked) == 1)
+            os.kill(spawned[0].pid, signal.SIGKILL)
+            await until(lambda: len(asked) == 2)
+            gates[0].set()
+            assert await rolling
+            gates[1].set()
+            await until(lambda: len(spawned) == 3 and sum(not gone(child.pid) for child in spawned) == 1)
+            assert crew.slots[0].child is next(child for child in spawned if not gone(child.pid))
 
     asyncio.run(scenario())
