@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 _LOOK_S = 1.0
 """Seconds between two looks whether the lock has become free."""
+
+_AGAIN_S = 5.0
+"""Seconds after which work that a defect has ended begins again."""
+
+log = structlog.get_logger()
 
 
 class SoleWorker:
@@ -32,18 +38,37 @@ class SoleWorker:
         """Stop, and leave the work to another worker."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    await asyncio.sleep(_LOOK_S)
-            await asyncio.gather(*(work() for work in self._work))
-        finally:
-            os.close(descriptor)
+        while True:
+            try:
+                descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                log.warning("a lock file cannot be opened, it is tried again", lock=str(self._lock), why=error.strerror)
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            try:
+                if _is_locked(descriptor):
+                    await asyncio.gather(*(self._keep_on(work) for work in self._work))
+            finally:
+                os.close(descriptor)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _keep_on(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Do one thing for ever: a defect in it must neither end it unseen nor disturb the others."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("defect in what one worker does for all, it begins again", lock=self._lock.name)
+            await asyncio.sleep(_AGAIN_S)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Take the lock; False while another worker has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
