@@ -221,7 +221,7 @@ class Core:
         """Stop the timers where they wait, write the last counts, drain the lane."""
         self._closing.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.flush_counts()
+        await _turn(self.flush_counts)
         await self.lane.close()
         self.residency.close()
         self._wake_watchers()
@@ -236,12 +236,7 @@ class Core:
                 await asyncio.wait_for(self._closing.wait(), seconds)
             if self._closing.is_set():
                 return
-            try:
-                result = action()
-                if asyncio.iscoroutine(result):
-                    await result
-            except (ResolverError, StorageError) as error:
-                _log.warning("timer failed, it will try again", error=str(error))
+            await _turn(action)
 
     async def _poll_once(self) -> None:
         self.residency.look(self.clock.monotonic_s())
@@ -304,7 +299,7 @@ class Core:
             rest_s = 1.0 - self.clock.now_us() % 1_000_000 / 1e6
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), max(rest_s, 0.01))
-            self.roll()
+            await _turn(self.roll)
 
     def roll(self) -> None:
         """Hand on what was counted: to the metrics now, to the store with the next write."""
@@ -393,3 +388,15 @@ class Core:
         if caller is ANONYMOUS:
             require(ANONYMOUS, Action.LIST_HANDLES, owner, "this node, which resolves for known callers only")
         require(caller, Action.RESOLVE, owner, "this node")
+
+
+async def _turn(action: Callable[[], object]) -> None:
+    """One turn of a timer. Whatever happens in it, the next ones come: an ended timer would be missed by nobody."""
+    try:
+        result = action()
+        if asyncio.iscoroutine(result):
+            await result
+    except (ResolverError, StorageError) as error:
+        _log.warning("timer failed, it will try again", error=str(error))
+    except Exception:  # noqa: BLE001 - see the docstring
+        _log.exception("defect in a timer, it will try again")
