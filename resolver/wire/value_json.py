@@ -70,9 +70,8 @@ def data_to_json(value: HandleValue) -> dict[str, Any]:
     class_ = class_of(value.type)
     if class_ is not None and class_.FORMAT in BY_FORMAT:
         try:
-            decoded = class_.from_wire(value.data)
-            shown = decoded.to_json()
-            if decoded.to_wire() == value.data:
+            shown = class_.from_wire(value.data).to_json()
+            if class_.from_json(shown).to_wire() == value.data:
                 return {"format": class_.FORMAT, "value": shown}
         except WireError:
             pass

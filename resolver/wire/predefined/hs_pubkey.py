@@ -36,11 +36,11 @@ class HsPubkey:
     def to_json(self) -> dict[str, str]:
         """The JSON web key.
 
-        Raises InvalidValue for Diffie-Hellman keys, which have none, and for keys stored as PEM or DER: their octets
-        are shown instead, since a web key would come back as other octets.
+        Raises InvalidValue for Diffie-Hellman keys, which have none, and for keys stored as PEM, DER or with other
+        octets behind them than usual: their octets are shown instead, since a web key would come back as others.
         """
         if isinstance(self.key, DhPublicKey):
             raise InvalidValue("a Diffie-Hellman key has no JSON form", field="data")
-        if self.stored is not None and not self.stored.startswith(b"\0"):
-            raise InvalidValue("a key stored as PEM or DER is shown as it is stored", field="data")
+        if self.stored is not None and self.stored != self.key.to_wire():
+            raise InvalidValue("a key stored in another form than usual is shown as it is stored", field="data")
         return self.key.to_jwk()

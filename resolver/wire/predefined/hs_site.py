@@ -22,7 +22,6 @@ from resolver.wire.versions import OWN, Version
 
 PRIMARY = 0x80
 MULTI_PRIMARY = 0x40
-_ROLES = PRIMARY | MULTI_PRIMARY
 
 ADMIN = 1
 QUERY = 2
@@ -201,7 +200,6 @@ class HsSite:
         count = cursor.take_count("servers", _SERVER_OCTETS_MIN, bounds.SERVERS_MAX)
         servers = tuple(Server.from_wire(cursor) for _ in range(count))
         version = Version(major, minor)
-        roles &= _ROLES  # others have no meaning, and no place in JSON
         return cls(servers, serial, roles, hash_option, attributes, version, hash_filter, format_version)
 
     def to_wire(self) -> bytes:

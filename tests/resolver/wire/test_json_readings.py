@@ -4,8 +4,9 @@ import pytest
 
 from resolver.errors import InvalidValue
 from resolver.handle.value import HandleValue, Permission, Ttl
+from resolver.wire.keys import RsaPublicKey
 from resolver.wire.predefined.hs_admin import HsAdmin
-from resolver.wire.predefined.hs_site import HsSite, Interface
+from resolver.wire.predefined.hs_site import HsSite, Interface, Server
 from resolver.wire.value_json import value_from_json, value_to_json
 
 VALUE = HandleValue(1, "URL", b"https://a.example/", Ttl(60), Permission(14), 1_700_000_000)
@@ -62,11 +63,34 @@ def test_json_names_known_transports_and_counts_others():
     assert Interface.from_json(Interface(3, 9, 2641).to_json()) == Interface(3, 9, 2641)
 
 
-def test_a_site_with_roles_that_json_has_no_names_for_is_shown_as_its_octets():
-    """It came back without them, as another value than was exported."""
-    octets = HsSite(()).to_wire()
-    strange = octets[:6] + bytes([octets[6] | 0x13]) + octets[7:]
-    for data, format_ in ((octets, "site"), (strange, "base64")):
-        shown = value_to_json(HandleValue(1, "HS_SITE", data))
-        assert shown["data"]["format"] == format_
-        assert value_from_json(shown, timestamp_s=0).data == data
+def of_site(site, *changes):
+    """The octets of a site, some of them replaced."""
+    octets = bytearray(site.to_wire())
+    for place, octet in changes:
+        octets[place] = octet
+    return bytes(octets)
+
+
+SERVER = Server(1, bytes(12) + bytes([192, 0, 2, 1]), b"", (Interface(3, 1, 2641),))
+MAPPED = SERVER._replace(address=bytes(10) + b"\xff\xff" + SERVER.address[12:])
+RSA = RsaPublicKey(65_537, 2**1_023 + 1).to_wire()
+
+
+@pytest.mark.parametrize(
+    ("type_", "data", "format_"),
+    [
+        ("HS_SITE", of_site(HsSite((SERVER,))), "site"),
+        ("HS_SITE", of_site(HsSite((SERVER,)), (6, 0x93)), "base64"),  # roles that have no names
+        ("HS_SITE", of_site(HsSite((SERVER._replace(interfaces=(Interface(0x83, 1, 2641),)),))), "base64"),
+        ("HS_SITE", of_site(HsSite((MAPPED,))), "base64"),  # an address in another form
+        ("HS_SITE", of_site(HsSite((SERVER._replace(public_key=RSA[:-4]),))), "site"),
+        ("HS_PUBKEY", RSA, "key"),
+        ("HS_PUBKEY", RSA[:-4], "base64"),  # without the usual octets at the end, which signatures cover
+        ("HS_PUBKEY", RSA + b"x", "base64"),
+    ],
+)
+def test_data_is_shown_decoded_only_when_it_reads_back_the_same(type_, data, format_):
+    """It came back as other octets from an export, or from whoever read and wrote it over REST."""
+    shown = value_to_json(HandleValue(1, type_, data))
+    assert shown["data"]["format"] == format_
+    assert value_from_json(shown, timestamp_s=0).data == data
