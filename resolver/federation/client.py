@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from resolver.errors import MalformedMessage, Meaning, Refused
 from resolver.federation.connection import HandleConnection, has_no_more
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from resolver.wire.requests import RequestBody
     from resolver.wire.sessions import SessionKey
     from resolver.wire.versions import Version
+
+B = TypeVar("B")
 
 TIMEOUT_S = 5.0
 """Seconds a server may take for an answer."""
@@ -116,15 +118,18 @@ class HandleClient:
         """The values of a handle. Raises AnswerRefused, with the referral if there is one."""
         body = requests.Resolution(name, tuple(indexes), tuple(types))
         flags = CLIENT_FLAGS if public_only else CLIENT_FLAGS & ~OpFlag.PUBLIC_ONLY
-        answer = (await self.ask(OpCode.RESOLUTION, body, flags=flags))[0]
-        assert isinstance(answer.body, responses.Resolved)  # noqa: S101 - the codec chose it by the operation
-        return answer.body.values
+        answer = await self._one(OpCode.RESOLUTION, body, responses.Resolved, flags | OpFlag.REQUEST_DIGEST)
+        return answer.values
 
     async def site_info(self) -> HsSite:
         """The site of the server. Raises AnswerRefused."""
-        answer = (await self.ask(OpCode.GET_SITE_INFO, requests.OfHandle("/"), flags=CLIENT_FLAGS))[0]
-        assert isinstance(answer.body, responses.SiteInfo)  # noqa: S101 - the codec chose it by the operation
-        return answer.body.site
+        flags = CLIENT_FLAGS | OpFlag.REQUEST_DIGEST
+        return (await self._one(OpCode.GET_SITE_INFO, requests.OfHandle("/"), responses.SiteInfo, flags)).site
+
+    async def _one(self, op_code: int, body: RequestBody, kind: type[B], flags: int) -> B:
+        """The body of a successful answer. Raises AnswerRefused, and MalformedMessage for one to something else."""
+        answer = (await self.ask(op_code, body, flags=flags))[0]
+        return _of_kind(answer, kind)
 
     async def create(
         self, name: str, values: Iterable[HandleValue], *, overwrites: bool = False, mints: bool = False
@@ -180,8 +185,8 @@ class HandleClient:
         handle, index = ("", 0xFFFF_FFFF) if self._identity is None else self._identity.reference
         setup = requests.SessionSetup(requests.MODE_DIFFIE_HELLMAN, 86_400, handle, index, public_key=ours.to_wire())
         answer = (await self.ask(OpCode.SESSION_SETUP, setup, flags=CLIENT_FLAGS | OpFlag.REQUEST_DIGEST))[0]
-        assert isinstance(answer.body, responses.SessionAccepted)  # noqa: S101 - the codec chose it by the operation
-        cipher, theirs = sessions.exchange_data_from_wire(answer.body.data, answer.envelope.version)
+        accepted = _of_kind(answer, responses.SessionAccepted)
+        cipher, theirs = sessions.exchange_data_from_wire(accepted.data, answer.envelope.version)
         if (theirs.p, theirs.g) != (group.p, group.g):
             raise MalformedMessage("the server answers the session set-up in another group than it was asked in")
         self._session = _Session(
@@ -264,6 +269,9 @@ class HandleClient:
             raise MalformedMessage("the answer is to another request: it is not believed")
         if not request.header.has(OpFlag.CERTIFIED):
             return message
+        wants_digest = request.header.has(OpFlag.REQUEST_DIGEST) and self._version >= versions.REQUEST_DIGEST
+        if digest is None and wants_digest:
+            raise MalformedMessage("the signed answer does not say which request it is to: it is not believed")
         found = message.credential
         if found is None:
             raise MalformedMessage("the server was asked to sign its answer and has not: it is not believed")
@@ -286,6 +294,13 @@ class HandleClient:
 def _digest_like(digest: RequestDigest | None, request: Message) -> RequestDigest | None:
     """The digest of a request by the algorithm of another digest."""
     return None if digest is None else digests.digest_by_code(request.header_and_body, digest.code)
+
+
+def _of_kind(answer: Message, kind: type[B]) -> B:
+    """The body of an answer, of the kind asked for. Raises MalformedMessage: the server says which operation it is."""
+    if not isinstance(answer.body, kind):
+        raise MalformedMessage("the answer is to another operation than was asked for: it is not believed")
+    return answer.body
 
 
 def _refusal(code: int, body: object) -> AnswerRefused:

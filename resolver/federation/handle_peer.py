@@ -142,6 +142,9 @@ class HandlePeer:
             raise MalformedMessage("the answer is to another operation: it is not believed")
         if request.header.has(OpFlag.CERTIFIED):
             self._check_signature(message)
+            if digest is None and request.envelope.version >= versions.REQUEST_DIGEST:
+                # Signed "not here" and referrals name nothing: they could be those to another question.
+                raise MalformedMessage("the signed answer does not say which question it is to: it is not believed")
         said = SAID.get(header.response_code, Said.REFUSED)
         body = message.body
         if isinstance(body, responses.Resolved):

@@ -78,7 +78,11 @@ def _sites_in(document: Any) -> Iterable[HsSite]:
 
 def sites_to_octets(sites: Iterable[HsSite]) -> bytes:
     """The file that ``sites_from_octets`` reads."""
-    return json.dumps([site.to_json() for site in sites], indent=2, ensure_ascii=False).encode() + b"\n"
+    document = [site.to_json() for site in sites]
+    try:
+        return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:  # an attribute that is not UTF-8, such as a description in GB18030
+        return json.dumps(document, indent=2).encode() + b"\n"
 
 
 def tcp_place(site: HsSite) -> tuple[str, int] | None:
@@ -130,7 +134,10 @@ class Refresh:
             since_s = self._clock.monotonic_s() - asked_s
             if since_s >= self._due_s():
                 asked_s = self._clock.monotonic_s()
-                await self.once()
+                try:
+                    await self.once()
+                except Exception:  # noqa: BLE001 - nobody would notice that the top is followed no more
+                    _log.exception("defect while the top's site record was looked at, it is asked for again later")
 
     def _due_s(self) -> float:
         """Seconds after the last question for the record at which the next one is due."""

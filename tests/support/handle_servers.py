@@ -10,7 +10,8 @@ from resolver.handle.value import HandleValue
 from resolver.wire import answers, signatures
 from resolver.wire.credential import SIGNED, Credential, signed_octets
 from resolver.wire.datagrams import split
-from resolver.wire.message import Frame, Message
+from resolver.wire.header import OpFlag
+from resolver.wire.message import Frame, Message, request_message
 from resolver.wire.responses import Failure, Resolved
 from resolver.wire.stream import FrameStream
 
@@ -23,8 +24,11 @@ def missing():
     return ResponseCode.HANDLE_NOT_FOUND, lambda _: Failure()
 
 
-def answer_to(request, code, body, *, key=None):
-    """An answer to a request, signed when there is a key."""
+def answer_to(request, code, body, *, key=None, to_another=False):
+    """An answer to a request, signed when there is a key; one ``to_another`` was signed for who asks for no digest."""
+    if to_another:
+        header = request.header._replace(flags=request.header.flags & ~OpFlag.REQUEST_DIGEST.value)
+        request = request_message(request.envelope, header, request.body)
     message = answers.answer(
         request, code, body(request.body.handle), site_serial=1, expiration_s=int(time.time()) + 60
     )
@@ -38,8 +42,9 @@ def answer_to(request, code, body, *, key=None):
 class Server:
     """``says`` maps names to what is answered, "" to what is said of all others; None is silence."""
 
-    def __init__(self, says, *, key=None, closes=False, mangle=lambda octets: octets, delay_s=0.0):
+    def __init__(self, says, *, key=None, closes=False, mangle=lambda octets: octets, delay_s=0.0, to_another=False):
         self.says, self.key, self.closes, self.mangle, self.delay_s = says, key, closes, mangle, delay_s
+        self.to_another = to_another
         self.asked, self.connections, self.writers = [], 0, []
         self.deaf_until = 0
         """Connections up to this one are heard no longer, as after packets were lost for a long time."""
@@ -49,7 +54,11 @@ class Server:
         request = Message.from_frame(frame)
         self.asked.append(request.body.handle)
         said = self.says.get(request.body.handle, self.says.get(""))
-        return None if said is None else self.mangle(answer_to(request, *said, key=self.key).to_wire())
+        return (
+            None
+            if said is None
+            else self.mangle(answer_to(request, *said, key=self.key, to_another=self.to_another).to_wire())
+        )
 
     async def serve(self, reader, writer):
         self.connections += 1

@@ -9,14 +9,17 @@ import pytest
 from resolver.clock import SystemClock
 from resolver.errors import MalformedMessage, PrefixNotServed
 from resolver.federation.client import AnswerRefused, HandleClient
-from resolver.federation.connection import ServerUnreachable
+from resolver.federation.connection import HandleConnection, ServerUnreachable
 from resolver.federation.identity import KeyIdentity, SecretIdentity
 from resolver.federation.sites import is_any_address, is_public_address, places_for
+from resolver.handle.codes import OpCode, ResponseCode
 from resolver.node.site_info import site_of
 from resolver.wire.hash_selection import server_index
 from resolver.wire.predefined.hs_site import HsSite, Interface, Server, address_to_wire
+from resolver.wire.responses import Resolved
 from resolver.wire.versions import Version
 from tests.resolver.transport.hdl_node import PRIVATE, SECRET, handle_node, rsa_key, value
+from tests.support.handle_servers import found, serving
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,33 @@ def test_answer_not_signed_by_the_site_is_not_believed(node):
     with pytest.raises(MalformedMessage, match="not signed by the key"):
         run(node, lambda client: client.site_info(), server_key=rsa_key("stranger").public.to_wire())
     assert run(node, lambda client: client.site_info()).serial == 1
+
+
+def test_a_signed_answer_must_name_its_request(node):
+    key = rsa_key("node")
+
+    async def work(client):
+        async with serving({"": found()}, key=key, to_another=True) as server:
+            client._connection = HandleConnection("127.0.0.1", server.port, timeout_s=5.0)
+            await client.resolve("88.300.1/A")
+
+    with pytest.raises(MalformedMessage, match="does not say which request"):
+        run(node, work)
+
+
+def test_an_answer_to_another_operation_is_not_believed(node):
+    def as_resolution(octets):
+        return octets[:20] + int(OpCode.RESOLUTION).to_bytes(4, "big") + octets[24:]
+
+    site_of_node = (ResponseCode.SUCCESS, lambda _: Resolved("88.300.1/A", ()))
+
+    async def work(client):
+        async with serving({"": site_of_node}, mangle=as_resolution) as server:
+            client._connection = HandleConnection("127.0.0.1", server.port, timeout_s=5.0)
+            await client.site_info()
+
+    with pytest.raises(MalformedMessage, match="another operation"):
+        run(node, work, server_key=b"")
 
 
 def test_nobody_there(node):

@@ -8,8 +8,9 @@ import pytest
 from resolver.clock import SystemClock
 from resolver.federation.addresses import AddressPolicy
 from resolver.federation.delegations import Delegations
-from resolver.federation.roots import Refresh, SiteFileUnusable, sites_from_octets
+from resolver.federation.roots import Refresh, SiteFileUnusable, sites_from_octets, sites_to_octets
 from resolver.node.site_info import site_of
+from resolver.wire.predefined.hs_site import HsSite
 from tests.resolver.transport.hdl_node import handle_node, rsa_key
 
 
@@ -45,6 +46,36 @@ def test_unsigned_or_wrongly_signed_news_is_not(node, key):
     assert not changed
     assert sites[0].serial == 7
     assert kept == []
+
+
+def test_a_site_described_in_another_encoding_is_kept():
+    site = replace(site_of("192.0.2.1", 2641, 2641, b"key", "desc"), attributes=(("desc", "\udcb1\udcea"),))
+    assert sites_from_octets(sites_to_octets([site]), "top.json") == [site]
+    assert HsSite.from_wire(site.to_wire()) == site
+
+
+def test_the_top_is_looked_at_again_after_a_defect(monkeypatch):
+    known = site_of("127.0.0.1", 1, 1, rsa_key("node").public.to_wire(), "top")
+    looks = []
+
+    async def main():
+        refresh = Refresh(
+            Delegations(AddressPolicy(), [known]), SystemClock(), bytes, interval_s=0.01, keep=lambda _: None
+        )
+
+        async def look():
+            looks.append(1)
+            if len(looks) == 1:
+                raise KeyError("nobody thought of this")
+
+        monkeypatch.setattr(refresh, "once", look)
+        task = asyncio.create_task(refresh.run())
+        async with asyncio.timeout(30):
+            while len(looks) < 2:  # noqa: ASYNC110 - looks from outside
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(main())
 
 
 def test_a_top_that_is_gone_stays_known():

@@ -120,6 +120,21 @@ def test_answers_are_signed_by_the_key_of_the_site(world, says, expected):
     run(main())
 
 
+def test_a_signed_answer_must_name_its_question(world):
+    """Somebody in between could ask in our name without a digest, and pass the signed answer on to another question."""
+
+    async def main():
+        key = rsa_key("node")
+        async with (
+            serving({"": missing()}, key=key, to_another=True) as server,
+            asking(world, server, key=key.public.to_wire(), certifies="all") as upstream,
+        ):
+            with pytest.raises(UpstreamFailed, match="does not say which question"):
+                await get(upstream)
+
+    run(main())
+
+
 def changed(position, octets):
     return lambda answer: answer[:position] + octets + answer[position + len(octets) :]
 
