@@ -226,6 +226,8 @@ class Worker:
                 self._on_broken(str(error))
             except (StorageError, OSError) as error:
                 log.warning("the store or the metrics failed for a moment", why=str(error))
+            except Exception:
+                log.exception("defect in a beat")  # a worker that beats no more would be killed without a reason
             self._say(self._state)
 
     async def _listen(self) -> None:
@@ -234,7 +236,10 @@ class Worker:
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():
-            self._reload(msgspec.json.decode(line, type=Reload).config)
+            try:
+                self._reload(msgspec.json.decode(line, type=Reload).config)
+            except Exception:  # whoever listens no more would not notice either that the supervisor is gone
+                log.exception("defect while the configuration was taken over")
         log.warning("the supervisor is gone, leaving")
         self._hurry.set()
         self._stop.set()

@@ -8,8 +8,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_log = structlog.get_logger("transport")
 
 LOOKED_AT_ONCE = 128
 """Connections looked at before the loop does other things: about a millisecond when all of them are closed."""
@@ -25,6 +29,9 @@ class Timed(Protocol):
 async def check_all(connections: Sequence[Timed], now_s: float) -> None:
     """Check every connection, some at a time."""
     for number, connection in enumerate(connections, 1):
-        connection.check(now_s)
+        try:
+            connection.check(now_s)
+        except Exception:  # noqa: BLE001 - one connection may not stop the look at all others, now and for ever
+            _log.exception("defect in a connection")
         if number % LOOKED_AT_ONCE == 0:
             await asyncio.sleep(0)

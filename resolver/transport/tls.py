@@ -93,7 +93,7 @@ class TlsFiles:
             try:
                 for context, mode in self._contexts:
                     self._fill(context, mode)
-            except (ssl.SSLError, OSError) as error:
+            except (ssl.SSLError, OSError, ValueError) as error:
                 log.warning("certificate changed while it was read, looking again later", fault=str(error))
                 self._stamp = ()
                 return False
@@ -137,7 +137,7 @@ class TlsFiles:
         context.load_cert_chain(self._paths[0], self._paths[1])
         if self._loaded.client_ca is not None and certificates is not ssl.CERT_NONE:
             context.verify_mode = certificates
-            context.load_verify_locations(cadata=self._loaded.client_ca.decode("ascii"))
+            context.load_verify_locations(cadata=self._loaded.client_ca.decode("ascii", "ignore"))  # words in between
 
 
 def load(certificate: Path, key: Path, client_ca: Path | None) -> Loaded:

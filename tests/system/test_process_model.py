@@ -285,6 +285,18 @@ def test_reload_says_what_changed_and_what_needs_a_restart(tmp_path):
         assert node.get("/readyz")[0] == 200
 
 
+def test_a_worker_that_cannot_take_a_reload_goes_on_listening(tmp_path):
+    """What it does not understand, as from a supervisor of another version, must not make it deaf."""
+    with serving(tmp_path / "data") as node:
+        (one, *others) = node.workers()
+        with Path(f"/proc/{one}/fd/0").open("wb", buffering=0) as ear:
+            ear.write(b'{"type": "reload", "config": 5}\n')
+        wait_for(lambda: any(event.startswith("defect while the config") for event in node.events()))
+        node.send(signal.SIGKILL)
+        node.process.wait()
+        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (one, *others)))
+
+
 def test_workers_leave_when_the_supervisor_is_killed(tmp_path):
     with serving(tmp_path / "data") as node:
         workers = node.workers()

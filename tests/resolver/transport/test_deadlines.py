@@ -28,3 +28,19 @@ def test_others_get_their_turn_in_between():
         return [after - before for before, after in itertools.pairwise(turns)]
 
     assert max(asyncio.run(main())) <= LOOKED_AT_ONCE
+
+
+def test_a_defect_in_one_connection_keeps_no_other_from_its_end():
+    class Defective:
+        def check(self, now_s):
+            raise ZeroDivisionError
+
+    class Sound:
+        seen = 0.0
+
+        def check(self, now_s):
+            self.seen = now_s
+
+    sound = Sound()
+    asyncio.run(check_all([Defective(), sound], 5.0))
+    assert sound.seen == 5.0

@@ -211,6 +211,33 @@ def test_socket_context_offers_h2_and_follows_renewals(files):
     assert shake_hands(context, second) == "h2"
 
 
+def with_words(directory, pem):
+    """A file of authorities as operators write it: with words beside each."""
+    file = directory / "authorities.pem"
+    file.write_bytes("# 某某根证书\n".encode() + pem)
+    return file
+
+
+def test_words_in_a_file_of_authorities_may_be_in_any_language(files):
+    made, _, directory = files
+    pem = made.current().chain
+    made = TlsFiles(
+        directory / "node.crt", directory / "node.key", with_words(directory, pem), poll_s=1.0, clock=FakeClock()
+    )
+    assert made.ssl_context().get_ca_certs(binary_form=True)
+
+
+def test_words_in_a_renewed_file_of_authorities_may_be_in_any_language(files):
+    made, _, directory = files
+    pem = made.current().chain
+    authorities = directory / "authorities.pem"
+    authorities.write_bytes(pem)
+    made = TlsFiles(directory / "node.crt", directory / "node.key", authorities, poll_s=1.0, clock=FakeClock())
+    made.ssl_context()
+    with_words(directory, pem)
+    assert made.recheck()
+
+
 def test_certificates_are_found_in_the_messages_of_both_versions():
     der = b"\x30" + b"d" * 40
     entry = len(der).to_bytes(3, "big") + der
