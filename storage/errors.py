@@ -7,6 +7,7 @@
     ├── StoreBroken      this process must open the store anew
     ├── RowCorrupt       one row does not fit its checksum: never serve it
     ├── StoreUnusable    the directory is no store of this format, or may not be opened
+    │   └── StoreDamaged the data file is damaged so that no process may work on it: restore it
     └── BackupUnusable   the file is no backup of this format, or is damaged
 
 Programmer errors (a key of no or too many octets, an append out of order) are ``ValueError``.
@@ -55,6 +56,10 @@ class RowCorrupt(StorageError):
 
 class StoreUnusable(StorageError):
     """The directory holds no store, one of another format, or one that may not be opened."""
+
+
+class StoreDamaged(StoreUnusable):
+    """The data file lacks pages, or is damaged so that the engine cannot read it: no process may go on with it."""
 
 
 class BackupUnusable(StorageError):

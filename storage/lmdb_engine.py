@@ -12,6 +12,7 @@ passes through untouched.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from functools import partial
@@ -21,7 +22,8 @@ import lmdb
 
 from storage.directories import make_directory, sync_directory
 from storage.engine import Space
-from storage.errors import StoreUnusable
+from storage.errors import PageCorrupt, StoreDamaged, StoreUnusable
+from storage.extent import REMEDY, require_whole
 from storage.lmdb_errors import translate
 from storage.lmdb_transactions import LmdbReader, LmdbWriter
 from storage.tables import FORMAT_KEY, FORMAT_VERSION, Table, format_of, format_row
@@ -105,7 +107,7 @@ class LmdbEngine:
     """A store in a directory. Open it once in a process, and never before ``fork``."""
 
     def __init__(self, path: Path, *, readonly: bool = False, map_octets: int = MAP_OCTETS) -> None:
-        """Open the store at ``path``, made when missing unless ``readonly``. Raises StoreUnusable."""
+        """Open the store at ``path``, made when missing unless ``readonly``. Raises StoreUnusable, StoreDamaged."""
         self.path = path
         fresh = not (path / DATA_FILE).exists()
         if fresh and readonly:
@@ -113,6 +115,8 @@ class LmdbEngine:
         try:
             if fresh:
                 make_directory(path)
+            else:
+                require_whole(path / DATA_FILE)
             self._env = lmdb.open(
                 str(path),
                 map_size=map_octets,
@@ -129,7 +133,7 @@ class LmdbEngine:
                 mode=0o600,
             )
         except (lmdb.Error, OSError, MemoryError) as error:
-            raise StoreUnusable(f"{path} cannot be opened as a store: {error}") from error
+            raise _unusable(path, error) from error
         try:
             self._dbs = self._open_tables(readonly=readonly)
             if not readonly:  # whoever made the file may have died before it could do so
@@ -137,7 +141,7 @@ class LmdbEngine:
                 sync_directory(path.parent)
         except lmdb.Error as error:
             self._env.close()
-            raise StoreUnusable(f"{path} cannot be opened as a store: {error}") from error
+            raise _unusable(path, error) from error
         except BaseException:
             self._env.close()
             raise
@@ -242,6 +246,9 @@ class LmdbEngine:
         try:
             self._env.copy(str(path), compact=True)
         except lmdb.Error as error:
+            # EFAULT is what writing a page from behind the end of the file gives.
+            if isinstance(error, _DAMAGES) or os.strerror(errno.EFAULT) in str(error):
+                raise PageCorrupt(f"the store at {self.path} has a damaged page ({error}): {REMEDY}") from error
             raise translate(error, path, partial(_free_octets, path)) from error
         (path / DATA_FILE).chmod(0o600)
 
@@ -264,6 +271,15 @@ class LmdbEngine:
 
     def _translated(self, error: lmdb.Error) -> StorageError | ValueError:
         return translate(error, self.path, self._room_octets)
+
+
+_DAMAGES = (lmdb.InvalidError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.BadTxnError)
+
+
+def _unusable(path: Path, error: Exception) -> StoreUnusable:
+    """What an error met while opening means."""
+    sentence = f"{path} cannot be opened as a store: {error}"
+    return StoreDamaged(f"{sentence}: {REMEDY}") if isinstance(error, _DAMAGES) else StoreUnusable(sentence)
 
 
 def _free_octets(path: Path) -> int:

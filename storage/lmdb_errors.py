@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import lmdb
 
 from storage.errors import PageCorrupt, StorageError, StoreBroken, StoreFailed, StoreFull
+from storage.extent import REMEDY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +29,10 @@ _SHORT_WRITE_TEXTS = (os.strerror(errno.EIO), "MDB_SHORT_WRITE")
 _SENTENCES: dict[type[lmdb.Error], tuple[type[StorageError], str]] = {
     lmdb.PanicError: (StoreBroken, "the store at {path} cannot go on in this process, open it anew: {error}"),
     lmdb.MapFullError: (StoreFull, "the map of the store at {path} is full, delete rows or open it larger: {error}"),
-    lmdb.CorruptedError: (PageCorrupt, "the store at {path} has a damaged page: {error}"),
-    lmdb.PageNotFoundError: (PageCorrupt, "the store at {path} lacks a page: {error}"),
+    lmdb.CorruptedError: (PageCorrupt, "the store at {path} has a damaged page ({error}): {remedy}"),
+    lmdb.PageNotFoundError: (PageCorrupt, "the store at {path} lacks a page ({error}): {remedy}"),
+    # A page that fails a check may spoil the transaction before an error names it.
+    lmdb.BadTxnError: (PageCorrupt, "the store at {path} has a page that cannot be read ({error}): {remedy}"),
     lmdb.ReadersFullError: (StoreFailed, "all reader slots of the store at {path} are taken: {error}"),
 }
 
@@ -40,7 +43,7 @@ def translate(error: lmdb.Error, path: Path, room_octets: Callable[[], int]) -> 
         return ValueError(f"a key has 1 to 511 octets and a value fewer than 2^32: {error}")
     for kind, (meaning, sentence) in _SENTENCES.items():
         if isinstance(error, kind):
-            return meaning(sentence.format(path=path, error=error))
+            return meaning(sentence.format(path=path, error=error, remedy=REMEDY))
     text = str(error)
     if any(part in text for part in _ROOM_TEXTS) or (
         any(part in text for part in _SHORT_WRITE_TEXTS) and room_octets() < ROOM_SUSPECT_OCTETS

@@ -12,6 +12,7 @@ summed once more in a single transaction that does nothing else.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -22,7 +23,7 @@ from resolver.node.ledger import serial_key
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import registry_pb2 as registry
 from resolver.v1 import stored_pb2 as stored
-from storage.errors import PageCorrupt, RowCorrupt
+from storage.errors import PageCorrupt, RowCorrupt, StoreFailed
 from storage.tables import MARK, Table, marks_of, unseal
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ _NOTHING = _Sums(0, 0, 0)
 class _Bite(NamedTuple):
     """Some records of a prefix: its tally then, the sums with them, the rows, and what is wrong with them."""
 
-    tally: bytes
+    tally: bytes | None
     sums: _Sums
     rows: list[Row]
     findings: list[tuple[bytes, str]]
@@ -77,7 +78,7 @@ def audit(engine: Engine, report: CheckReport, progress: Callable[[int], None] |
     """Compare everything; what does not fit is added to the report.
 
     ``progress`` is called with the rows compared so far. Rows that do not fit their checksum are passed over:
-    ``storage.check.check`` tells of them.
+    ``storage.check.check`` tells of them. Damage that ends the comparison of a table is a finding too.
     """
     done = 0
 
@@ -87,12 +88,23 @@ def audit(engine: Engine, report: CheckReport, progress: Callable[[int], None] |
         if progress is not None:
             progress(done)
 
-    _audit_prefixes(engine, report, tell)
+    with _to_its_end(report, Table.RECORDS):
+        _audit_prefixes(engine, report, tell)
     for table, judge in JUDGES.items():
-        for findings, rows in _bites(engine, table, judge):
-            for key, problem in findings:
-                report.find(table, key, problem)
-            tell(rows)
+        with _to_its_end(report, table):
+            for findings, rows in _bites(engine, table, judge):
+                for key, problem in findings:
+                    report.find(table, key, problem)
+                tell(rows)
+
+
+@contextmanager
+def _to_its_end(report: CheckReport, table: Table) -> Iterator[None]:
+    """Note what ends the comparison of a table early, and go on with the next one."""
+    try:
+        yield
+    except (StoreFailed, RowCorrupt) as error:
+        report.find(table, b"", f"cannot be compared to its end: {error}")
 
 
 def _bites(
@@ -174,7 +186,7 @@ def _audit_prefix(engine: Engine, report: CheckReport, prefix_key: bytes, tell: 
     stop = prefix_key + _AFTER_SLASH
     start = prefix_key + b"/"
     sums = _NOTHING
-    tallies: set[bytes] = set()
+    tallies: set[bytes | None] = set()
     while True:
 
         def bite(reader: Reader, start: bytes = start, sums: _Sums = sums) -> _Bite:
@@ -184,7 +196,7 @@ def _audit_prefix(engine: Engine, report: CheckReport, prefix_key: bytes, tell: 
                 restricted = _restricted(reader, key)
                 found += [(key, problem) for problem in _record_problems(reader, key, row, restricted)]
                 sums = sums.plus(key, row[5:], restricted)
-            return _Bite(reader.get(Table.TALLIES, prefix_key) or b"", sums, rows, found)
+            return _Bite(_tally(reader, prefix_key), sums, rows, found)
 
         tally, sums, rows, found = _reading(engine, bite)
         tallies.add(tally)
@@ -196,16 +208,24 @@ def _audit_prefix(engine: Engine, report: CheckReport, prefix_key: bytes, tell: 
         start = rows[-1][0] + b"\0"
     if len(tallies) > 1:
         tally, sums = _reading(engine, lambda reader: _sums_at_once(reader, prefix_key))
-    for problem in _tally_problems(tally, sums):
+    for problem in () if tally is None else _tally_problems(tally, sums):
         report.find(Table.TALLIES, prefix_key, problem)
 
 
-def _sums_at_once(reader: Reader, prefix_key: bytes) -> tuple[bytes, _Sums]:
+def _sums_at_once(reader: Reader, prefix_key: bytes) -> tuple[bytes | None, _Sums]:
     """Tally and sums of a prefix at one moment."""
     sums = _NOTHING
     for key, row in reader.scan_rows(Table.RECORDS, prefix_key + b"/", prefix_key + _AFTER_SLASH):
         sums = sums.plus(key, row[5:], _restricted(reader, key) if marks_of(row) & MARK else b"")
-    return reader.get(Table.TALLIES, prefix_key) or b"", sums
+    return _tally(reader, prefix_key), sums
+
+
+def _tally(reader: Reader, prefix_key: bytes) -> bytes | None:
+    """The tally of a prefix, None when it does not fit its checksum."""
+    try:
+        return reader.get(Table.TALLIES, prefix_key) or b""
+    except RowCorrupt:
+        return None
 
 
 def _restricted(reader: Reader, key: bytes) -> bytes:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from google.protobuf.message import DecodeError
+
 from resolver.v1 import stored_pb2 as stored
-from storage.tables import Table
+from storage.errors import RowCorrupt, StoreFailed
+from storage.tables import Table, unseal
 
 if TYPE_CHECKING:
     from storage.check import CheckReport
@@ -17,20 +20,30 @@ _BITE_ROWS = 1_000
 
 
 def audit_files(engine: Engine, files: FileStore, report: CheckReport) -> None:
-    """Add a finding for each row whose content is missing or damaged."""
+    """Add a finding for each row whose content is missing or damaged; rows that cannot be read are told elsewhere."""
+    try:
+        _audit_rows(engine, files, report)
+    except StoreFailed as error:
+        report.find(Table.FILES, b"", f"cannot be compared to its end: {error}")
+
+
+def _audit_rows(engine: Engine, files: FileStore, report: CheckReport) -> None:
     start = b""
     while True:
         bite: list[tuple[bytes, bytes]] = []
         with engine.read() as reader:
-            for key, body in reader.scan(Table.FILES, start):
-                bite.append((key, body))
+            for key, row in reader.scan_rows(Table.FILES, start):
+                bite.append((key, row))
                 if len(bite) == _BITE_ROWS:
                     break
         if not bite:
             return
         start = bite[-1][0] + b"\0"
-        for key, body in bite:
-            digest = stored.StoredFile.FromString(body).digest
+        for key, row in bite:
+            try:
+                digest = stored.StoredFile.FromString(unseal(Table.FILES, key, row)).digest
+            except (RowCorrupt, DecodeError):
+                continue
             if files.get(digest) is None:
                 problem = "is damaged" if files.has(digest) else "is missing"
                 report.find(Table.FILES, key, f"its content files/{files.place_of(digest)} {problem}")

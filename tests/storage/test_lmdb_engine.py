@@ -240,11 +240,26 @@ def test_errors_of_many_gets_are_those_of_one(engine):
         reader.get_rows(RECORDS, [b"88.1/A", b""])
 
 
+def test_a_copy_of_a_damaged_store_names_the_store(engine, path, tmp_path):
+    with engine.write() as writer:
+        writer.put_many(RECORDS, [(b"%06d" % number, b"x" * 200, 0) for number in range(1_000)])
+    engine.close()
+    octets = bytearray((path / DATA_FILE).read_bytes())
+    page = octets.index(b"000500") // 4096 * 4096
+    octets[page : page + 4096] = b"\x55" * 4096
+    (path / DATA_FILE).write_bytes(octets)
+    damaged = LmdbEngine(path, readonly=True)
+    with pytest.raises(PageCorrupt, match=f"the store at {path} has a damaged page .*: restore a backup"):
+        damaged.copy_to(tmp_path / "copy")
+    damaged.close()
+
+
 MEANINGS = [
     (lmdb.PanicError("mdb_txn_begin"), 0, StoreBroken),
     (lmdb.MapFullError("mdb_put"), 1 << 40, StoreFull),
     (lmdb.CorruptedError("mdb_get"), 1 << 40, PageCorrupt),
     (lmdb.PageNotFoundError("mdb_get"), 1 << 40, PageCorrupt),
+    (lmdb.BadTxnError("mdb_cursor_get"), 1 << 40, PageCorrupt),
     (lmdb.DiskError("mdb_txn_commit: No space left on device"), 1 << 40, StoreFull),
     (lmdb.Error("mdb_txn_commit: Input/output error"), ROOM_SUSPECT_OCTETS - 1, StoreFull),
     (lmdb.Error("mdb_txn_commit: Input/output error"), ROOM_SUSPECT_OCTETS, StoreFailed),

@@ -1,0 +1,150 @@
+"""How long a data file has to be, read from its own pages without the engine.
+
+LMDB maps the file and trusts it: a file that was cut short ends the process by SIGBUS at the first page that is gone.
+So its length is held against the newer of its two root pages before it is opened, and every second while a node runs
+on it. A file may lack pages that are free: the engine writes none that a transaction took and gave back. Only then is
+the list of free pages read, here, where a damaged page is an error and no signal.
+
+Pages are those of LMDB 0.9 on a machine of 64 bits, in its byte order (``MDB_page``, ``MDB_meta``, ``MDB_db`` and
+``MDB_node`` of its mdb.c). A writer may be at work: what looks wrong is looked at again when the root has moved.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from struct import Struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from storage.errors import StoreDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REMEDY = "restore a backup (idis restore) into another directory, or copy a mirror anew (idis mirror init)"
+"""What to do about a store that is damaged."""
+
+_MAGIC, _VERSION = 0xBEEFC0DE, 1
+_ORDER = sys.byteorder
+_HEAD = Struct("=Q2xHHH")
+"""Page: number, flags, and the offsets of its free space or the count of its pages."""
+_META = Struct("=II8xQ I2xH8x8x8xQQ 48x QQ")
+"""Root page behind its head: magic, version, map size; of the table of free pages the size of a page, depth, entries
+and root; the last page used and the transaction."""
+_NODE = Struct("=HHHH")
+_NUMBER = Struct("=Q")
+_BRANCH, _LEAF, _META_PAGE = 0x01, 0x02, 0x08
+_BIG_DATA = 0x01
+_DEPTH_MAX = 32
+_LOOKS_MAX = 5
+
+
+class Root(NamedTuple):
+    """What a root page says."""
+
+    page_octets: int
+    last_page: int
+    transaction: int
+    free_root: int
+    free_depth: int
+
+
+class _Wrong(Exception):
+    """A page is not what it should be."""
+
+
+def require_whole(data: Path) -> None:
+    """Raise StoreDamaged when a data file is shorter than its pages in use; OSError when it cannot be read.
+
+    A file that is no data file at all passes: the engine says so when it opens it. Costs some ten microseconds.
+    """
+    descriptor = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        seen = -1
+        for _ in range(_LOOKS_MAX):
+            root = _newer_root(descriptor)
+            if root is None:
+                return
+            octets = os.fstat(descriptor).st_size
+            needed = (root.last_page + 1) * root.page_octets
+            if octets >= needed:
+                return
+            with suppress(_Wrong):
+                needed = _octets_in_use(descriptor, root, octets)
+            if octets >= needed:
+                return
+            if root.transaction == seen:  # nobody wrote between two looks
+                raise StoreDamaged(
+                    f"{data} is damaged: the last {needed - octets} of its {needed} octets are missing: {REMEDY}"
+                )
+            seen = root.transaction
+    finally:
+        os.close(descriptor)
+
+
+def _newer_root(descriptor: int) -> Root | None:
+    """What the newer root page says; None when there is none."""
+    first = _root(descriptor, 0)
+    if first is None:
+        return None
+    second = _root(descriptor, first.page_octets)
+    return first if second is None or second.transaction < first.transaction else second
+
+
+def _root(descriptor: int, at: int) -> Root | None:
+    octets = os.pread(descriptor, _HEAD.size + _META.size, at)
+    if len(octets) < _HEAD.size + _META.size:
+        return None
+    flags = _HEAD.unpack_from(octets)[1]
+    magic, version, _, page_octets, depth, _, free_root, last_page, transaction = _META.unpack_from(octets, _HEAD.size)
+    if not flags & _META_PAGE or (magic, version) != (_MAGIC, _VERSION) or page_octets < len(octets):
+        return None
+    return Root(page_octets, last_page, transaction, free_root, depth)
+
+
+def _octets_in_use(descriptor: int, root: Root, octets: int) -> int:
+    """Where the last page ends that is not free. Raises _Wrong."""
+    free = set()
+    for number in _free_pages(descriptor, root, root.free_root, root.free_depth):
+        if number * root.page_octets >= octets:
+            free.add(number)
+    last = root.last_page
+    while last in free:
+        last -= 1
+    return (last + 1) * root.page_octets
+
+
+def _free_pages(descriptor: int, root: Root, number: int, depth: int) -> Iterator[int]:
+    """The numbers of free pages below a page of their table. Raises _Wrong."""
+    if depth == 0:
+        return
+    page = _octets(descriptor, number * root.page_octets, root.page_octets)
+    stored, flags, lower, _ = _HEAD.unpack_from(page)
+    kind = _LEAF if depth == 1 else _BRANCH
+    if stored != number or flags & (_LEAF | _BRANCH) != kind or depth > _DEPTH_MAX:
+        raise _Wrong
+    for at in range(_HEAD.size, min(lower, root.page_octets), 2):
+        node = int.from_bytes(page[at : at + 2], _ORDER)
+        if node + _NODE.size > root.page_octets:
+            raise _Wrong
+        low, high, flags, key_octets = _NODE.unpack_from(page, node)
+        if kind == _BRANCH:
+            yield from _free_pages(descriptor, root, low | high << 16 | flags << 32, depth - 1)
+            continue
+        begin, length = node + _NODE.size + key_octets, low | high << 16
+        if flags & _BIG_DATA:
+            big = int.from_bytes(page[begin : begin + _NUMBER.size], _ORDER)
+            body = _octets(descriptor, big * root.page_octets + _HEAD.size, length)
+        else:
+            body = page[begin : begin + length]
+        yield from (each[0] for each in _NUMBER.iter_unpack(body[_NUMBER.size : len(body) // 8 * 8]))
+
+
+def _octets(descriptor: int, at: int, length: int) -> bytes:
+    """So many octets of the file. Raises _Wrong when it has not so many."""
+    octets = os.pread(descriptor, length, at) if at < 1 << 62 else b""
+    if len(octets) < length:
+        raise _Wrong
+    return octets
