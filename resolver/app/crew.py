@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from resolver.app.messages import WorkerExit
+from storage.survey import signal_that_tells
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,7 +51,11 @@ class Slot:
 
 
 class Crew:
-    """The workers of a node. ``failed`` gets a sentence when they cannot be started at all."""
+    """The workers of a node. ``failed`` gets a sentence when they cannot be started at all.
+
+    Later it gets one when no worker is left and the store is what they die of (``store_damaged``); of all else a node
+    may heal.
+    """
 
     def __init__(
         self,
@@ -65,6 +70,8 @@ class Crew:
         self.slots = [Slot(index) for index in range(count)]
         self.restarts = 0
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.store_damaged = False
+        self.crashes = 0
         self._spawn = spawn
         self._config = config
         self._clock = clock
@@ -75,6 +82,7 @@ class Crew:
         self._started = False
         self._stopping = False
         self._early_deaths = 0
+        self._early_crashes = 0
         self._rolling = asyncio.Lock()
 
     @property
@@ -98,6 +106,12 @@ class Crew:
             return False
         self._started = True
         return True
+
+    def give_up(self, why: str) -> None:
+        """Let the node end because of its store."""
+        self.store_damaged = True
+        if not self.failed.done():
+            self.failed.set_result(why)
 
     def tick(self) -> None:
         """Kill workers that take too long to start or say nothing; call it every second."""
@@ -236,7 +250,9 @@ class Crew:
             why=child.detail,
             lived_s=round(lived_s, 3),
             again_in_s=slot.back_off_s,
+            **({"next": self._suspicion()} if signal_that_tells(code) else {}),
         )
+        self._judge_store(child, code)
         if not self._started and not self.failed.done():
             if code == WorkerExit.HOPELESS:
                 self.failed.set_result(child.detail or f"no worker can run: {how}")
@@ -261,6 +277,25 @@ class Crew:
         """Wait twice as long as the last time before the next start."""
         settings = self._config().workers
         slot.back_off_s = min(settings.back_off_max_s, max(settings.back_off_first_s, slot.back_off_s * 2))
+
+    def _judge_store(self, child: Child, code: int) -> None:
+        """Give up when the store is what workers die of, and none of them is left."""
+        crashed = signal_that_tells(code)
+        self.crashes += bool(crashed)
+        self._early_crashes = 0 if child.ready.is_set() else self._early_crashes + bool(crashed)
+        if self.ready_count:
+            return
+        if code == WorkerExit.STORE_DAMAGED:
+            self.give_up(child.detail)
+        elif crashed and self._early_crashes >= self._config().workers.start_crashes_max:
+            self.give_up(
+                f"{self._early_crashes} workers ended before they were ready, the last one by {crashed}: "
+                f"{self._suspicion()}"
+            )
+
+    def _suspicion(self) -> str:
+        """What a worker that was ended by its processor gives reason to think."""
+        return f"the store is probably damaged, idis check --data-dir {self._config().node.data_dir} tells"
 
     async def _new_child(self, index: int) -> Child:
         """Start a worker and keep account of it."""

@@ -32,6 +32,10 @@ class StartRefused(Exception):
     """The node cannot start; the message says what is wrong and what to do."""
 
 
+class StoreRefused(StartRefused):
+    """The node cannot start, or cannot go on, because of its store."""
+
+
 class DataDir:
     """The paths and the files of one data directory."""
 

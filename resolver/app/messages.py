@@ -24,6 +24,8 @@ class WorkerExit(IntEnum):
     """It was told to leave and everything is committed."""
     FAILED = 70
     """A defect; the log has the trace. Another worker takes its place."""
+    STORE_DAMAGED = 65
+    """The data file is damaged: no process can work on it until it is restored."""
     STORE_BROKEN = 75
     """The engine cannot go on in that process; a new process can."""
     HOPELESS = 78

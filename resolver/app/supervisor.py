@@ -15,7 +15,7 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -25,7 +25,7 @@ from resolver.app import backends, descriptors, optional_doors, upstream
 from resolver.app.banner import banner
 from resolver.app.child import Child
 from resolver.app.crew import Crew
-from resolver.app.data_dir import DataDir, StartRefused
+from resolver.app.data_dir import DataDir, StartRefused, StoreRefused
 from resolver.app.node_collector import NodeCollector
 from resolver.app.ports import Reservation, reserve
 from resolver.app.systemd import notify, watchdog_interval_s
@@ -41,8 +41,10 @@ from resolver.telemetry.logs import configure_logging
 from resolver.telemetry.metrics import MetricsDirectory
 from resolver.v1 import mirror_pb2
 from storage import page_cache
-from storage.errors import StorageError
+from storage.errors import StorageError, StoreDamaged
+from storage.extent import REMEDY, require_whole
 from storage.lmdb_engine import DATA_FILE, LmdbEngine
+from storage.survey import survey
 from storage.tables import Table
 
 if TYPE_CHECKING:
@@ -124,10 +126,13 @@ class Supervisor:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         try:
             if starting.done() and not starting.result():
-                raise StartRefused(crew.failed.result())
+                raise (StoreRefused if crew.store_damaged else StartRefused)(crew.failed.result())
             if not self._stop.is_set():
                 await self._open(admin)
-                await stopping
+                ends: set[asyncio.Future[Any]] = {stopping, crew.failed}
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                if crew.failed.done():
+                    raise StoreRefused(crew.failed.result())
             notify("STOPPING=1", "STATUS=draining")
             log.info("node draining")
             self._data.remove_endpoints()
@@ -159,11 +164,16 @@ class Supervisor:
             self._say(banner(self._data, self._endpoints, self._config.node.prefix, tls=tls))
 
     def _open_store(self) -> LmdbEngine:
-        """Open the store and make the administrator at the first start. Raises StartRefused."""
+        """Open the store and make the administrator at the first start. Raises StartRefused, StoreRefused."""
+        data = self._data.store / DATA_FILE
+        if data.exists() and not data.stat().st_size and self._data.admin_token.exists():
+            raise StoreRefused(f"{data} is empty, and this node has had a store: {REMEDY}")
         try:
+            if data.exists():
+                survey(self._data.store, self._config.storage.map_octets)
             engine = LmdbEngine(self._data.store, map_octets=self._config.storage.map_octets)
-        except StorageError as error:
-            raise StartRefused(str(error)) from error
+        except (StorageError, OSError) as error:
+            raise StoreRefused(str(error)) from error
         try:
             engine.housekeep()
             _refuse_half_a_mirror(engine)
@@ -249,6 +259,8 @@ class Supervisor:
             )
         except (StorageError, OSError) as error:
             ready, parts["storage"] = False, f"failed: {error}"
+        if self._crew.crashes:
+            parts["storage"] += f", but {self._crew.crashes} workers crashed: idis check tells whether it is damaged"
         parts["upstream"] = upstream.said(self._crew.above)
         return Readiness(ready, parts)
 
@@ -325,6 +337,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(interval_s)
             crew.tick()
+            self._look_at_extent(crew)
             above.look(crew.above)
             notify("WATCHDOG=1")
             if self._engine is not None:
@@ -332,6 +345,15 @@ class Supervisor:
                     self._engine.housekeep()
                 except (StorageError, OSError) as error:
                     log.warning("housekeeping failed", why=str(error))
+
+    def _look_at_extent(self, crew: Crew) -> None:
+        """End the node when its data file was cut short: each process that meets a page that is gone dies silently."""
+        try:
+            require_whole(self._data.store / DATA_FILE)
+        except StoreDamaged as error:
+            crew.give_up(str(error))
+        except OSError as error:
+            log.warning("the data file cannot be looked at", why=error.strerror)
 
 
 def _require_usable(config: Config) -> None:

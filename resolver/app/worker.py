@@ -36,7 +36,7 @@ from resolver.service import Service, ServiceOptions
 from resolver.telemetry.logs import configure_logging
 from resolver.telemetry.metrics import WorkerMetrics
 from resolver.transport.tls import CertificateUnusable, TlsFiles
-from storage.errors import StorageError, StoreBroken, StoreUnusable
+from storage.errors import StorageError, StoreBroken, StoreDamaged, StoreUnusable
 from storage.lmdb_engine import LmdbEngine
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Worker:
         except (StartRefused, CertificateUnusable, StoreUnusable) as error:
             log.error("worker cannot run", why=str(error))  # noqa: TRY400 - the sentence says it all
             self._say("failed", str(error))
-            self._exit = WorkerExit.HOPELESS
+            self._exit = WorkerExit.STORE_DAMAGED if isinstance(error, StoreDamaged) else WorkerExit.HOPELESS
         except StoreBroken as error:
             self._on_broken(str(error))
         except Exception as error:

@@ -115,9 +115,11 @@ def _store_opens(patient: Patient) -> Finding:
         return Finding("ok", "no store yet; the first start makes it")
     from storage.errors import StorageError  # noqa: PLC0415 - loads the engine
     from storage.lmdb_engine import LmdbEngine  # noqa: PLC0415 - as above
+    from storage.survey import survey  # noqa: PLC0415 - as above
     from storage.tables import Table  # noqa: PLC0415 - as above
 
     try:
+        survey(patient.store, patient.config.storage.map_octets)
         engine = LmdbEngine(patient.store, readonly=True, map_octets=patient.config.storage.map_octets)
     except StorageError as error:
         return Finding("fail", str(error), "restore a backup with idis restore, or name the right --data-dir")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from resolver import __version__
+from resolver.cli.guarded import ARGUMENTS
 from resolver.cli.output import EXITS, speak_utf8
 from resolver.cli.target import Target
 
@@ -185,10 +187,11 @@ def root(
     if data_dir is not None:
         # The commands that run or examine a node have the option too; theirs wins.
         ctx.default_map = {name: {"data_dir": str(data_dir)} for name in ("init", "serve", "doctor")}
+    ctx.meta[ARGUMENTS] = ctx.obj  # none where the command line is not a program
     ctx.obj = Target(target, token_file, data_dir, tls_ca, tls_cert, tls_key, tls_name, timeout_s)
 
 
 def main(prog_name: str = "idis") -> None:
     """Run the command line and exit."""
     speak_utf8()
-    root(prog_name=prog_name)
+    root(prog_name=prog_name, obj=tuple(sys.argv[1:]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from resolver.cli.guarded import StoreVerb
 from resolver.cli.output import CONFLICT, DENIED, STORE, UNREACHABLE, Failed, Verb, emit, one_line, table, to_json
 from resolver.cli.progress import Progress
 
@@ -27,7 +28,7 @@ def mirror() -> None:
     """Nodes of one site that hold the same handles; one of them, the primary, takes changes."""
 
 
-@mirror.command("init", cls=Verb)
+@mirror.command("init", cls=StoreVerb)
 @click.option("--of", "primary", required=True, metavar="HOST:PORT", help="gRPC door of the primary.")
 @click.option(
     "--mirror-token",

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 EXIT_REFUSED = 1
 """The node could not start, or workers had to be killed at the stop."""
 
+EXIT_STORE = 7
+"""The store cannot be opened, or was found damaged while the node ran."""
+
 EXIT_CONFIG = 78
 """The configuration is invalid (EX_CONFIG of sysexits.h): a service manager need not try again."""
 
@@ -85,7 +88,7 @@ def serve(
             click.echo(f"error: {fault}", err=True)
         sys.exit(EXIT_CONFIG)
 
-    from resolver.app.data_dir import StartRefused  # noqa: PLC0415 - the node loads when it runs
+    from resolver.app.data_dir import StartRefused, StoreRefused  # noqa: PLC0415 - the node loads when it runs
     from resolver.app.supervisor import supervise  # noqa: PLC0415 - as above
     from resolver.telemetry.logs import configure_logging  # noqa: PLC0415 - as above
 
@@ -95,5 +98,5 @@ def serve(
         code = asyncio.run(supervise(config, read, say=click.echo if wanted else None))
     except StartRefused as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(EXIT_REFUSED)
+        sys.exit(EXIT_STORE if isinstance(error, StoreRefused) else EXIT_REFUSED)
     sys.exit(code)

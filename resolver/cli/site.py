@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from resolver.cli.guarded import StoreVerb
 from resolver.cli.output import (
     CONFLICT,
     DENIED,
@@ -41,7 +42,7 @@ def site() -> None:
     """Servers of one site that share its handles by hash, as the Handle System defines it."""
 
 
-@site.command("join", cls=Verb)
+@site.command("join", cls=StoreVerb)
 @click.option("--of", "registry", metavar="HOST:PORT", help="gRPC door of the server that has the registry.")
 @click.option("--server", "server", type=click.IntRange(1), required=True, metavar="ID", help="Id of the new server.")
 @click.option(

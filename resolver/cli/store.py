@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from resolver.cli.exporting import opened
-from resolver.cli.output import FAILED, INVALID, Failed, Verb, emit, note, one_line, to_octets
+from resolver.cli.guarded import StoreVerb
+from resolver.cli.output import FAILED, INVALID, Failed, emit, note, one_line, to_octets
 from resolver.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -46,13 +47,14 @@ def _engine(root: Path) -> Iterator[LmdbEngine]:
         engine.close()
 
 
-@click.command("check", cls=Verb)
+@click.command("check", cls=StoreVerb)
 @_DATA_DIR
 @click.pass_context
 def check(ctx: click.Context, data_dir: Path | None) -> None:
     """Check every checksum, counter, set hash, journal entry and index of a store, and every uploaded file.
 
-    It may run beside the node. Exit code 0 when everything fits, 1 when something was found.
+    It may run beside the node. Exit code 0 when everything fits, 1 when something was found, 7 when the store cannot be
+    opened or is too damaged to be read.
     """
     from resolver.node.audit import audit  # noqa: PLC0415 - loads protobuf
     from resolver.node.audit_files import audit_files  # noqa: PLC0415 - as above
@@ -87,7 +89,7 @@ def _report_text(report: CheckReport) -> str:
     return "\n".join(lines)
 
 
-@click.command("dump", cls=Verb)
+@click.command("dump", cls=StoreVerb)
 @_DATA_DIR
 @click.option("--include-restricted", is_flag=True, help="Also values without public read.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Instead of the output.")
@@ -126,7 +128,7 @@ def _records(engine: LmdbEngine, *, include_restricted: bool) -> Iterator[tuple[
         yield from bite
 
 
-@click.command("backup", cls=Verb)
+@click.command("backup", cls=StoreVerb)
 @_DATA_DIR
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path), metavar="[FILE]")
 @click.option("--scratch", type=click.Path(exists=True, file_okay=False, path_type=Path), help="For the copy.")
@@ -154,7 +156,7 @@ def backup(ctx: click.Context, data_dir: Path | None, file: Path | None, scratch
     )
 
 
-@click.command("verify", cls=Verb)
+@click.command("verify", cls=StoreVerb)
 @_DATA_DIR
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="[FILE]")
 @click.option("--scratch", type=click.Path(exists=True, file_okay=False, path_type=Path), help="For unpacking.")
@@ -186,7 +188,7 @@ def verify(ctx: click.Context, data_dir: Path | None, file: Path | None, scratch
     ctx.exit(0 if verified.report.ok else FAILED)
 
 
-@click.command("restore", cls=Verb)
+@click.command("restore", cls=StoreVerb)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @click.option(
     "--data-dir",

@@ -281,3 +281,47 @@ def test_a_worker_that_dies_while_it_is_replaced_is_replaced_once(tmp_path):
             assert crew.slots[0].child is next(child for child in spawned if not gone(child.pid))
 
     asyncio.run(scenario())
+
+
+def test_a_started_crew_gives_up_when_its_workers_only_crash(tmp_path):
+    """A damaged page may be met in every start; as long as one worker serves, the others are tried again."""
+
+    async def scenario():
+        flag = tmp_path / "damaged"
+        mode = f"os.path.exists({str(flag)!r}) and os.kill(os.getpid(), signal.SIGBUS)"
+        async with crew_of(2, tmp_path, mode) as (crew, spawned):
+            assert await crew.start()
+            flag.touch()
+            os.kill(spawned[0].pid, signal.SIGKILL)
+            await until(lambda: crew.crashes > 7)
+            assert not crew.failed.done()
+            os.kill(spawned[1].pid, signal.SIGKILL)
+            assert "the last one by SIGBUS: the store is probably damaged" in await crew.failed
+            assert crew.store_damaged
+
+    asyncio.run(scenario())
+
+
+def test_a_started_crew_goes_on_when_its_workers_fail_otherwise(tmp_path):
+    async def scenario():
+        flag = tmp_path / "full"
+        mode = f"os.path.exists({str(flag)!r}) and os._exit(70)"
+        async with crew_of(1, tmp_path, mode) as (crew, spawned):
+            assert await crew.start()
+            flag.touch()
+            os.kill(spawned[0].pid, signal.SIGKILL)
+            await until(lambda: crew.restarts > 7)
+            flag.unlink()
+            await until(lambda: crew.ready_count == 1)
+            assert not crew.failed.done()
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_finds_the_store_damaged_ends_the_crew(tmp_path):
+    async def scenario():
+        async with crew_of(1, tmp_path, "say('failed', 'octets are missing'); os._exit(65)") as (crew, spawned):
+            assert not await crew.start()
+            assert (crew.failed.result(), crew.store_damaged, len(spawned)) == ("octets are missing", True, 1)
+
+    asyncio.run(scenario())

@@ -1,0 +1,128 @@
+"""A data file that was cut short or overwritten: every command says so in a sentence and ends with its exit code."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_process_model import ROOT, events, register, serving, start, wait_for
+
+from tests.support.overwritten import overwrite_leaves
+
+pytestmark = pytest.mark.system
+
+STORE = 7
+PIPE = 4_096
+"""Octets of a pipe that nobody reads: fewer than a dump has."""
+CRASHED = "is damaged: reading it ended a process by SIG"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("damaged") / "whole"
+    with serving(directory) as node:
+        for number in range(40):
+            register(node, f"88.300.1/{number}")
+    return directory
+
+
+@pytest.fixture
+def damaged(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "data")
+
+
+def data_file(directory):
+    return directory / "store" / "data.mdb"
+
+
+def cut(directory):
+    octets = data_file(directory).stat().st_size
+    os.truncate(data_file(directory), octets // 2)
+    return f"{data_file(directory)} is damaged: the last {octets - octets // 2} of its {octets} octets are missing"
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "resolver", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("command", ["check", "backup", "dump"])
+def test_commands_say_that_the_file_was_cut_short(damaged, command):
+    sentence = cut(damaged)
+    ran = run(command, "--data-dir", damaged)
+    assert (ran.returncode, ran.stdout) == (STORE, "")
+    assert ran.stderr.startswith(f"error: {sentence}: restore a backup")
+    error = json.loads(run(command, "--data-dir", damaged, "--json").stderr)
+    assert error["exit_code"] == STORE
+    assert error["error"]["message"].startswith(sentence)
+
+
+@pytest.mark.parametrize("command", ["check", "backup"])
+def test_commands_say_that_reading_ended_a_process(damaged, command):
+    overwrite_leaves(data_file(damaged))
+    ran = run("--data-dir", damaged, command)
+    assert (ran.returncode, ran.stdout) == (STORE, "")
+    assert ran.stderr.startswith(f"error: the store in {damaged} {CRASHED}")
+    error = json.loads(run("--json", "--data-dir", damaged, command).stderr)
+    assert error["exit_code"] == STORE
+    assert error["error"]["reason"] == "STORE_DAMAGED"
+    assert CRASHED in error["error"]["message"]
+
+
+@pytest.mark.parametrize("damage", [cut, lambda directory: overwrite_leaves(data_file(directory))])
+def test_a_node_does_not_start_on_it(damaged, damage):
+    damage(damaged)
+    process = start(damaged)
+    assert process.wait(60) == STORE
+    (sentence,) = [line for line in log_lines(damaged) if line.startswith("error: ")]
+    assert " is damaged: " in sentence
+    assert "restore a backup" in sentence
+    assert "worker ended" not in [event["event"] for event in events(damaged)]
+
+
+def test_an_emptied_file_is_not_taken_for_a_first_start(damaged):
+    token = (damaged / "credentials" / "admin.token").read_text()
+    os.truncate(data_file(damaged), 0)
+    process = start(damaged)
+    assert process.wait(60) == STORE
+    assert "is empty, and this node has had a store: restore a backup" in log_lines(damaged)[-1]
+    assert (damaged / "credentials" / "admin.token").read_text() == token
+
+
+def test_a_running_node_ends_and_says_why(damaged):
+    with serving(damaged) as node:
+        sentence = cut(damaged)
+        assert node.process.wait(60) == STORE
+    assert log_lines(damaged)[-1].startswith(f"error: {sentence}")
+    assert not (damaged / "endpoints.json").exists()
+
+
+def test_a_doubtful_store_fails_the_doctor(damaged):
+    overwrite_leaves(data_file(damaged))
+    ran = run("doctor", "--data-dir", damaged)
+    assert CRASHED in ran.stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 128 + 15), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_command_in_a_child_ends_with_the_process_that_was_called(damaged, number, code):
+    command = [sys.executable, "-m", "resolver", "dump", "--data-dir", str(damaged)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pipesize=PIPE
+    ) as parent:
+        (child,) = wait_for(lambda: children_of(parent.pid))
+        wait_for(lambda: "data.mdb" in Path(f"/proc/{child}/maps").read_text())
+        parent.send_signal(number)
+        assert parent.wait(60) == code
+        wait_for(lambda: not Path(f"/proc/{child}").exists())
+
+
+def log_lines(directory):
+    return directory.with_name(directory.name + ".log").read_text().splitlines()
+
+
+def children_of(pid):
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
