@@ -12,18 +12,18 @@ summed once more in a single transaction that does nothing else.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
 
 from resolver.handle.name import fold_octets, key_of_octets
 from resolver.node import audit_rows, record_octets, search, shares
+from resolver.node.audit_files import to_its_end
 from resolver.node.ledger import serial_key
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import registry_pb2 as registry
 from resolver.v1 import stored_pb2 as stored
-from storage.errors import PageCorrupt, RowCorrupt, StoreFailed
+from storage.errors import PageCorrupt, RowCorrupt
 from storage.tables import MARK, Table, marks_of, unseal
 
 if TYPE_CHECKING:
@@ -88,23 +88,14 @@ def audit(engine: Engine, report: CheckReport, progress: Callable[[int], None] |
         if progress is not None:
             progress(done)
 
-    with _to_its_end(report, Table.RECORDS):
+    with to_its_end(report, Table.RECORDS):
         _audit_prefixes(engine, report, tell)
     for table, judge in JUDGES.items():
-        with _to_its_end(report, table):
+        with to_its_end(report, table):
             for findings, rows in _bites(engine, table, judge):
                 for key, problem in findings:
                     report.find(table, key, problem)
                 tell(rows)
-
-
-@contextmanager
-def _to_its_end(report: CheckReport, table: Table) -> Iterator[None]:
-    """Note what ends the comparison of a table early, and go on with the next one."""
-    try:
-        yield
-    except (StoreFailed, RowCorrupt) as error:
-        report.find(table, b"", f"cannot be compared to its end: {error}")
 
 
 def _bites(

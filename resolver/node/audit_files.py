@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -11,6 +12,8 @@ from storage.errors import RowCorrupt, StoreFailed
 from storage.tables import Table, unseal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from storage.check import CheckReport
     from storage.engine import Engine
     from storage.files import FileStore
@@ -21,10 +24,17 @@ _BITE_ROWS = 1_000
 
 def audit_files(engine: Engine, files: FileStore, report: CheckReport) -> None:
     """Add a finding for each row whose content is missing or damaged; rows that cannot be read are told elsewhere."""
-    try:
+    with to_its_end(report, Table.FILES):
         _audit_rows(engine, files, report)
-    except StoreFailed as error:
-        report.find(Table.FILES, b"", f"cannot be compared to its end: {error}")
+
+
+@contextmanager
+def to_its_end(report: CheckReport, table: Table) -> Iterator[None]:
+    """Note what ends the comparison of a table early, instead of failing."""
+    try:
+        yield
+    except (StoreFailed, RowCorrupt) as error:
+        report.find(table, b"", f"cannot be compared to its end: {error}")
 
 
 def _audit_rows(engine: Engine, files: FileStore, report: CheckReport) -> None:
