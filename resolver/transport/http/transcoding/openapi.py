@@ -16,7 +16,7 @@ from resolver.transport.http import bounds
 from resolver.transport.http.transcoding import exporting
 from resolver.transport.http.transcoding.bindings import Binding, bindings
 from resolver.transport.http.transcoding.comments import comments
-from resolver.transport.http.transcoding.schemas import REFERENCE, STATUS, Schemas
+from resolver.transport.http.transcoding.schemas import REFERENCE, STATUS, RequestSchemas, Schemas
 from resolver.v1 import handle_pb2, registration_pb2
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ PATH = "/v1/openapi.json"
 _LINES = "application/x-ndjson"
 _ABOUT = (
     "Registers, resolves and administers identifiers of this secondary node (二级节点). The same methods as over gRPC, "
-    "with the same messages in protobuf's JSON mapping: 64-bit numbers are text, octets are base64, what has its "
-    "default is left out. Names of fields may be written ttlS or ttl_s; unknown ones are refused. A handle in a path "
+    "with the same messages in protobuf's JSON mapping. In answers 64-bit numbers are text, octets base64, and what "
+    "has its default is left out; requests may also have any number as text, 64-bit ones as numbers, and null for what "
+    "is not set. Names of fields may be written ttlS or ttl_s; unknown ones are refused. A handle in a path "
     "is percent-encoded; its slashes may stay. Failures are google.rpc.Status, also where a request is refused before "
     f"it is whole: 431 when its line and headers have more than {bounds.HEADER_OCTETS_MAX} octets, 408 when it takes "
     "too long to come. A write takes a request id, also as the header Idempotency-Key, and answers the stored outcome "
@@ -46,8 +47,19 @@ def document() -> bytes:
     return msgspec.json.encode(_document())
 
 
+class _Both:
+    """The schemas of the answers, all of them from the start, and of the requests."""
+
+    def __init__(self) -> None:
+        self.answers = Schemas()
+        self.answers.of(handle_pb2.HandleRecord.DESCRIPTOR)
+        for binding in bindings():
+            self.answers.of(binding.method.response.DESCRIPTOR)
+        self.requests = RequestSchemas(self.answers.made)
+
+
 def _document() -> dict[str, Any]:
-    schemas = Schemas()
+    schemas = _Both()
     places: dict[str, dict[str, Any]] = {}
     for binding in bindings():
         path = binding.shown
@@ -68,7 +80,7 @@ def _document() -> dict[str, Any]:
         "security": [{}, {"token": []}],
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {**dict(sorted(schemas.made.items())), "Status": STATUS},
+            "schemas": {**dict(sorted((schemas.answers.made | schemas.requests.made).items())), "Status": STATUS},
             "responses": {
                 "Failure": {"description": "Why there is no answer.", "content": _json(REFERENCE + "Status")}
             },
@@ -89,7 +101,7 @@ def _id(binding: Binding) -> str:
     return f"{binding.method.service.rpartition('.')[2]}_{binding.method.name}"
 
 
-def _operation(binding: Binding, schemas: Schemas) -> dict[str, Any]:
+def _operation(binding: Binding, schemas: _Both) -> dict[str, Any]:
     method = binding.method
     said = comments().get(f"{method.service}.{method.name}", method.name)
     operation: dict[str, Any] = {
@@ -100,18 +112,18 @@ def _operation(binding: Binding, schemas: Schemas) -> dict[str, Any]:
         "parameters": _parameters(binding, schemas),
     }
     if binding.is_dialogue:
-        items: list[Any] = [schemas.of(method.request.DESCRIPTOR)]
+        items: list[Any] = [schemas.requests.of(method.request.DESCRIPTOR)]
         if method is IMPORT_HANDLES:
-            items.append(schemas.of(registration_pb2.NewHandle.DESCRIPTOR))
+            items.append(schemas.requests.of(registration_pb2.NewHandle.DESCRIPTOR))
         item = items[0] if len(items) == 1 else {"anyOf": items}
         operation["requestBody"] = {
             "required": False,
             "content": {_LINES: {"schema": {"type": "string"}, "x-item-schema": item}},
         }
     elif binding.has_body:
-        content = {"application/json": {"schema": schemas.of(method.request.DESCRIPTOR)}}
+        content = {"application/json": {"schema": schemas.requests.of(method.request.DESCRIPTOR)}}
         operation["requestBody"] = {"required": False, "content": content}  # nothing is an empty message
-    answer = schemas.of(method.response.DESCRIPTOR)
+    answer = schemas.answers.of(method.response.DESCRIPTOR)
     content = {"application/json": {"schema": answer}}
     if binding.is_stream:
         content = {_LINES: {"schema": {"type": "string"}, "x-item-schema": answer}}
@@ -124,7 +136,7 @@ def _operation(binding: Binding, schemas: Schemas) -> dict[str, Any]:
     return operation
 
 
-def _parameters(binding: Binding, schemas: Schemas) -> list[dict[str, Any]]:
+def _parameters(binding: Binding, schemas: _Both) -> list[dict[str, Any]]:
     request: Any = binding.method.request.DESCRIPTOR
     in_path = binding.path_fields
     found = []
@@ -135,7 +147,7 @@ def _parameters(binding: Binding, schemas: Schemas) -> list[dict[str, Any]]:
             field = descriptor.fields_by_name[part]
             descriptor = field.message_type
         assert field is not None  # noqa: S101 - a name has a part
-        schema = schemas.of_field(field)
+        schema = schemas.answers.of_field(field)
         schema["minLength"] = 1
         found.append({"name": name.rpartition(".")[2], "in": "path", "required": True, **_told(field, schema)})
     if binding.has_body and not binding.is_dialogue:
@@ -149,9 +161,9 @@ def _parameters(binding: Binding, schemas: Schemas) -> list[dict[str, Any]]:
     return found + _query(request.fields, set(in_path), schemas)
 
 
-def _query(fields: Sequence[Any], besides: set[str], schemas: Schemas) -> list[dict[str, Any]]:
+def _query(fields: Sequence[Any], besides: set[str], schemas: _Both) -> list[dict[str, Any]]:
     return [
-        {"name": field.json_name, "in": "query", **_told(field, schemas.of_field(field))}
+        {"name": field.json_name, "in": "query", **_told(field, schemas.answers.of_field(field))}
         for field in fields
         if field.name not in besides and field.message_type is None
     ]
@@ -163,7 +175,7 @@ def _told(field: FieldDescriptor, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": said, "schema": schema}
 
 
-def _import_parameters(schemas: Schemas) -> list[dict[str, Any]]:
+def _import_parameters(schemas: _Both) -> list[dict[str, Any]]:
     fields = [
         field
         for field in IMPORT_HANDLES.request.DESCRIPTOR.fields
@@ -178,10 +190,10 @@ def _import_parameters(schemas: Schemas) -> list[dict[str, Any]]:
     return [*_query(fields, set(), schemas), results]
 
 
-def _export(schemas: Schemas) -> dict[str, Any]:
+def _export(schemas: _Both) -> dict[str, Any]:
     fields = [field for field in LIST_HANDLES.request.DESCRIPTOR.fields if field.name in exporting.PARAMETERS]
     prefix = {"name": "prefix", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-    record = schemas.of(handle_pb2.HandleRecord.DESCRIPTOR)
+    record = schemas.answers.of(handle_pb2.HandleRecord.DESCRIPTOR)
     return {
         "operationId": "ResolutionService_ExportHandles",
         "tags": ["ResolutionService"],
