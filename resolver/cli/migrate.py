@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from resolver.cli.migrate_run import MigrateRun
     from resolver.cli.migrate_state import MigrationState
     from resolver.cli.target import Target
+    from resolver.client import AsyncClient
     from resolver.federation.identity import Identity
+    from resolver.wire.predefined.hs_site import HsSite
 
 PORT = 2641
 _SCHEME = "hdl://"
@@ -123,6 +125,7 @@ async def _migrate(ctx: click.Context, target: Target, wanted: Wanted) -> Migrat
     stop = asyncio.Event()
     async with target.async_client() as client:
         info = await client.call(methods.GET_NODE_INFO, node_pb2.GetNodeInfoRequest())
+        await _refuse_itself(client, info.prefix, site, name)
         writer = (
             ResultWriter.resume_at(wanted.result, state.result_octets)
             if resumed
@@ -149,6 +152,41 @@ async def _migrate(ctx: click.Context, target: Target, wanted: Wanted) -> Migrat
             finally:
                 await following.close()
     return state
+
+
+async def _refuse_itself(client: AsyncClient, prefix: str, source: HsSite, name: str) -> None:
+    """Raise Failed when the source is a server of the site that the node says it is.
+
+    The node's own prefix handle has its site. Key, address and port must be the same: a node may have been given the
+    key of the server it replaces.
+    """
+    from resolver import methods  # noqa: PLC0415 - loads protobuf
+    from resolver.client import NotFound  # noqa: PLC0415 - loads gRPC
+    from resolver.errors import WireError  # noqa: PLC0415 - with the codec
+    from resolver.v1 import resolution_pb2  # noqa: PLC0415 - loads protobuf
+    from resolver.wire.predefined.hs_site import HsSite  # noqa: PLC0415 - loads the codec
+
+    request = resolution_pb2.ResolveRequest(name=f"0.NA/{prefix}")
+    with suppress(NotFound):  # a node without Handle doors has none, and cannot be the source
+        record = (await client.call(methods.RESOLVE, request)).record
+        for value in record.values:
+            with suppress(WireError):
+                if value.type.startswith("HS_SITE") and _places(HsSite.from_wire(value.data)) & _places(source):
+                    raise Failed(
+                        f"{name} is the node itself, or another server of its site: name the server to pull from with "
+                        "--from, and the node that takes its handles with --target",
+                        INVALID,
+                    )
+
+
+def _places(site: HsSite) -> set[tuple[bytes, str, int]]:
+    """Key, address and port of every door of a site's servers."""
+    return {
+        (server.public_key, str(server.ip), door.port)
+        for server in site.servers
+        if server.public_key
+        for door in server.interfaces
+    }
 
 
 async def _pull(

@@ -165,6 +165,18 @@ def test_what_is_wrong_is_said(tmp_path):
         _, error = process.communicate(timeout=100)
         assert process.returncode == 1, error
         assert "not believed" in error
+        for prefix in PREFIXES:
+            old.idis("prefix", "create", prefix)
+        source = Source(old)
+        source.put(source.names(3, "P"), "one")
+        before = held(old)
+        process = migrate(old, old, tmp_path / "d.csv", "--once")
+        _, error = process.communicate(timeout=100)
+        assert process.returncode == 2, error
+        assert "is the node itself" in error
+        assert held(old) == before
+        assert not (tmp_path / "d.csv").exists()
+        source.peer.close()
 
 
 def other_key(node):
