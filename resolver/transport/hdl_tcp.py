@@ -12,20 +12,21 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 import structlog
 
 from resolver.errors import MessageTooLarge, WireError
 from resolver.handle.codes import ResponseCode
-from resolver.service.hdl_counted import count_one, count_plain
+from resolver.service.hdl_counted import count_one
 from resolver.service.hdl_peer import Peer, unmapped
 from resolver.telemetry.calls import HDL_TCP
 from resolver.transport.deadlines import check_all
 from resolver.transport.hdl_lobby import HEADER_TIMEOUT_S, Lobby
+from resolver.transport.hdl_parts import LOGIN_IDLE_S, TIMEOUTS_S, Part
 from resolver.transport.hdl_sockets import bound_socket, keep_alive
 from resolver.transport.hdl_streams import Alone, StreamKey, TlsStream
+from resolver.transport.hdl_waiting import WaitingRequests
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.message import StreamPart
 from resolver.wire.stream import FrameStream
@@ -42,18 +43,11 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("handle")
 
-BODY_TIMEOUT_S = 10.0
-"""Seconds for the rest of a message once its envelope is there, however its octets trickle in."""
-
 WRITE_TIMEOUT_S = 30.0
 """Seconds a peer may leave answers untaken."""
 
 REQUESTS_IN_FLIGHT_MAX = 64
-"""Requests of one connection being answered; it is not read from while there are more."""
-
-LOGIN_IDLE_S = 86_400.0
-"""Seconds of silence that a connection survives on which somebody has logged in: the ID-SDK neither logs in again by
-itself nor notices that its connection was closed."""
+"""Requests of one connection being answered; further ones wait, and it is not read from meanwhile."""
 
 CONNECTIONS_MAX = 20_000
 """Connections of one worker; further ones are closed at once."""
@@ -68,17 +62,6 @@ _NEVER = float("inf")
 _SERVER_ERROR = "Server error processing request, see server logs"
 
 
-class _Part(Enum):
-    """What of a message is under way."""
-
-    NOTHING = "nothing"
-    HEADER = "header"
-    BODY = "body"
-
-
-_TIMEOUTS_S = {_Part.HEADER: HEADER_TIMEOUT_S, _Part.BODY: BODY_TIMEOUT_S}
-
-
 class _Connection(asyncio.Protocol):
     """One client."""
 
@@ -87,6 +70,7 @@ class _Connection(asyncio.Protocol):
         self._door = door
         self._first = (octets, unsent)
         self._stream = FrameStream()
+        self._waiting = WaitingRequests(door.core, door.protocol)
         self._transport: asyncio.Transport
         self._peer: Peer
         self._in_flight = 0
@@ -96,7 +80,7 @@ class _Connection(asyncio.Protocol):
         self._ended = False
         self.deadline_s = door.now_s() + HEADER_TIMEOUT_S
         self._write_deadline_s = _NEVER
-        self._part = _Part.NOTHING
+        self._part = Part.NOTHING
         self._is_half_closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -129,9 +113,10 @@ class _Connection(asyncio.Protocol):
         self._write_deadline_s = self._door.now_s() + WRITE_TIMEOUT_S
 
     def resume_writing(self) -> None:
-        """The peer takes its answers again."""
+        """The peer takes its answers again: those that waited for that are made now."""
         self._unblock()
         self._write_deadline_s = _NEVER
+        self._go_on()
 
     def _unblock(self) -> None:
         """Let answers that wait be written."""
@@ -150,13 +135,15 @@ class _Connection(asyncio.Protocol):
                 now_s = door.now_s()
                 self.deadline_s = now_s + self._idle_s  # before the answer leaves: its client may count from then
                 self._transport.write(answer)
+                if self._blocked is not None:
+                    self._transport.pause_reading()
                 count_one(door.core.calls, answer, now_s - started_s, HDL_TCP)
                 return
             creation = door.protocol.creation(data, self._peer, self._take_answer)
             if creation is not None:
                 self._in_flight += 1
                 self.deadline_s = started_s + self._idle_s
-                if self._in_flight >= REQUESTS_IN_FLIGHT_MAX or self._blocked is not None:
+                if self._is_full:
                     self._transport.pause_reading()
                 door.hand_over(creation)
                 return
@@ -166,41 +153,55 @@ class _Connection(asyncio.Protocol):
             self._refuse(error)
             return
         if frames:
-            self._answer(frames)
+            self._waiting.add(frames)
+            self._answer_waiting()
         self._set_deadline(completed=bool(frames))
-        if self._in_flight >= REQUESTS_IN_FLIGHT_MAX or self._blocked is not None:
+        if self._is_full:
             self._transport.pause_reading()
         if frames and self._stream.pending_octets >= ENVELOPE_OCTETS:
             self.data_received(b"")  # a message that is too large shows with the next call only
 
-    def _answer(self, frames: list[Frame]) -> None:
-        """Answer plain questions in one read transaction, start the others."""
-        door = self._door
-        answers: list[bytes] = []
-        started_s = door.now_s()
-        with door.core.burst():
-            for frame in frames:
-                answer = door.protocol.at_once(frame.to_wire(), self._peer.source)
-                if answer is None:
-                    self._in_flight += 1
-                    door.start_task(self._respond(frame))
-                else:
-                    answers.append(answer)
-        if answers:
-            self._transport.write(b"".join(answers))
-            count_plain(door.core.calls, answers, door.now_s() - started_s, HDL_TCP)
+    @property
+    def _is_full(self) -> bool:
+        """Whether no further request is begun for now."""
+        return bool(self._in_flight >= REQUESTS_IN_FLIGHT_MAX or self._blocked or self._tls or self._waiting)
+
+    def _answer_waiting(self) -> None:
+        """Begin what waits, as long as the peer takes answers, not too many are made and no stream goes before."""
+        while self._waiting and not (self._blocked or self._tls or (self._alone is not None and self._alone.waiting)):
+            most = REQUESTS_IN_FLIGHT_MAX - self._in_flight
+            if most <= 0:
+                return
+            self._transport.write(self._waiting.begin(self._peer.source, self._start, most))
+
+    def _start(self, frame: Frame) -> None:
+        """Answer a request beside the loop."""
+        self._in_flight += 1
+        self._door.start_task(self._respond(frame))
+
+    def _go_on(self) -> None:
+        """Begin what waits and read on, or close behind the last answer; a stream has the connection alone."""
+        if self._ended or (self._alone is not None and self._alone.waiting):
+            return
+        try:
+            self._answer_waiting()
+        except Exception:  # noqa: BLE001 - nobody up there could close the connection, and the rest would wait for ever
+            _log.exception("questions cannot be answered, their connection is closed")
+            self._transport.abort()
+            return
+        if self._is_half_closed:
+            if not self.is_busy:
+                self._transport.close()
+        elif not self._is_full:
+            self._transport.resume_reading()
+        self._door.finished()
 
     def _set_deadline(self, *, completed: bool) -> None:
         """Give the message under way, or the silence between messages, its time; trickling octets win none."""
-        if not self._stream.pending_octets:
-            part = _Part.NOTHING
-        elif self._stream.pending_envelope is None:
-            part = _Part.HEADER
-        else:
-            part = _Part.BODY
-        if completed or part is not self._part or part is _Part.NOTHING:
+        part = Part.of(self._stream)
+        if completed or part is not self._part or part is Part.NOTHING:
             self._part = part
-            self.deadline_s = self._door.now_s() + (_TIMEOUTS_S.get(part) or self._idle_s)
+            self.deadline_s = self._door.now_s() + (TIMEOUTS_S.get(part) or self._idle_s)
 
     @property
     def _idle_s(self) -> float:
@@ -241,18 +242,15 @@ class _Connection(asyncio.Protocol):
     def _finish(self) -> None:
         """A request has been answered."""
         self._in_flight -= 1
-        self._door.finished()
         if self._peer.is_broken:
             self._transport.abort()
         elif not self._ended:
-            left_s = self._idle_s if self._peer.logins and self._part is _Part.NOTHING else HEADER_TIMEOUT_S
+            left_s = self._idle_s if self._peer.logins and self._part is Part.NOTHING else HEADER_TIMEOUT_S
             self.deadline_s = max(self.deadline_s, self._door.now_s() + left_s)
             if self._alone is not None and self._alone.waiting:
                 self._alone.tell()
-            elif self._is_half_closed and not self._in_flight:
-                self._transport.close()
-            elif self._in_flight < REQUESTS_IN_FLIGHT_MAX and not (self._blocked or self._tls or self._is_half_closed):
-                self._transport.resume_reading()
+            else:
+                self._go_on()
 
     async def _send(self, frame: Frame | StreamPart) -> None:
         """Write one answer, or a part of a stream. Raises OSError for a part that nobody takes or cannot be secret."""
@@ -263,7 +261,8 @@ class _Connection(asyncio.Protocol):
         elif frame.is_secret:
             if self._tls is None:
                 await self._writable()
-                self._tls = await self._door.stream_key.begin(self, self._transport, self._stream.pending_octets)
+                unread = self._stream.pending_octets + len(self._waiting)
+                self._tls = await self._door.stream_key.begin(self, self._transport, unread)
             await self._tls.write(frame.octets, self._writable)
         else:
             await self._writable()
@@ -284,7 +283,7 @@ class _Connection(asyncio.Protocol):
             self._refuse(error)
             return True
         self._is_half_closed = True
-        return self._in_flight > 0
+        return self.is_busy
 
     def _refuse(self, error: WireError) -> None:
         """Say what is wrong with the stream; close once all before is answered, as what follows cannot be found."""
@@ -301,12 +300,12 @@ class _Connection(asyncio.Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is being answered."""
-        return self._in_flight > 0
+        """Whether a request is being answered, or waits for it."""
+        return self._in_flight > 0 or bool(self._waiting)
 
     def leave(self, *, at_once: bool) -> None:
         """Close for good: idle connections at once, others when they are answered."""
-        if at_once or (not self._in_flight and not self._stream.pending_octets):
+        if at_once or not (self.is_busy or self._stream.pending_octets):
             self._transport.close()
         else:
             self._is_half_closed = True

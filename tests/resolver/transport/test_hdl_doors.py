@@ -97,6 +97,44 @@ def test_what_came_before_a_message_that_is_too_large_is_answered(node):
         assert connection.recv(1) == b""
 
 
+def test_client_that_reads_late_is_read_again(node):
+    """Nothing was read any more once a burst of answers had to wait for its reader."""
+    message = question(node, "88.300.1/S-60000").to_wire()
+    with socket.create_connection(("127.0.0.1", node.port), timeout=60) as connection:
+        connection.sendall(message * 150)
+        time.sleep(0.3)
+        assert all(read_frame(connection).header.response_code == 1 for _ in range(150))
+        connection.sendall(message)
+        assert read_frame(connection).header.response_code == 1
+
+
+@pytest.mark.parametrize("together", [1, 1_000])
+def test_answers_are_not_kept_for_a_client_that_takes_none(node, together):
+    """Each question had its answer made, whoever took it: one client filled the memory of a worker."""
+    message = question(node, "88.300.1/S-60000").to_wire()
+    with socket.create_connection(("127.0.0.1", node.port), timeout=60) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        before = set(node.tcp[0]._connections)
+        for _ in range(1_000 // together):
+            connection.sendall(message * together)
+            time.sleep(0.0005)
+        time.sleep(0.3)
+        (served,) = node.tcp[0]._connections - before
+        assert served._transport.get_write_buffer_size() < 300_000
+        codes = {read_frame(connection).header.response_code for _ in range(1_000)}
+        assert codes == {1}
+
+
+def test_last_answer_of_a_client_that_reads_late_and_has_said_all(node):
+    message = question(node, "88.300.1/S-60000").to_wire()
+    with socket.create_connection(("127.0.0.1", node.port), timeout=60) as connection:
+        connection.sendall(message * 150)
+        connection.shutdown(socket.SHUT_WR)
+        time.sleep(0.3)
+        assert all(read_frame(connection).header.response_code == 1 for _ in range(150))
+        assert connection.recv(1) == b""
+
+
 def test_answers_are_not_answered(node):
     message = question(node, "88.300.1/S-10")
     header = message.header._replace(response_code=1)
