@@ -16,7 +16,7 @@ from storage.errors import RowCorrupt
 from storage.tables import MARK, Table, marks_of, unseal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from resolver.node.prefixes import ServedPrefixes
     from resolver.v1 import handle_pb2 as pb
@@ -50,14 +50,21 @@ class Filter(NamedTuple):
         return value.index in self.indexes or any(type_matches(type_, value.type) for type_ in self.types)
 
 
-def resolve(reader: Reader, served: ServedPrefixes, caller: Caller, name: str, wanted: Filter | None) -> bytes:
-    """The record of a handle as field 1 of an answer.
+def resolve(
+    reader: Reader,
+    served: ServedPrefixes,
+    caller: Caller,
+    name: str,
+    wanted: Filter | None,
+    weigh: Callable[[int], object] | None = None,
+) -> bytes:
+    """The record of a handle as field 1 of an answer; ``weigh`` hears how many octets of the store were read for it.
 
     Raises InvalidName, HandleNotFound, ValuesNotFound, a prefix refusal, PermissionDenied or RecordCorrupt.
     """
     handle = Handle.from_text(name)
     try:
-        return _resolve(reader, served, caller, handle, wanted)
+        return _resolve(reader, served, caller, handle, wanted, weigh)
     except RowCorrupt as error:
         raise RecordCorrupt(
             f"the record of {handle.text[:200]!r} is damaged on disk and is not served: the operator can restore it "
@@ -65,12 +72,21 @@ def resolve(reader: Reader, served: ServedPrefixes, caller: Caller, name: str, w
         ) from error
 
 
-def _resolve(reader: Reader, served: ServedPrefixes, caller: Caller, handle: Handle, wanted: Filter | None) -> bytes:
+def _resolve(
+    reader: Reader,
+    served: ServedPrefixes,
+    caller: Caller,
+    handle: Handle,
+    wanted: Filter | None,
+    weigh: Callable[[int], object] | None,
+) -> bytes:
     key = key_of_octets(handle.text.encode())
     row = reader.get_row(Table.RECORDS, key)
     prefix = fold(handle.prefix)
     if row is None:
         raise served.absent(reader, prefix, handle.text)
+    if weigh is not None:
+        weigh(len(row))
     refusal = served.refusal(reader, prefix)
     if refusal is not None:
         raise refusal.again()

@@ -29,6 +29,9 @@ NO_KEY = b"/"
 _ONE_OCTET_MAX = 127
 """Largest length that protobuf writes in one octet."""
 
+_LOOK = 64
+"""Rows read before their octets are looked at: a record may have a mebibyte, and a batch a thousand names of it."""
+
 
 def keys_of(names: Sequence[str]) -> list[bytes]:
     """The folded octets of names, which are the keys of short handles.
@@ -58,13 +61,17 @@ def keys_in(request: bytes) -> Sequence[bytes] | None:
 
 
 def find_plain(
-    reader: Reader, served: ServedPrefixes, keys: Sequence[bytes]
+    reader: Reader, served: ServedPrefixes, keys: Sequence[bytes], octets_max: int = limits.ANSWER_OCTETS_MAX
 ) -> tuple[list[bytes | None], Mapping[str, int]]:
     """The body for each folded name, None for what is not plain; and how many bodies there are of each prefix.
 
-    Keys have 1 to 448 octets, as those of ``keys_of`` and ``keys_in``.
+    Keys have 1 to 448 octets, as those of ``keys_of`` and ``keys_in``. When rows together exceed ``octets_max`` none is
+    plain.
     """
-    bodies = unseal_many(keys, reader.get_rows(Table.RECORDS, keys))
+    rows = _rows(reader, keys, octets_max)
+    if rows is None:
+        return [None] * len(keys), {}
+    bodies = unseal_many(keys, rows)
     found = keys if all(bodies) else [key for key, body in zip(keys, bodies, strict=True) if body is not None]
     if found and served.sifts and served.share is not None:
         answers = served.share.answers
@@ -79,6 +86,19 @@ def find_plain(
             if bodies[place] is not None and key.partition(b"/")[0].decode() not in counts:
                 bodies[place] = None
     return bodies, counts
+
+
+def _rows(reader: Reader, keys: Sequence[bytes], octets_max: int) -> list[bytes | None] | None:
+    """The rows of some keys; None when they are too many octets to be held together."""
+    rows: list[bytes | None] = []
+    octets = 0
+    for start in range(0, len(keys), _LOOK):
+        some = reader.get_rows(Table.RECORDS, keys[start : start + _LOOK])
+        octets += sum(map(len, filter(None, some)))
+        if octets > octets_max:
+            return None
+        rows += some
+    return rows
 
 
 def _prefixes(keys: Sequence[bytes]) -> dict[str, int]:

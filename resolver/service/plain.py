@@ -103,14 +103,12 @@ class Plain:
             keys = [name.upper() for name in names]
         core = self._core
         with core.reading() as reader:
-            bodies, counts = find_plain(reader, core.served, keys)
+            bodies, counts = find_plain(reader, core.served, keys, _STREAM_ANSWER_OCTETS_MAX)
         rest: list[int] = []
         if not all(bodies):
             rest = [place for place, body in enumerate(bodies) if body is None]
             tags = [tag for tag, body in zip(tags, bodies, strict=True) if body is not None]
         records = b"".join(filter(None, bodies))
-        if len(records) > _STREAM_ANSWER_OCTETS_MAX:
-            return None
         for prefix, count in counts.items():
             core.counting.resolved(prefix, source, count, count)
         if not records:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from resolver.service.core import Core
     from storage.engine import Reader
 
+_READ_OCTETS_MAX = 4 * limits.ANSWER_OCTETS_MAX
+"""Octets of records read for one batch, beyond which its other names are to be asked again: of a thousand names of the
+largest record hardly a value may be wanted, and reading all of them took the loop three seconds."""
+
 
 class Resolution:
     """Handlers of ResolutionService."""
@@ -101,10 +105,12 @@ class Resolution:
         names: Sequence[str],
         filters: Sequence[Filter | None] | None,
         keys: Sequence[bytes] | None = None,
+        left: list[int] | None = None,
     ) -> tuple[list[bytes | None], list[pb.ResolveMiss]]:
         """The body of each record found, and a miss for each other name; ``filters`` is None when all values are asked.
 
-        Plain names are answered together; the others, one after the other, have the room that these leave.
+        Plain names are answered together; the others, one after the other, have the room that these leave. What has
+        none is a miss that says so, or goes to ``left``, where there is such a list.
         """
         core = self._core
         with core.reading() as reader:
@@ -112,10 +118,7 @@ class Resolution:
             plain: Mapping[str, int] = {}
             if filters is None:
                 bodies, plain = find_plain(reader, core.served, keys or keys_of(names))
-            octets = sum(map(len, filter(None, bodies)))
-            if octets > limits.ANSWER_OCTETS_MAX:
-                bodies, plain, octets = [None] * len(names), {}, 0
-            misses, counts = self._answer_rest(reader, call, names, filters, bodies, octets)
+            misses, counts = self._answer_rest(reader, call, names, filters, bodies, left)
         for prefix, count in plain.items():
             core.counting.resolved(prefix, call.source, count, count, call.door)
         for prefix, (asked, answered) in counts.items():
@@ -129,28 +132,40 @@ class Resolution:
         names: Sequence[str],
         filters: Sequence[Filter | None] | None,
         bodies: list[bytes | None],
-        octets: int,
+        left: list[int] | None,
     ) -> tuple[list[pb.ResolveMiss], dict[str, list[int]]]:
-        """Put bodies where there are none, as long as ``octets`` are not too many; misses, and counts by prefix."""
+        """Put bodies where there are none, as long as there is room for them; misses, and counts by prefix."""
         misses: list[pb.ResolveMiss] = []
         counts: dict[str, list[int]] = {}
         if all(bodies):
             return misses, counts
+        octets = read = sum(map(len, filter(None, bodies)))
+        looked: list[int] = []
         for position in [place for place, body in enumerate(bodies) if body is None]:
             name = names[position]
             try:
+                if read > _READ_OCTETS_MAX:
+                    raise AnswerTooLarge(
+                        f"{read} octets were read for the other answers: ask for {name[:80]!r} again in another batch"
+                    )
                 wanted = None if filters is None else filters[position]
-                body = resolve(reader, self._core.served, call.caller, name, wanted)
+                body = resolve(reader, self._core.served, call.caller, name, wanted, looked.append)
                 if octets and octets + len(body) > limits.ANSWER_OCTETS_MAX:
                     raise AnswerTooLarge(
                         f"the other answers fill {octets} octets: ask for {name[:80]!r} again in another batch"
                     )
             except ResolverError as error:
+                if left is not None and isinstance(error, AnswerTooLarge):
+                    left.append(position)
+                    continue
                 misses.append(miss_of(position, error))
                 if isinstance(error, NotThisServer):
                     continue  # the server that has it counts it
                 counts.setdefault(counted_prefix(name, error), [0, 0])[0] += 1
                 continue
+            finally:
+                read += sum(looked)
+                looked.clear()
             octets += len(body)
             bodies[position] = body
             prefix_counts = counts.setdefault(counted_prefix(name, None), [0, 0])
@@ -163,20 +178,22 @@ class Resolution:
         call: Call,
         requests: Sequence[pb.StreamResolveRequest],
         later: list[pb.StreamResolveRequest] | None = None,
+        left: list[int] | None = None,
     ) -> bytes:
         """The answers to a burst of questions as StreamResolveResponse octets.
 
         Questions that other nodes have to be asked go to ``later``, for ``answer_later``; without it they are missed.
+        The places of those that one answer has no room for go to ``left``; there is room for one in any case.
         """
         filters = [
             Filter.of(request.types, request.indexes, include_restricted=request.include_restricted)
             for request in requests
         ]
         names = [request.name for request in requests]
-        bodies, misses = self._answer_all(call, names, filters if any(filters) else None)
+        bodies, misses = self._answer_all(call, names, filters if any(filters) else None, left=left)
         tags = [request.tag for request, body in zip(requests, bodies, strict=True) if body is not None]
         if not misses:
-            return b"".join(bodies) + pb.StreamResolveResponse(tags=tags).SerializeToString()  # type: ignore[arg-type]  # what has no body is a miss
+            return b"".join(filter(None, bodies)) + pb.StreamResolveResponse(tags=tags).SerializeToString()
         recalled = b""
         if later is not None:
             open_ = self.foreign.open_among(names, misses)

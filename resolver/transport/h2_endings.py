@@ -175,6 +175,10 @@ class Endings(ABC):
             exchange.blocked_octets = self.session.queued_body_size(exchange.stream_id)
         self._blocked[exchange] = None
 
+    def is_full_for(self, exchange: Exchange) -> bool:
+        """Whether a resolution stream must wait: too much waits for its own window, or for those of the connection."""
+        return exchange.must_wait() or self.session.queued_body_size() > bounds.ANSWERS_OCTETS_MAX
+
     def settle(self) -> None:
         """After a write: let those go on who waited for it, and reset streams whose answer is out."""
         if self._unfinished:
@@ -184,10 +188,11 @@ class Endings(ABC):
                 self.flush_soon()
         asked: dict[Exchange, None] = {}
         for exchange in list(self._blocked):
-            if not exchange.must_wait():
+            is_asked = exchange.lane is Lane.QUESTIONS
+            if not (self.is_full_for(exchange) if is_asked else exchange.must_wait()):
                 self._blocked.pop(exchange, None)
                 exchange.go_on()
-                if exchange.lane is Lane.QUESTIONS:
+                if is_asked:
                     asked[exchange] = None
         ready: list[Ready] = []
         if self._postponed and self.session.queued_body_size() <= bounds.ANSWERS_OCTETS_MAX // 2:
@@ -206,7 +211,7 @@ class Endings(ABC):
         timeout_s = self.shared.write_timeout_s
         for exchange in list(self._blocked):
             queued = self.session.queued_body_size(exchange.stream_id)
-            if queued < exchange.blocked_octets or exchange.blocked_s is None:
+            if queued < exchange.blocked_octets or exchange.blocked_s is None or not exchange.must_wait():
                 exchange.blocked_octets, exchange.blocked_s = queued, now_s
             elif now_s - exchange.blocked_s >= timeout_s:
                 self._blocked.pop(exchange, None)

@@ -147,6 +147,11 @@ class Exchange:
         self._reopen()
         return messages
 
+    def put_back(self, messages: list[bytes]) -> None:
+        """Let messages that were taken be the next ones again."""
+        self.inbox.extendleft(reversed(messages))
+        self.inbox_octets += sum(map(len, messages))
+
     def _reopen(self) -> None:
         """Let the peer send more when there is room."""
         if self.unacknowledged and self.inbox_octets <= bounds.INBOX_OCTETS_MAX // 2:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
-from resolver import limits
 from resolver.errors import Overloaded, ResolverError
 from resolver.service.reading import stored_rows_checked
 from resolver.transport import h2_bounds as bounds
@@ -17,16 +16,13 @@ from resolver.transport.requests import parse
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from resolver.service import Call
     from resolver.service.resolution import Resolution
     from resolver.transport.h2_calls import Calls
     from resolver.transport.h2_exchange import Exchange
     from resolver.v1 import resolution_pb2 as pb
-
-_SPLIT_OCTETS = limits.ANSWER_OCTETS_MAX - limits.RECORD_OCTETS_MAX - (64 << 10)
-"""An answer below this cannot have left out a record for want of room."""
 
 
 def failure_in_words(error: BaseException, where: str) -> Failure:
@@ -97,9 +93,9 @@ def answer_questions(calls: Calls, exchange: Exchange) -> None:
     try:
         calls.shared.core.refuse_when_draining()
         while exchange.inbox and fault is None:
-            if exchange.must_wait():
+            if calls.is_full_for(exchange):
                 calls.flush()
-                if exchange.must_wait():
+                if calls.is_full_for(exchange):
                     calls.block(exchange)
                     return
             calls.shared.core.identify_again(call)
@@ -122,7 +118,10 @@ def answer_questions(calls: Calls, exchange: Exchange) -> None:
 
 
 def _answer_parsed(calls: Calls, exchange: Exchange, call: Call, messages: Sequence[bytes]) -> ResolverError | None:
-    """Answer questions that are not plain; what is wrong with one is returned after the answers to those before."""
+    """Answer questions that are not plain in one message; what is wrong with one is returned after the answers before.
+
+    Those that one message has no room for go back to the inbox.
+    """
     fault = None
     requests: list[pb.StreamResolveRequest] = []
     try:
@@ -130,10 +129,17 @@ def _answer_parsed(calls: Calls, exchange: Exchange, call: Call, messages: Seque
             requests.append(parse(exchange.ticket.mount.method, message))  # type: ignore[arg-type]  # noqa: PERF401 - those before a fault count
     except ResolverError as error:
         fault = error
+    if not requests:
+        return fault
     resolution = calls.shared.service.resolution
     later: list[pb.StreamResolveRequest] = []
-    for answer in _answers(resolution, call, requests, later):
+    left: list[int] = []
+    answer = resolution.answer_stream(call, requests, later, left)
+    if answer:
         exchange.queue(answer)
+    if left:
+        exchange.put_back([*[messages[place] for place in left], *messages[len(requests) :]])
+        fault = None  # it is met again
     if later:
         _answer_later(calls, exchange, resolution, later)
     return fault
@@ -162,24 +168,3 @@ def _answer_later(
     task = calls.loop.create_task(run())
     calls.tasks[task] = None
     task.add_done_callback(calls.tasks.pop)
-
-
-def _answers(
-    resolution: Resolution,
-    call: Call,
-    requests: Sequence[pb.StreamResolveRequest],
-    later: list[pb.StreamResolveRequest],
-) -> Iterator[bytes]:
-    """The answers to some questions, in as few messages as can hold every record; ``later`` gets what must wait."""
-    if not requests:
-        return
-    waiting: list[pb.StreamResolveRequest] = []
-    answer = resolution.answer_stream(call, requests, waiting)
-    if len(answer) < _SPLIT_OCTETS or len(requests) == 1:
-        later += waiting
-        if answer:
-            yield answer
-        return
-    half = len(requests) // 2
-    yield from _answers(resolution, call, requests[:half], later)
-    yield from _answers(resolution, call, requests[half:], later)

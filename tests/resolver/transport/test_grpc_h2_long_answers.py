@@ -6,7 +6,7 @@ from resolver import methods
 from resolver.transport import h2_bounds
 from resolver.v1 import resolution_pb2
 from tests.resolver.transport import h2_doors
-from tests.resolver.transport.h2_doors import Peer, h2_client, run
+from tests.resolver.transport.h2_doors import ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, Peer, h2_client, run
 from tests.support.builders import PREFIX_A, register, value
 
 NAMES = [f"{PREFIX_A}/{number}" for number in range(5)]
@@ -52,5 +52,42 @@ def test_long_answers_of_a_burst_leave_one_by_one(world):
             assert sum(recorder.pieces) > BATCHES * 5 * VALUE_OCTETS
             assert max(recorder.pieces) <= h2_bounds.WRITE_OCTETS
             assert max(recorder.waiting) < 6 * VALUE_OCTETS  # one answer, not six
+
+    run(main())
+
+
+def test_questions_for_long_records_wait_like_others_and_all_are_answered(world):
+    """Twenty streams ask for a record of 64 KiB a hundred times each: what is held is what a connection may have."""
+
+    async def main():
+        register(world.engine, world.clock, f"{PREFIX_A}/big", [value(number + 1, "x" * 480) for number in range(130)])
+        async with h2_client(world) as client:
+            peer = await Peer.connect(client.place.port, settings=struct.pack(">HI", 4, 0))
+            await peer.begin()
+            streams = range(1, 41, 2)
+            for stream_id in streams:
+                peer.send(HEADERS, END_HEADERS, stream_id, peer.headers(path=methods.STREAM_RESOLVE.path))
+                asked = [resolution_pb2.StreamResolveRequest(tag=tag, name=f"{PREFIX_A}/big") for tag in range(1, 101)]
+                octets = [each.SerializeToString() for each in asked]
+                peer.send(DATA, 0, stream_id, b"".join(struct.pack(">BI", 0, len(each)) + each for each in octets))
+            peer.send(PING, 0, 0, bytes(8))
+            while (frame := await peer.frame())[:2] != (PING, ACK):
+                if frame[0] == HEADERS:
+                    peer._decoder.decode(frame[3])
+            (connection,) = client.place.door._shared.connections
+            assert connection._session.queued_body_size() < 4 * h2_bounds.ANSWERS_OCTETS_MAX
+            for stream_id in streams[1:]:
+                peer.send(h2_doors.RST_STREAM, 0, stream_id, (8).to_bytes(4, "big"))
+            peer.send(DATA, END_STREAM, 1)
+            for stream_id in (0, 1):
+                peer.send(h2_doors.WINDOW_UPDATE, 0, stream_id, (1 << 28).to_bytes(4, "big"))
+            fields, data = await peer.answer(1)
+            assert fields["grpc-status"] == "0"
+            tags, at = [], 0
+            while at < len(data):
+                (length,) = struct.unpack_from(">I", data, at + 1)
+                tags += resolution_pb2.StreamResolveResponse.FromString(data[at + 5 : at + 5 + length]).tags
+                at += 5 + length
+            assert tags == list(range(1, 101))
 
     run(main())
