@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from resolver.errors import InternalError, MalformedMessage, MessageTooLarge, RateExceeded
 from resolver.transport.http import bounds
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import asyncio
     import ssl
 
+    from uvicorn._types import ASGI3Application
     from uvicorn.config import Config
 
     from resolver.transport.http.server import HttpDoor
@@ -37,6 +38,18 @@ def _encoded_target(data: bytes) -> bytes:
     """The start of a request with its first line percent-encoded: clients that send names as they are mean them so."""
     line, end, rest = data.partition(b"\r\n")
     return quote(line, safe=_ASCII).encode() + end + rest
+
+
+def _origin_form(target: bytes) -> bytes:
+    """A target without the scheme and host that a client may name (RFC 9112, 3.2.2); what is none stays as it is."""
+    try:
+        parts = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        return target
+    if parts.schema is None or parts.host is None:
+        return target
+    path = parts.path or b"/"
+    return path if parts.query is None else path + b"?" + parts.query
 
 
 def _why(error: httptools.HttpParserError) -> Failure:
@@ -62,13 +75,20 @@ class HttpConnection(HttpToolsProtocol):
         self._door = door
         self._certificate = b""
         self._header_octets = 0
+        self._partial_octets = 0
+        self._headers_ended = 0
         self._is_in_header = False
         self._is_in_body = False
         self._is_answered = False
         self._body_octets = 0
         self._refusal: Failure | None = None
+        self._refused: Failure | None = None
+        self._answering: RequestResponseCycle | None = None
+        self.url = b""
+        self.headers = []
         self.deadline_s = deadline_s
         self._write_deadline_s = _NEVER
+        self._unsent_octets = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection."""
@@ -77,12 +97,26 @@ class HttpConnection(HttpToolsProtocol):
         if tls is not None:
             self._certificate = tls.getpeercert(binary_form=True) or b""
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone: the request that is being answered hears of it, be it not the last one that came."""
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        self._withdraw(self._answering)
+
+    @staticmethod
+    def _withdraw(cycle: RequestResponseCycle | None) -> None:
+        """Let nothing more be said to a request, and its handler hear that nobody listens."""
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
     def data_received(self, data: bytes) -> None:
         """Feed the parser; refuse what is no HTTP or too much of it."""
-        if self.parser is None or self.transport.is_closing():
+        if self.parser is None or self.transport.is_closing() or self._refused is not None:
             return
         if not (self._is_in_header or self._is_in_body or data.isascii()):
             data = _encoded_target(data)
+        is_all_header, ended = not self._is_in_body, self._headers_ended
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -92,11 +126,14 @@ class HttpConnection(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._refuse(self._refusal or _why(error))
             return
-        if self._is_in_header:
-            self._header_octets += len(data)
-            if self._header_octets > bounds.HEADER_OCTETS_MAX:
+        # A line is told of when it is whole; until then its octets are those of the pieces that are nothing but header.
+        if self._is_in_header and is_all_header and ended == self._headers_ended:
+            self._partial_octets += len(data)
+            if self._partial_octets > bounds.HEADER_OCTETS_MAX:
                 self._refuse(_too_long())
         elif len(self.pipeline) > bounds.PIPELINE_MAX:
+            while len(self.pipeline) > bounds.PIPELINE_MAX:
+                self.pipeline.popleft()  # the last ones that came
             words = f"more than {bounds.PIPELINE_MAX} requests are waiting: read the answers first"
             self._refuse(Failure(429, RateExceeded(words), {}))
 
@@ -108,7 +145,7 @@ class HttpConnection(HttpToolsProtocol):
         self._is_answered = False
         self._is_in_header = True
         self._is_in_body = False
-        self._header_octets = 0
+        self._header_octets = self._partial_octets = 0
         self.deadline_s = time.monotonic() + bounds.HEADER_TIMEOUT_S
 
     def on_url(self, url: bytes) -> None:
@@ -118,6 +155,8 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header line."""
+        if self._is_in_body:
+            return  # of a trailer: what nobody on the way has looked at must not count as a header (RFC 9110, 6.5.1)
         self._take(len(name) + len(value) + 4)
         if len(self.headers) >= bounds.HEADERS_MAX:
             words = f"the request has more than {bounds.HEADERS_MAX} header lines: send fewer"
@@ -135,8 +174,10 @@ class HttpConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the answer; the body has its time from here."""
         self._is_in_header = False
-        self._is_in_body = True
         self._body_octets = 0
+        self._headers_ended += 1
+        if not self.url.startswith(b"/"):
+            self.url = _origin_form(self.url)
         if self._answers_at_once():
             self._is_answered = True
             return
@@ -148,6 +189,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._certificate:
             self.scope["state"]["certificate"] = self._certificate
         super().on_headers_complete()
+        self._is_in_body = True
 
     def _answers_at_once(self) -> bool:
         """Answer a plain GET here and now; False when the request has to go the long way."""
@@ -182,6 +224,11 @@ class HttpConnection(HttpToolsProtocol):
         else:
             super().on_message_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Let a request be answered."""
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         """Go on with the next request of the pipeline, or wait for one."""
         self.server_state.total_requests += 1
@@ -191,6 +238,8 @@ class HttpConnection(HttpToolsProtocol):
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
+        elif self._refused is not None:
+            self._tell(self._refused)
         elif not self._is_in_header:
             self.deadline_s = time.monotonic() + self._door.idle_s
             if self._is_in_body:
@@ -199,37 +248,68 @@ class HttpConnection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The peer does not take its answer."""
         super().pause_writing()
+        self._unsent_octets = self.transport.get_write_buffer_size()
         self._write_deadline_s = time.monotonic() + bounds.WRITE_TIMEOUT_S
 
     def resume_writing(self) -> None:
-        """The peer takes its answer again."""
+        """The peer takes its answer again, and has time for the rest of it."""
         super().resume_writing()
         self._write_deadline_s = _NEVER
+        self.deadline_s = max(self.deadline_s, time.monotonic() + bounds.WRITE_TIMEOUT_S)
 
     def check(self, now_s: float) -> None:
         """Close the connection when its time is over; an answer under way has as long as it needs."""
         if self._write_deadline_s <= now_s:
-            self.transport.abort()
-        elif self.deadline_s <= now_s:
-            is_ours = self.cycle is not None and not self.cycle.response_complete and not self._is_in_header
-            if is_ours and (not self._is_in_body or self.flow.read_paused):
-                return
-            if self._is_in_header or (is_ours and not self.cycle.response_started):
-                self._refuse(Failure(408, MalformedMessage("the request took too long to come"), {}))
-            else:
+            taken = self._unsent_octets - self.transport.get_write_buffer_size()
+            if taken < bounds.WRITE_PROGRESS_OCTETS:
                 self.transport.abort()
+                return
+            self._unsent_octets -= taken
+            self._write_deadline_s = now_s + bounds.WRITE_TIMEOUT_S
+        elif self.deadline_s <= now_s and self._write_deadline_s == _NEVER:
+            self._end(now_s)
+
+    def _end(self, now_s: float) -> None:
+        """Close the connection, whose time is over, unless it is us who are late."""
+        if self.transport.is_closing():
+            self.transport.abort()  # what is left to send is not taken
+            return
+        is_ours = self.cycle is not None and not self.cycle.response_complete and not self._is_in_header
+        if is_ours and not self._is_in_body:
+            return
+        if is_ours and self.flow.read_paused:
+            self.deadline_s = now_s + bounds.BODY_TIMEOUT_S  # its client can send nothing until we read on
+        elif self._is_in_header or (is_ours and not self.cycle.response_started):
+            self._refuse(Failure(408, MalformedMessage("the request took too long to come"), {}))
+        else:
+            self.transport.abort()
 
     def _refuse(self, failure: Failure) -> None:
-        """Answer what is no request, in the form of the API it began to ask, and close: nobody knows where it ends."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.close()  # an answer is under way, another one would be taken for its body
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-            return
+        """Refuse what is no request, once what came before it is answered, and close: nobody knows where it ends."""
+        cycle = self.cycle
+        if self._is_in_body and not cycle.response_complete:
+            if self.pipeline and self.pipeline[0][0] is cycle:
+                self.pipeline.popleft()
+            elif cycle is self._answering:
+                self._withdraw(cycle)
+                if cycle.response_started:
+                    self.transport.close()  # another answer would be taken for the rest of this one
+                    return
+                cycle.scope["state"]["refused"] = True
+                self._answering = None
+        self._is_in_header = self._is_in_body = False
+        if self._answering is None or self._answering.response_complete:
+            self._tell(failure)
+        else:
+            self._refused = failure
+
+    def _tell(self, failure: Failure) -> None:
+        """Say why there is no answer, in the form of the API that was begun to be asked, and close."""
         response = self._door.refusal(self._begun(), failure)
         lines = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
         body = b"" if self._method() == "HEAD" else bytes(response.body)
+        self.deadline_s = time.monotonic() + bounds.WRITE_TIMEOUT_S
         self.transport.write(STATUS_LINE[response.status_code] + head + b"\r\n" + body)
         self.transport.close()
 
