@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import structlog
 
+from resolver import errors
 from resolver.errors import InternalError, Overloaded, RecordCorrupt, ResolverError, ShuttingDown, StorageFailed
 from resolver.errors import StorageFull as NoRoom
 from resolver.node import row_log, site_role
@@ -344,8 +345,8 @@ class WriteLane:
             self._options.on_commit(commit)
         except Exception as error:  # noqa: BLE001 - the group is durable: whoever watches cannot make it fail
             _log.error("defect in the observer of commits", exc_info=error)
-        if watched is not None and self._options.confirm is not None:
-            self._confirm(self._options.confirm(ledger.serial, sequence), group)
+        if watched is not None and not all(getattr(each.job, "everywhere", False) for each in group):
+            self._confirm(ledger.serial, sequence, group)
 
     @staticmethod
     def _apply(ledger: Ledger, kind: type, jobs: list[Handed[Any]], refusal: ResolverError | None) -> None:
@@ -367,9 +368,13 @@ class WriteLane:
             except ResolverError as error:
                 queued.error = error
 
-    @staticmethod
-    def _confirm(failure: ResolverError | None, group: list[Handed[Any]]) -> None:
+    def _confirm(self, serial: int, sequence: int, group: list[Handed[Any]]) -> None:
         """Acknowledge nothing that too few mirrors hold; refusals of the same group may rest on it too."""
+        try:
+            failure = None if self._options.confirm is None else self._options.confirm(serial, sequence)
+        except Exception as error:  # noqa: BLE001 - the group is durable: nothing may have it done a second time
+            _log.error("defect in asking for confirmation", exc_info=error)
+            failure = errors.Unconfirmed("the change is on this node's disk, whether mirrors hold it is not known")
         if failure is not None:
             for queued in group:
                 queued.error = failure

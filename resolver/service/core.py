@@ -11,7 +11,7 @@ import structlog
 
 from resolver import limits
 from resolver.clock import day_of
-from resolver.errors import ResolverError, ShuttingDown
+from resolver.errors import ResolverError, ShuttingDown, Unconfirmed
 from resolver.lanes import Commit, LaneOptions, WriteLane
 from resolver.node import shares, site_role
 from resolver.node.authorize import ANONYMOUS, Action, Caller, require
@@ -315,6 +315,8 @@ class Core:
             return
         try:
             await self.lane.submit(job, patient=True)
+        except Unconfirmed:
+            return  # they are on this node's disk, and mirrors count for themselves
         except ResolverError:
             self.counting.give_back(job)
 

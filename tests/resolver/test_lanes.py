@@ -5,8 +5,18 @@ import threading
 
 import pytest
 
-from resolver.errors import HandleNotFound, InternalError, Overloaded, RecordCorrupt, ShuttingDown, StorageFull
+from resolver.errors import (
+    HandleNotFound,
+    InternalError,
+    Overloaded,
+    RecordCorrupt,
+    ShuttingDown,
+    StorageFull,
+    Unconfirmed,
+)
 from resolver.lanes import Handed, LaneOptions, WriteLane
+from resolver.node import site_role
+from resolver.v1 import stored_pb2
 from storage.errors import RowCorrupt
 from storage.memory_engine import MemoryEngine
 from storage.tables import Table
@@ -189,6 +199,47 @@ def test_who_watches_commits_cannot_make_them_fail():
         assert await lane.submit(Put("y")) == "y"
 
     run(main, on_commit=broken)
+
+
+def test_a_group_that_is_durable_is_never_done_again():
+    """Whatever goes wrong after the commit: a second time an update would count twice."""
+
+    def broken(serial, sequence):
+        raise ValueError("the file is closed")
+
+    async def main(lane, engine):
+        with engine.write() as writer:
+            site_role.store(writer, stored_pb2.StoredSite(logging=True))
+        order = []
+        task, gate = await held(lane)
+        more = [asyncio.create_task(lane.submit(Put(name, order=order))) for name in "ab"]
+        await until(lambda: lane.queued_rows == 2)
+        gate.set()
+        told = await asyncio.gather(task, *more, return_exceptions=True)
+        assert [type(each) for each in told] == [Unconfirmed] * 3
+        assert order == ["a", "b"]
+        assert engine.stored() >= {"held", "a", "b"}
+
+    run(main, confirm=broken)
+
+
+def test_what_a_node_does_for_itself_waits_for_no_mirror():
+    """Counts are flushed every second: while mirrors are away each would hold the lane for as long as it may wait."""
+
+    class Own(Put):
+        everywhere = True
+
+    asked = []
+
+    async def main(lane, engine):
+        with engine.write() as writer:
+            site_role.store(writer, stored_pb2.StoredSite(logging=True))
+        await lane.submit(Own("own"))
+        assert not asked
+        await lane.submit(Put("x"))
+        assert len(asked) == 1
+
+    run(main, confirm=lambda serial, sequence: asked.append(serial))
 
 
 def test_overload_is_said_with_a_time_to_retry():

@@ -4,9 +4,12 @@ import pytest
 
 from resolver import methods
 from resolver.errors import StorageFull
+from resolver.node import site_role
 from resolver.service import counting
+from resolver.service.core import MirrorOptions
 from resolver.service.counting import Counting
 from resolver.telemetry.calls import CallCounts
+from resolver.v1 import stored_pb2
 from tests.support.builders import PREFIX_A, ledger_on
 from tests.support.clock import DAY_US
 
@@ -122,6 +125,22 @@ def test_counts_that_find_no_room_are_kept(world, clock):
         assert day_of_node(answer).resolutions == 5
 
     run(world, main)
+
+
+def test_counts_that_no_mirror_has_confirmed_are_counted_once(world, clock, tmp_path):
+    """They are on this node's disk: written again with each flush they grow as long as the mirrors are away."""
+    with world.engine.write() as writer:
+        site_role.store(writer, stored_pb2.StoredSite(logging=True))
+
+    async def main(asker):
+        core = asker.service.core
+        core.counting.resolved(PREFIX_A, "192.0.2.1", 4, 4)
+        for _ in range(3):
+            await core.flush_counts()
+        answer = await asker.ask("administrator", methods.GET_STATISTICS, from_day=20260101)
+        assert day_of_node(answer).resolutions == 4
+
+    run(world, main, mirror=MirrorOptions(tmp_path, confirmations=1, confirm_timeout_s=0.01))
 
 
 @pytest.mark.parametrize(("keep", "left"), [(0, True), (3, False), (30, True)])
