@@ -59,6 +59,8 @@ class TlsFiles:
         self._clock = clock
         self._lock = Lock()
         self._contexts: list[tuple[ssl.SSLContext, ssl.VerifyMode]] = []
+        self._demanding: ssl.SSLContext | None = None
+        """The newest context that demands a certificate of the authorities, once one was asked for."""
         self._stamp = _stamp(self._paths)
         self._loaded = load(certificate, key, client_ca)
         self._looked_s = clock.monotonic_s()
@@ -93,6 +95,10 @@ class TlsFiles:
             try:
                 for context, mode in self._contexts:
                     self._fill(context, mode)
+                if self._demanding is not None:
+                    newest = _empty_context(ALPN_PROTOCOLS)
+                    self._fill(newest, ssl.CERT_REQUIRED)
+                    self._demanding = newest
             except (ssl.SSLError, OSError, ValueError) as error:
                 log.warning("certificate changed while it was read, looking again later", fault=str(error))
                 self._stamp = ()
@@ -103,9 +109,22 @@ class TlsFiles:
     def ssl_context(self) -> ssl.SSLContext:
         """A server context for sockets that offers HTTP/2 and follows renewals.
 
-        Where there are authorities, clients must present a certificate of theirs.
+        Where there are authorities, clients must present a certificate of theirs. One that is taken out of the file
+        must not be believed any longer, but a context forgets none, and a session that is resumed asks nobody: so each
+        handshake is done by the newest context, and none is resumed.
         """
-        return self._context(ALPN_PROTOCOLS, ssl.CERT_REQUIRED)
+        context = self._context(ALPN_PROTOCOLS, ssl.CERT_REQUIRED)
+        if self.wants_client_certificate:
+            context.num_tickets = 0
+            context.options |= ssl.OP_NO_TICKET
+            self._demanding = context
+            context.sni_callback = self._use_newest
+        return context
+
+    def _use_newest(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """Called early in each handshake, whether or not the client names a server."""
+        if self._demanding is not None:
+            connection.context = self._demanding
 
     def open_context(self, protocols: tuple[str, ...], *, asks: bool) -> ssl.SSLContext:
         """A server context that knows no authorities and follows renewals.
@@ -124,9 +143,7 @@ class TlsFiles:
         return context
 
     def _context(self, protocols: tuple[str, ...], certificates: ssl.VerifyMode) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(list(protocols))
+        context = _empty_context(protocols)
         with self._lock:
             self._fill(context, certificates)
             self._contexts.append((context, certificates))
@@ -138,6 +155,14 @@ class TlsFiles:
         if self._loaded.client_ca is not None and certificates is not ssl.CERT_NONE:
             context.verify_mode = certificates
             context.load_verify_locations(cadata=self._loaded.client_ca.decode("ascii", "ignore"))  # words in between
+
+
+def _empty_context(protocols: tuple[str, ...]) -> ssl.SSLContext:
+    """A server context that has no certificate yet."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(list(protocols))
+    return context
 
 
 def load(certificate: Path, key: Path, client_ca: Path | None) -> Loaded:

@@ -187,8 +187,10 @@ def test_clients_need_a_certificate_of_the_authority(tmp_path):
         server.stop(None).wait()
 
 
-def shake_hands(server_side, root):
+def shake_hands(server_side, root, own=None):
     client = ssl.create_default_context(cadata=root.decode())
+    if own is not None:
+        client.load_cert_chain(own / "node.crt", own / "node.key")
     client.set_alpn_protocols(["h2", "http/1.1"])
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     one = server_side.wrap_bio(to_server, to_client, server_side=True)
@@ -247,3 +249,22 @@ def test_certificates_are_found_in_the_messages_of_both_versions():
         assert presented(b"\x0b" + len(body).to_bytes(3, "big") + body) == der
     for message in (b"", b"\x0b", b"\x0b\x00\x00\x00", b"\x0b\x00\x00\x04\x00\x00\x00\x00", b"\x0b" + b"\xff" * 50):
         assert presented(message) == b""
+
+
+def test_authorities_that_were_taken_out_are_believed_no_more(tmp_path):
+    issue(tmp_path, "node")
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+        issue(tmp_path / name, name)
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_bytes((tmp_path / "before" / "node.crt").read_bytes())
+    made = TlsFiles(tmp_path / "node.crt", tmp_path / "node.key", authorities, poll_s=1.0, clock=FakeClock())
+    context, chain = made.ssl_context(), made.current().chain
+    assert shake_hands(context, chain, tmp_path / "before") == "h2"
+    with pytest.raises(ssl.SSLError):
+        shake_hands(context, chain, tmp_path / "after")
+    authorities.write_bytes((tmp_path / "after" / "node.crt").read_bytes())
+    assert made.recheck()
+    assert shake_hands(context, chain, tmp_path / "after") == "h2"
+    with pytest.raises(ssl.SSLError):
+        shake_hands(context, chain, tmp_path / "before")
