@@ -122,12 +122,15 @@ class Mirroring:
     ) -> AsyncIterator[pb.FollowResponse]:
         core = self._core
         loop = asyncio.get_running_loop()
-        quiet_since = loop.time()
+        quiet_since = identified = loop.time()
         while not stream.ended:
             core.refuse_when_draining()
             if stream.sent - stream.acknowledged >= UNACKNOWLEDGED_MAX:
                 await stream.progress()
                 continue
+            if identified + HEARTBEAT_S < loop.time():
+                core.identify_again(call)
+                identified = loop.time()
             with core.reading() as reader:
                 refusal = site_role.refusal(site_role.site_of(reader))
                 if refusal is not None:
@@ -136,8 +139,6 @@ class Mirroring:
             if message is None:
                 await asyncio.sleep(LOOK_S)
                 continue
-            if quiet_since + HEARTBEAT_S < loop.time():
-                core.identify_again(call)
             quiet_since = loop.time()
             yield message
 
