@@ -158,6 +158,12 @@ def failures(ctx: click.Context) -> Iterator[None]:
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise Failed(f"{what}: check the path, the rights and the room on the disk", STORE) from error
+    except UnicodeError as error:
+        shown = error.object if isinstance(error, (UnicodeEncodeError, UnicodeDecodeError)) else str(error)
+        raise Failed(
+            f"{ascii(shown)[:100]} is not UTF-8: check the locale of the terminal (LANG) or the encoding of the file",
+            INVALID,
+        ) from error
     except (KeyboardInterrupt, click.Abort):
         raise Failed("interrupted", INTERRUPTED) from None
 

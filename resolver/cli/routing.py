@@ -52,7 +52,7 @@ def _from_text(text: str) -> pb.Route:
     row = pb.Route(address=address.strip().strip("[]"))
     for port in ports:
         kind, equals, number = port.strip().partition("=")
-        if kind not in KINDS or not equals or not number.isdigit() or not 0 < int(number) <= 65_535:
+        if kind not in KINDS or not equals or not number.isdecimal() or not 0 < int(number) <= 65_535:
             raise click.BadParameter(
                 f"{port!r} is no port: write tcp=2641, udp=2641, http=8000 or grpc=2640", param_hint="--to"
             )
@@ -84,7 +84,7 @@ def _of_site(site: HsSite) -> list[pb.Route]:
         for interface in server.interfaces:
             if interface.transport in kinds:
                 setattr(row, kinds[Transport(interface.transport)], interface.port)
-        if grpc_port.isdigit():
+        if grpc_port.isdecimal():
             row.grpc_port = int(grpc_port)
         found.append(row)
     return found

@@ -104,13 +104,13 @@ def delete(
 
 @template.command("get")
 @click.argument("template_id", metavar="ID")
-@click.option("--version", type=click.IntRange(min=1), default=0, metavar="N", help="As it was in version N.")
+@click.option("--version", type=click.IntRange(min=1), metavar="N", help="As it was in version N.")
 @click.pass_context
-def get(ctx: click.Context, template_id: str, version: int) -> None:
+def get(ctx: click.Context, template_id: str, version: int | None) -> None:
     """Show a template."""
     target: Target = ctx.obj
     with target.client() as client:
-        request = pb.GetTemplateRequest(template_id=template_id, version=version)
+        request = pb.GetTemplateRequest(template_id=template_id, version=version or 0)
         pages.emit_row(ctx, client.call(methods.GET_TEMPLATE, request).template)
 
 

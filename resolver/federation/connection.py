@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ MESSAGES_MAX = 100_000
 
 def cause_of(error: OSError | EOFError) -> str:
     """What the operating system calls an error, without what asyncio puts around it."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
     known = isinstance(error, OSError) and error.errno is not None and error.errno > 0
     return os.strerror(error.errno) if known else str(error)  # type: ignore[union-attr,arg-type]  # said by known
 

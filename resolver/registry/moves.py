@@ -110,7 +110,7 @@ def _begun(before: pb.Prefix, request: pb.MovePrefixRequest, now_us: int) -> pb.
             f"prefix {before.prefix!r} is not in service: enable it before it moves", field="prefix"
         )
     if request.to not in {_HERE, _ELSEWHERE}:
-        raise InvalidField("say where the prefix goes: here or elsewhere", field="to")
+        raise InvalidField("the prefix is not being moved: say where it goes, here or to another node", field="to")
     if request.to == before.hosting:
         word = "here" if request.to == _HERE else "elsewhere"
         raise InvalidTransition(f"the handles of prefix {before.prefix!r} live {word} already", field="to")

@@ -33,6 +33,11 @@ def create(
                 "administrators and mirrors of the node belong to no enterprise: leave enterprise_id out",
                 field="principal.enterprise_id",
             )
+    elif not row.enterprise_id:
+        raise InvalidField(
+            "enterprise users and applications act for an enterprise: give enterprise_id, the one they belong to",
+            field="principal.enterprise_id",
+        )
     else:
         thing = f"enterprise {row.enterprise_id[:64]!r}"
         rows.find(writer, Table.ENTERPRISES, row.enterprise_id.encode(), pb.Enterprise.FromString, thing)

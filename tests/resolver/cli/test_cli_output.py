@@ -32,6 +32,33 @@ def test_every_command_loads_and_says_what_it_does(name):
     assert told.output.startswith(f"Usage: idis {name}")
 
 
+def every_command(group=main.root, path=()):
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if isinstance(command, click.Group):
+            yield from every_command(command, (*path, name))
+        else:
+            yield pytest.param(command, id=" ".join((*path, name)))
+
+
+@pytest.mark.parametrize("command", list(every_command()))
+def test_every_option_takes_what_it_has_when_it_is_left_out(command):
+    ctx = click.Context(command)
+    for option in command.params:
+        default = option.get_default(ctx)
+        if isinstance(option, click.Option) and not option.required and isinstance(default, (str, int, float)):
+            option.type_cast_value(ctx, default)
+
+
+def test_octets_that_are_no_utf8_are_told_and_no_defect():
+    """A terminal in GB18030 with a locale in UTF-8 gives such arguments."""
+    name = "88.300.1/标识".encode("gb18030").decode("utf-8", "surrogateescape")
+    told = RUN.invoke(main.root, ["--target", "127.0.0.1:1", "resolve", name])
+    assert told.exit_code == output.INVALID
+    assert "is not UTF-8" in told.output
+
+
 def test_every_exit_code_of_the_grpc_table_is_documented():
     assert set(output.BY_CODE.values()) <= set(output.EXITS)
     assert set(output.BY_CODE) <= set(CODE_NAMES) - {0}
