@@ -29,6 +29,8 @@ _SETTINGS, _WINDOW_UPDATE, _ACK = 4, 8, 1
 _WINDOW = 65_535
 """Octets of a connection's window before anybody has opened it (RFC 9113 section 6.9.2)."""
 _LAST_STREAM_ID = 2**31 - 1
+_SETTINGS_MAX = 32
+"""Settings of one frame that nghttp2 takes (``Configuration.max_settings``)."""
 _SETTING_BOUNDS = {2: (0, 1), 4: (0, 2**31 - 1), 5: (2**14, 2**24 - 1), 8: (0, 1), 9: (0, 1)}
 """Values that settings may have; others end the connection (RFC 9113 section 6.5.2, RFC 8441, RFC 9218)."""
 
@@ -147,7 +149,7 @@ class Newcomer(asyncio.Protocol):
 
 def _are_settings(payload: bytes) -> bool:
     """Whether a SETTINGS frame has this payload, and nothing in it ends the connection."""
-    if len(payload) % _SETTING.size:
+    if len(payload) % _SETTING.size or len(payload) > _SETTINGS_MAX * _SETTING.size:
         return False
     for name, value in _SETTING.iter_unpack(payload):
         low, high = _SETTING_BOUNDS.get(name, (0, value))

@@ -54,7 +54,7 @@ class Shared:
         self.connections: set[H2Connection | Newcomer] = set()
         self.draining = False
         self.made = 0
-        """Connections ever made; their ages are spread by it."""
+        """Newcomers that have become connections; the ages of these are spread by it."""
         self.held_octets = 0
         """Octets of unfinished requests."""
         self._connections_max = min(bounds.CONNECTIONS_MAX, _descriptors() - bounds.DESCRIPTORS_SPARE)
@@ -64,13 +64,13 @@ class Shared:
         if len(self.connections) >= self._connections_max:
             return False
         self.connections.add(connection)
-        self.made += 1
         if self.tls is not None:
             self.tls.current()  # looks for renewed certificates; the next handshake has them
         return True
 
     def succeed(self, newcomer: Newcomer, connection: H2Connection) -> None:
         """A newcomer has become a connection."""
+        self.made += 1
         self.connections.discard(newcomer)
         self.connections.add(connection)
 

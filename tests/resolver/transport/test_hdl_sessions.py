@@ -7,10 +7,10 @@ import structlog
 
 from resolver.handle.value import Permission
 from resolver.transport.hdl_rate import Pace
-from resolver.wire import requests, signatures
+from resolver.wire import ciphers, requests, sessions, signatures
 from resolver.wire.credential import signed_octets
 from resolver.wire.datagrams import Reassembler
-from resolver.wire.message import Message, request_message
+from resolver.wire.message import Frame, Message, request_message
 from tests.resolver.transport.hdl_node import HSJ, PRIVATE, ClientSession, handle_node, rsa_key, value
 
 CERTIFIED = 0x5800_0000
@@ -252,6 +252,46 @@ def test_what_does_not_decrypt_is_a_session_that_failed(node):
     assert (found.envelope.is_encrypted, found.header.response_code) == (False, 501)
     nameless = frame._replace(envelope=frame.envelope._replace(session_id=0))
     assert session.client.frames(nameless.to_wire())[0].header.response_code == 501
+
+
+def test_what_is_wrong_with_an_encrypted_message_is_not_told(node):
+    """Padding that is wrong was 501 and what it hides 502: a password was read from its message in 2,000 questions."""
+    session = ClientSession(node.client())
+    made = session.ask(100, create("88.300.1/ORACLE"))
+    assert made.header.response_code == 1
+    hidden = (value(1, "URL", "http://a"), value(2, "HS_SECKEY", "secret", PRIVATE))
+    frame = session.request(104, requests.WithValues("88.300.1/ORACLE", hidden), encrypts=True)
+
+    def padded(octets):
+        """Octets as one block that decrypts to them: whoever guesses the key stream makes such."""
+        key = session.key
+        vector = bytes(16)
+        return vector + ciphers.encrypt(key.cipher, key.octets, octets, vector)
+
+    clear = sessions.decrypt(frame, session.key)
+    wrong_mac = clear.payload[:-1] + bytes((clear.payload[-1] ^ 1,))
+    no_mac = session.client.request(101, requests.OfHandle("88.300.1/ORACLE")).to_frame().payload
+    as_answer = clear.payload[:4] + b"\0\0\0\1" + clear.payload[8:]
+    wrong = [
+        frame.payload[:-32] + bytes(32),
+        frame.payload[:-5],
+        b"",
+        bytes(32),
+        padded(b""),
+        padded(b"no message"),
+        padded(clear.payload[:-9]),
+        padded(wrong_mac),
+        padded(no_mac),
+        padded(as_answer),
+    ]
+    answers = set()
+    for octets in wrong:
+        envelope = frame.envelope._replace(message_octets=len(octets))
+        (found,) = session.client.frames(Frame(envelope, octets).to_wire())
+        answers.add((found.envelope, found.payload[:16] + found.payload[20:]))  # all but when it expires
+    assert len(answers) == 1
+    assert Message.from_frame(found).header.response_code == 501
+    assert session.read(session.client.frames(frame.to_wire())[0]).header.response_code in {1, 200}, "nothing was done"
 
 
 def test_refused_answer_to_a_challenge_is_of_the_session_as_well(node):
