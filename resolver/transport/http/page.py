@@ -48,9 +48,16 @@ TEXT_LETTERS_MAX = 240
 VALUES_MAX = 500
 """Values that a page shows; the JSON has them all."""
 
+LAID_OUT_OCTETS_MAX = 64 << 10
+"""Octets of values of a page that are laid out as documents, some tens of milliseconds; the others stand as they are."""
+
+LAID_OUT_TIMES_MAX = 16
+"""How many times longer than its value a document may be: brackets in brackets make a square of spaces."""
+
 _BINARY_OCTETS_SHOWN = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HIDDEN_FORMATS = {"string"}
+_LINES = json.JSONEncoder(ensure_ascii=False, indent=1)
 
 
 class ShownValue(NamedTuple):
@@ -87,13 +94,16 @@ def _time(seconds: float) -> tuple[str, str]:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC"), moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def shown(value: pb.HandleValue, language: str, names: Mapping[int, str]) -> ShownValue:
-    """A value for the page; ``names`` are those that the template of the handle has for its items."""
+def shown(value: pb.HandleValue, language: str, names: Mapping[int, str], *, lays_out: bool = True) -> ShownValue:
+    """A value for the page; ``names`` are those that the template of the handle has for its items.
+
+    ``lays_out`` says whether a document may be made of it, which takes its time.
+    """
     time, iso = _time(value.timestamp_s)
     label = TYPE_NAMES[language].get(fold(value.type), "") or names.get(value.index, "")
     made = ShownValue(value.index, value.type, label, "", time, iso)
-    if (document := _decoded(value)) is not None:
-        return made._replace(text=json.dumps(document, ensure_ascii=False, indent=1), is_code=True).folded()
+    if lays_out and (text := _laid_out(value)) is not None:
+        return made._replace(text=text, is_code=True).folded()
     if looks_binary(value.data):
         more = " …" if len(value.data) > _BINARY_OCTETS_SHOWN else ""
         start = value.data[:_BINARY_OCTETS_SHOWN].hex(" ")
@@ -108,6 +118,32 @@ def _item_names(template: Template, values: Sequence[pb.HandleValue]) -> dict[in
     """What the items of a template are called, by the index of the values that are of them."""
     items = {(item.index, fold(item.type)): item.name for item in template.items}
     return {value.index: items.get((value.index, fold(value.type)), "") for value in values}
+
+
+def _laid_out(value: pb.HandleValue) -> str | None:
+    """What a value says as a document with lines; None for what is no document, or too long as one."""
+    document = _decoded(value)
+    if document is None:
+        return None
+    pieces, letters_max = [], LAID_OUT_TIMES_MAX * (len(value.data) + _BINARY_OCTETS_SHOWN)
+    try:
+        for piece in _LINES.iterencode(document):
+            pieces.append(piece)
+            letters_max -= len(piece)
+            if letters_max < 0:
+                return None
+    except RecursionError:
+        return None
+    return "".join(pieces)
+
+
+def _all_shown(values: Sequence[pb.HandleValue], language: str, names: Mapping[int, str]) -> list[ShownValue]:
+    """The values of a page, as many of them laid out as there is time for."""
+    found, octets = [], 0
+    for value in values[:VALUES_MAX]:
+        octets += len(value.data)
+        found.append(shown(value, language, names, lays_out=octets <= LAID_OUT_OCTETS_MAX))
+    return found
 
 
 def _decoded(value: pb.HandleValue) -> Any:
@@ -195,7 +231,7 @@ class Pages:
             target=target,
             facts=facts,
             api=f"/api/handles{path}",
-            values=[shown(value, language, names) for value in values[:VALUES_MAX]],
+            values=_all_shown(values, language, names),
             alias="" if not alias else words["alias_of"].format(alias=alias, name=record.name),
         )
 

@@ -50,6 +50,8 @@ def node(tmp_path_factory):
             value(6, "LONG", "长" * 2_000),
             value(7, "BAD", "javascript:alert(1)"),
         )
+        brackets = "[" * 900 + "]" * 900
+        node.store("88.300.1/deep", *(value(number, "JSON", brackets) for number in range(1, 200)))
         node.store("88.300.1/loc", value(1, "URL", TARGET), value(2, "10320/loc", LOCATIONS))
         node.store("88.300.1/alias", value(1, "HS_ALIAS", "hdl:" + NAME), value(2, "URL", "https://alias.example/"))
         node.store("88.300.1/circle", value(1, "HS_ALIAS", "88.300.1/ELCRIC"))
@@ -228,6 +230,14 @@ def test_values_are_called_what_their_template_calls_them(node):
     assert "<b>产品&lt;名称&gt;</b><small>NAME</small>" in text
     assert "<b>NAME</b>" in text
     assert "<dd>2026 版</dd>" in text
+
+
+def test_a_page_is_not_much_longer_than_what_is_registered(node):
+    with node.client() as client:
+        page = client.get("/88.300.1/deep?noredirect")
+    assert page.status_code == 200
+    assert page.text.count("[" * 200) >= 199
+    assert len(page.content) < 4 * 199 * 1_800
 
 
 def test_the_page_of_an_alias_says_so(node):
