@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver.transport.http.door import Door
-from resolver.transport.http.snms.desk import BODY_OCTETS_MAX, Desk
+from resolver.transport.http.snms.desk import BODY_OCTETS_MAX, Desk, Entry
 from resolver.transport.http.snms.enterprises import Enterprises
 from resolver.transport.http.snms.envelope import failed
 from resolver.transport.http.snms.identifiers import Identifiers
@@ -43,7 +43,11 @@ def routes(service: Service, options: HttpOptions) -> Sequence[BaseRoute]:
         return ()
     desk = Desk(service, options)
     parts = (Tokens(desk), Identifiers(desk), Templates(desk), Prefixes(desk), Enterprises(desk))
-    return [desk.route(entry) for part in parts for entry in part.entries()]
+    by_path: dict[str, list[Entry]] = {}
+    for part in parts:
+        for entry in part.entries():
+            by_path.setdefault(entry.path, []).append(entry)
+    return [desk.route(entries) for entries in by_path.values()]
 
 
 DOOR = Door("snms", ("/identity/", "/identityv2/", "/snms/"), routes, failed, BODY_OCTETS_MAX)

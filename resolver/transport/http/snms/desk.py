@@ -14,7 +14,7 @@ from resolver.transport.http.calls import caller, source_of
 from resolver.transport.http.snms.envelope import Said, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -94,10 +94,13 @@ class Desk:
             raise CredentialMissing("a token is needed: ask /identity/token for one")
         return call
 
-    def route(self, entry: Entry) -> Route:
-        """The route of an entry: finds who calls, and puts what goes wrong in the envelope."""
+    def route(self, entries: Sequence[Entry]) -> Route:
+        """The route of a path's entries: finds who calls, and puts what goes wrong in the envelope."""
+        by_method = {entry.method: entry for entry in entries}
 
         async def endpoint(request: Request) -> Response:
+            # HEAD is what GET answers without the body, which the server leaves out.
+            entry = by_method["GET" if request.method == "HEAD" else request.method]
             request.scope["operation"] = entry.operation
             try:
                 return await entry.handler(request, self._call(request, entry))
@@ -109,7 +112,7 @@ class Desk:
                     request.scope["result"] = str(error.meaning.snms)
                 return response
 
-        return Route(entry.path, endpoint, methods=[entry.method])
+        return Route(entries[0].path, endpoint, methods=list(by_method))
 
 
 def operation(name: str) -> Operation:

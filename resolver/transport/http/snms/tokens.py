@@ -66,6 +66,6 @@ class Tokens:
             if response.status_code == 200:
                 request.scope["result"] = str(BUSINESS_FAILURE)
             if error.retry_after_s is not None:
-                response.headers["retry-after"] = str(round(error.retry_after_s))
+                response.headers["retry-after"] = str(max(1, round(error.retry_after_s)))
             return response
         return reply({"token": opened.token})

@@ -229,6 +229,8 @@ def test_paths_methods_and_sizes_outside_the_interface(snms):
         ):
             response = await node.a.send(method, path)
             assert (response.status_code, response.json()["status"]) == (status, -2)
+        response = await node.a.send("PATCH", DATA)
+        assert set(response.headers["allow"].split(", ")) == {"POST", "PUT", "DELETE"}
         for path, octets in ((DATA, 16 << 20), ("/identity/token", 64 << 10)):
             response = await node.a.send("POST", path, content=b" " * octets + b"{}")
             assert (response.status_code, response.json()) == (413, failure("请求内容过大"))
