@@ -49,7 +49,10 @@ _KNOWN = {
 
 def name_in(request: Request, start: bytes) -> str:
     """The name in the path behind ``start``: percent-decoded once, ``+`` being itself, as octets that may be UTF-8."""
-    return text_from_wire(unquote_to_bytes(path_octets(request)[len(start) :]))
+    octets = path_octets(request)
+    if octets.startswith(start):
+        return text_from_wire(unquote_to_bytes(octets[len(start) :]))
+    return text_from_wire(unquote_to_bytes(octets)[len(start) :])  # letters of ``start`` may be percent-encoded, too
 
 
 class Parameters(NamedTuple):

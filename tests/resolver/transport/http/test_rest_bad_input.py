@@ -391,6 +391,12 @@ def test_random_requests_never_show_a_defect(client, node):
         assert found.status_code < 500 or found.status_code == 501, (path, found.text)
 
 
+@pytest.mark.parametrize("path", [b"/%61pi/handles/88.300.2%2Fthere", b"/api/handles%2F88.300.2/there"])
+def test_a_path_whose_start_is_encoded_names_the_same_handle(client, node, path):
+    found = client.get(httpx.URL(node.secure).copy_with(raw_path=path))
+    assert judge(found, 200, 1)["handle"] == "88.300.2/there"
+
+
 def test_a_failure_that_passes_says_when_to_come_again(client, node, monkeypatch):
     from resolver.errors import Overloaded
 
