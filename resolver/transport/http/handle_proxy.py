@@ -121,7 +121,10 @@ class HandleProxy:
         try:
             return await self._rest.challenged(request, self._rest.read(request, name, query_of(request)))
         except ResolverError as error:
-            return handle_rest.failed(request, failure_of(error, request.scope["path"]))
+            failure = failure_of(error, request.scope["path"])
+            response = handle_rest.failed(request, failure)
+            response.headers.update(failure.headers)
+            return response
 
     def _expires(self, values: Sequence[pb.HandleValue]) -> dict[str, str]:
         now_s = self._service.core.clock.now_us() / 1e6
@@ -200,7 +203,9 @@ class HandleProxy:
         error, parameters = failure.error, proxy_request.parameters_or_none(request)
         status = 404 if error.reason in {"PREFIX_ELSEWHERE", "PREFIX_NOT_ENABLED"} else failure.status
         reason = error.details.get("page") or error.reason
-        return self._pages.missing(name_of(request), status, reason, _language(request, parameters), error.details)
+        page = self._pages.missing(name_of(request), status, reason, _language(request, parameters), error.details)
+        page.headers.update(failure.headers)
+        return page
 
 
 def _language(request: Request, query: Parameters) -> str:

@@ -49,7 +49,7 @@ VALUES_MAX = 500
 """Values that a page shows; the JSON has them all."""
 
 LAID_OUT_OCTETS_MAX = 64 << 10
-"""Octets of values of a page that are laid out as documents, some tens of milliseconds; the others stand as they are."""
+"""Octets of values of a page that are laid out as documents, in some tens of milliseconds; others stand as they are."""
 
 LAID_OUT_TIMES_MAX = 16
 """How many times longer than its value a document may be: brackets in brackets make a square of spaces."""

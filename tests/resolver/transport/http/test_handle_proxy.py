@@ -7,7 +7,9 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
+from resolver.errors import Overloaded
 from resolver.registry import templates
+from resolver.transport.http.handle_rest import HandleRest
 from resolver.v1 import template_pb2
 from tests.resolver.transport.hdl_node import value
 from tests.resolver.transport.http.http_node import http_node
@@ -293,6 +295,17 @@ def test_the_page_says_why_there_is_nothing(node, path, status, words):
     assert words in found.text
     assert "x-evil" not in found.headers
     assert "Traceback" not in found.text
+
+
+@pytest.mark.parametrize("path", ["/88.300.1/none", "/88.300.1/none?action=api"])
+def test_a_trouble_that_passes_says_when_to_come_again(node, monkeypatch, path):
+    def full(*_):
+        raise Overloaded("too many ask: try again", retry_after_s=3.0)
+
+    monkeypatch.setattr(node.service.resolution, "resolve", full)
+    monkeypatch.setattr(HandleRest, "read", full)
+    found = get(node, path)
+    assert (found.status_code, found.headers["retry-after"]) == (503, "3")
 
 
 def test_what_is_appended_does_not_lead_to_another_host(node):
