@@ -129,7 +129,7 @@ class LmdbEngine:
                 metasync=True,
                 writemap=False,
                 readahead=False,
-                meminit=False,
+                meminit=True,  # else pages take to the disk what lay in memory before: tokens, passwords, keys
                 mode=0o600,
             )
         except (lmdb.Error, OSError, MemoryError) as error:

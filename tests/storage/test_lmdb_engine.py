@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import resource
@@ -233,6 +234,26 @@ def test_a_store_that_lacks_a_newer_table_is_completed_by_a_writer_only(path):
         LmdbEngine(path, readonly=True)
     LmdbEngine(path).close()
     LmdbEngine(path, readonly=True).close()
+
+
+def test_what_lay_in_memory_does_not_come_to_the_disk(engine, path):
+    """The unused part of a page is written too."""
+    heap, secret = ctypes.CDLL(None), b"idis_a-token-of-somebody"
+    heap.malloc.restype, heap.malloc.argtypes, heap.free.argtypes = (
+        ctypes.c_void_p,
+        [ctypes.c_size_t],
+        [ctypes.c_void_p],
+    )
+    blocks = [heap.malloc(4_096) for _ in range(3_000)]
+    for block in blocks:
+        ctypes.memmove(block, (secret * 200)[:4_096], 4_096)
+    for block in blocks:
+        heap.free(block)
+    for group in range(20):
+        with engine.write() as writer:
+            for number in range(50):
+                writer.put(RECORDS, b"88.300.1/%d-%d" % (number * 7_919 % 997, group), b"x" * 200)
+    assert secret not in (path / DATA_FILE).read_bytes()
 
 
 def test_errors_of_many_gets_are_those_of_one(engine):
