@@ -89,8 +89,11 @@ LATE_MAX = 256
 TASKS_MAX = 2 * limits.STREAMS_MAX
 """Handlers of one connection still running, those of cancelled calls included."""
 
-TICKETS_MAX = 64
-"""Header blocks of one connection whose meaning is remembered."""
+TICKETS_OCTETS_MAX = 32 << 10
+"""Octets of header blocks of one connection whose meaning is remembered: some twenty of the usual ones."""
+
+FIELD_OCTETS = 160
+"""What a header field costs in memory beside its name and value."""
 
 QUESTIONS_MAX = 100
 """Questions of a resolution stream answered in one message: some 30 KB of usual records."""

@@ -61,6 +61,7 @@ class Calls(Endings):
         self.last_stream_id = 0
         self._control = control
         self._tickets: dict[frames.Headers, Ticket | Refusal] = {}
+        self._tickets_octets = 0
 
     def identify(self, source: str, certificate: Credential | None) -> None:
         """Who is at the other end."""
@@ -143,8 +144,13 @@ class Calls(Endings):
         """The meaning of a header block, remembered when it can come again: not that of a peer's first call."""
         ticket = ticket_of(self.shared.mounts, headers)
         if self.last_stream_id > 1 and (isinstance(ticket, Refusal) or ticket.timeout_s is None):
-            if len(self._tickets) >= bounds.TICKETS_MAX:
+            octets = sum([len(name) + len(value) + bounds.FIELD_OCTETS for name, value in headers])
+            if octets > bounds.TICKETS_OCTETS_MAX // 4:
+                return ticket
+            self._tickets_octets += octets
+            if self._tickets_octets > bounds.TICKETS_OCTETS_MAX:
                 self._tickets.clear()
+                self._tickets_octets = octets
             self._tickets[headers] = ticket
         return ticket
 

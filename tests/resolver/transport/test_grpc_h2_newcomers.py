@@ -13,6 +13,7 @@ from resolver.transport.health import CHECK
 from resolver.v1 import resolution_pb2
 from tests.resolver.transport.h2_doors import (
     ACK,
+    CONTINUATION,
     DATA,
     GOAWAY,
     HEADERS,
@@ -245,5 +246,30 @@ def test_what_is_asked_once_is_not_remembered(world):
                 (connection,) = client.place.door._shared.connections
                 assert len(connection._calls._tickets) == min(number, 1)
             assert methods.RESOLVE.path in str(connection._calls._tickets)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [[("padding", "x" * 50_000)], [("padding", "x" * 5_000)], [("a", "")] * 200, [("a", "")]],
+    ids=["one that is too long", "a long one", "many", "usual"],
+)
+def test_what_is_remembered_of_headers_is_bounded_by_their_octets(world, fields):
+    async def main():
+        async with h2_client(world) as client:
+            peer = await Peer.connect(client.place.port)
+            for number in range(150):
+                block = peer.headers(extra=[*fields, ("n", str(number))])
+                stream_id = 2 * number + 1
+                pieces = [block[start : start + 16_000] for start in range(0, len(block), 16_000)]
+                peer.send(HEADERS, 1 | (4 if len(pieces) == 1 else 0), stream_id, pieces[0])
+                for place, piece in enumerate(pieces[1:], 2):
+                    peer.send(CONTINUATION, 4 if place == len(pieces) else 0, stream_id, piece)
+                await peer.answer(stream_id)
+            (connection,) = client.place.door._shared.connections
+            kept = connection._calls._tickets
+            assert sum(len(name) + len(text) + 160 for each in kept for name, text in each) <= 32 << 10
+            assert len(kept) > 10 if fields == [("a", "")] else len(kept) < 10
 
     run(main())
