@@ -1,6 +1,7 @@
 """Peers of the h2 door that have asked nothing yet: greeted at once, with nothing kept that a crowd could fill."""
 
 import asyncio
+import itertools
 import struct
 
 import pytest
@@ -32,7 +33,7 @@ from tests.support.builders import PREFIX_A, register
 
 NAME = f"{PREFIX_A}/one"
 QUESTION = resolution_pb2.ResolveRequest(name=NAME).SerializeToString()
-PROTOCOL_ERROR, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR = 1, 3, 6
+PROTOCOL_ERROR, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, ENHANCE_YOUR_CALM = 1, 3, 6, 11
 
 
 def frame(kind, flags=0, stream_id=0, payload=b""):
@@ -131,6 +132,7 @@ def test_a_greeting_with_a_question_is_answered_the_same_wherever_it_is_cut(worl
         (USUAL + frame(WINDOW_UPDATE, payload=b"\0\0\1"), FRAME_SIZE_ERROR),
         (USUAL + frame(DATA, 1, 1, b"x"), PROTOCOL_ERROR),
         (USUAL + frame(SETTINGS, stream_id=3), PROTOCOL_ERROR),
+        (settings(*[(3, 100)] * 33), ENHANCE_YOUR_CALM),
     ],
 )
 @pytest.mark.parametrize("apart", [False, True], ids=["in one write", "in two"])
@@ -271,5 +273,19 @@ def test_what_is_remembered_of_headers_is_bounded_by_their_octets(world, fields)
             kept = connection._calls._tickets
             assert sum(len(name) + len(text) + 160 for each in kept for name, text in each) <= 32 << 10
             assert len(kept) > 10 if fields == [("a", "")] else len(kept) < 10
+
+    run(main())
+
+
+def test_connections_that_come_together_do_not_leave_together(world):
+    async def main():
+        async with h2_client(world) as client:
+            peers = [await greeted(client.place.port) for _ in range(10)]
+            for peer in peers:
+                peer.request(1, QUESTION)
+            for peer in peers:
+                await peer.answer(1)
+            ages = sorted(each._age_s for each in client.place.door._shared.connections)
+            assert min(later - sooner for sooner, later in itertools.pairwise(ages)) > 1
 
     run(main())
