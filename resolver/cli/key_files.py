@@ -64,8 +64,6 @@ def _pem_of(key: PrivateKey, passphrase: bytes) -> bytes:
 def _cnri_of(key: PrivateKey, scheme: str, passphrase: bytes) -> bytes:
     from resolver.wire import key_files  # noqa: PLC0415 - loads cryptography
 
-    if scheme != "plain" and not passphrase:
-        raise Failed(f"--encryption {scheme} needs --new-passphrase-file: give one", INVALID)
     return key_files.write_key_file(
         key.to_wire(),
         key_files.KeyFileScheme(SCHEMES[scheme]),
@@ -87,32 +85,36 @@ def _write(path: Path, octets: bytes, mode: int) -> None:
     sync_directory(path.parent)
 
 
-def _public(ctx: click.Context, key: PrivateKey, path: Path, out: Path, form: str) -> None:
-    """Write the public half beside the private key, and say what was written."""
-    from resolver.wire.keys import pem_of  # noqa: PLC0415 - loads cryptography
-
-    public = out.with_name(
-        out.name.removesuffix(".pem").removesuffix(".bin") + (".pub.pem" if form == "pem" else ".pub.bin")
+def _public_path(out: Path, form: str) -> Path:
+    """Where the public half of a private key goes: beside it."""
+    return out.with_name(
+        out.name.removesuffix(".pem").removesuffix(".bin") + f".pub.{'pem' if form == 'pem' else 'bin'}"
     )
-    octets = pem_of("PUBLIC KEY", key.public.to_der()).encode() if form == "pem" else key.public.to_wire()
-    _write(public, octets, 0o644)
-    shown: dict[str, Any] = {"kind": key.kind, "private_key": str(path), "public_key": str(public), "form": form}
-    emit(ctx, shown, f"{key.kind} key: private {path}, public {public}")
 
 
 def _passphrase(path: Path | None) -> bytes:
-    return b"" if path is None else path.read_bytes().rstrip(b"\r\n")
+    """The new passphrase in a file, b"" without one. Raises Failed for an empty one, which would encrypt nothing."""
+    if path is None:
+        return b""
+    passphrase = path.read_bytes().rstrip(b"\r\n")
+    if not passphrase:
+        raise Failed(
+            f"{path} holds no passphrase: write one into it, or leave the key plain without the option", INVALID
+        )
+    return passphrase
 
 
 @click.command("generate", cls=Verb)
 @click.argument("out", type=_OUT, metavar="FILE")
 @click.option("--bits", type=click.Choice(["2048", "3072", "4096"]), default="2048", help="Bits of the RSA key [2048].")
 @click.option("--form", type=click.Choice(["pem", "cnri"]), default="pem", help="Form of both files [pem].")
-@click.option("--encryption", type=click.Choice(list(SCHEMES)), default="plain", help="Encryption of a CNRI file.")
+@click.option(
+    "--encryption", type=click.Choice(list(SCHEMES)), help="Encryption of a CNRI file [aes with a passphrase]."
+)
 @click.option("--new-passphrase-file", type=_FILE, metavar="FILE", help="Encrypt the private key with this passphrase.")
 @click.pass_context
 def generate(
-    ctx: click.Context, out: Path, bits: str, form: str, encryption: str, new_passphrase_file: Path | None
+    ctx: click.Context, out: Path, bits: str, form: str, encryption: str | None, new_passphrase_file: Path | None
 ) -> None:
     """Make an RSA key pair: FILE with mode 0600, and its public half beside it."""
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 - loads cryptography
@@ -135,7 +137,9 @@ def generate(
 @click.option(
     "--form", type=click.Choice(["pem", "cnri"]), help="Form of NEW; the other one than FILE has, if not given."
 )
-@click.option("--encryption", type=click.Choice(list(SCHEMES)), default="plain", help="Encryption of a CNRI file.")
+@click.option(
+    "--encryption", type=click.Choice(list(SCHEMES)), help="Encryption of a CNRI file [aes with a passphrase]."
+)
 @click.option("--passphrase-file", type=_FILE, metavar="FILE", help="Passphrase of FILE.")
 @click.option("--new-passphrase-file", type=_FILE, metavar="FILE", help="Passphrase of NEW.")
 @click.pass_context
@@ -144,7 +148,7 @@ def convert(
     path: Path,
     out: Path,
     form: str | None,
-    encryption: str,
+    encryption: str | None,
     passphrase_file: Path | None,
     new_passphrase_file: Path | None,
 ) -> None:
@@ -165,13 +169,13 @@ def import_(
 ) -> None:
     """Take a private key of CNRI's tools over as PEM."""
     key = private_key_in(path, passphrase_file)
-    _store(ctx, key, out, "pem", "plain", _passphrase(new_passphrase_file))
+    _store(ctx, key, out, "pem", None, _passphrase(new_passphrase_file))
 
 
 @click.command("export", cls=Verb)
 @click.argument("path", type=_FILE, metavar="FILE")
 @click.argument("out", type=_OUT, metavar="CNRI_FILE")
-@click.option("--encryption", type=click.Choice(list(SCHEMES)), default="plain", help="Encryption of CNRI_FILE.")
+@click.option("--encryption", type=click.Choice(list(SCHEMES)), help="Encryption of CNRI_FILE [aes with a passphrase].")
 @click.option("--passphrase-file", type=_FILE, metavar="FILE", help="Passphrase of FILE.")
 @click.option("--new-passphrase-file", type=_FILE, metavar="FILE", help="Passphrase of CNRI_FILE.")
 @click.pass_context
@@ -179,7 +183,7 @@ def export(
     ctx: click.Context,
     path: Path,
     out: Path,
-    encryption: str,
+    encryption: str | None,
     passphrase_file: Path | None,
     new_passphrase_file: Path | None,
 ) -> None:
@@ -188,10 +192,26 @@ def export(
     _store(ctx, key, out, "cnri", encryption, _passphrase(new_passphrase_file))
 
 
-def _store(ctx: click.Context, key: PrivateKey, out: Path, form: str, encryption: str, passphrase: bytes) -> None:
-    if form == "pem" and encryption != "plain":
+def _store(
+    ctx: click.Context, key: PrivateKey, out: Path, form: str, encryption: str | None, passphrase: bytes
+) -> None:
+    """Write the private key and its public half, and say what was written. Raises Failed before anything is."""
+    from resolver.wire.keys import pem_of  # noqa: PLC0415 - loads cryptography
+
+    if form == "pem" and encryption not in {None, "plain"}:
         raise Failed("--encryption is for CNRI's form: a PEM file is encrypted by its passphrase alone", INVALID)
+    encryption = encryption or ("aes" if passphrase else "plain")
+    if encryption == "plain" and passphrase:
+        raise Failed("--encryption plain has no use for --new-passphrase-file: leave one of them out", INVALID)
+    if encryption != "plain" and not passphrase:
+        raise Failed(f"--encryption {encryption} needs --new-passphrase-file: give one", INVALID)
     if encryption in {"3des", "des-cbc", "des-ecb"}:
         note(f"{encryption} protects nothing any more: use it for a tool that knows nothing better only")
+    public = _public_path(out, form)
+    if public.exists():
+        raise Failed(f"{public} exists already: name a new file", INVALID)
+    half = pem_of("PUBLIC KEY", key.public.to_der()).encode() if form == "pem" else key.public.to_wire()
     _write(out, _pem_of(key, passphrase) if form == "pem" else _cnri_of(key, encryption, passphrase), 0o600)
-    _public(ctx, key, out, out, form)
+    _write(public, half, 0o644)
+    shown: dict[str, Any] = {"kind": key.kind, "private_key": str(out), "public_key": str(public), "form": form}
+    emit(ctx, shown, f"{key.kind} key: private {out}, public {public}")

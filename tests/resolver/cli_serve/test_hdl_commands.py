@@ -167,6 +167,30 @@ def test_a_key_goes_to_cnri_and_back(tmp_path, encryption):
         assert run("key", "import", cnri, tmp_path / "c.pem").exit_code == 2
 
 
+def test_a_passphrase_is_never_ignored(tmp_path):
+    """A key for CNRI's tools was written plain beside its passphrase, since encryption had to be named as well."""
+    secret, nothing, pem = tmp_path / "pass", tmp_path / "empty", tmp_path / "a.pem"
+    secret.write_text("geheim\n", encoding="utf-8")
+    nothing.write_text("\n", encoding="utf-8")
+    hidden = ["--new-passphrase-file", secret]
+    for number, command in enumerate((["generate"], ["export", pem], ["convert", pem])):
+        out = tmp_path / f"{number}.bin"
+        form = ["--form", "cnri"] if command == ["generate"] else []
+        assert run("key", *command, out, *form, *hidden).exit_code == 0
+        assert key_files.scheme_of(out.read_bytes()) is key_files.KeyFileScheme.PBKDF2_AES
+        assert private_key_in(out, secret)
+        assert run("key", "generate", pem).exit_code == (2 if number else 0)
+        for more in (["--encryption", "plain", *hidden], ["--new-passphrase-file", nothing]):
+            assert run("key", *command, tmp_path / "no", *form, *more).exit_code == 2
+    assert not (tmp_path / "no").exists()
+
+
+def test_half_a_key_pair_is_not_written(tmp_path):
+    (tmp_path / "a.pub.pem").touch()
+    assert run("key", "generate", tmp_path / "a.pem").exit_code == 2
+    assert not (tmp_path / "a.pem").exists()
+
+
 @each("keys_and_sessions", having="file_hex")
 def test_key_files_of_cnri_are_read(tmp_path, vector):
     file, secret = tmp_path / "key.bin", tmp_path / "pass"
