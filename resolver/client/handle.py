@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from resolver.clock import SystemClock
-from resolver.errors import PrefixNotServed, RecursionLimit, WireError
+from resolver.errors import MalformedMessage, PrefixNotServed, RecursionLimit, WireError
 from resolver.federation.client import TIMEOUT_S, AnswerRefused, HandleClient
 from resolver.federation.connection import ServerUnreachable
 from resolver.federation.sites import SERVERS_TRIED_MAX, Place, is_any_address, places_for
@@ -64,8 +64,9 @@ class Outcome(NamedTuple):
 class HandleSystem:
     """A client of every server that one server leads to. Use it in ``async with``.
 
-    ``follows`` False asks the given server for everything. ``certifies`` demands signed answers from servers whose
-    site names a key; ``in_session`` speaks in a session with each; ``observe`` is told each step.
+    ``follows`` False asks the given server for everything. ``certifies`` demands signed answers: by the key that the
+    prefix handle names, and of the given server by the one that its own site record names. ``in_session`` speaks in a
+    session with each; ``observe`` is told each step.
     """
 
     def __init__(
@@ -277,15 +278,8 @@ class HandleSystem:
         """The client of a server, in a session when that is wanted."""
         client = self._clients.get(place)
         if client is None:
-            client = self._clients[place] = HandleClient(
-                place.host,
-                place.port,
-                clock=self._clock,
-                randomness=self._randomness,
-                identity=self._identity,
-                server_key=place.public_key if self._certifies else b"",
-                timeout_s=self._timeout_s,
-            )
+            key = await self._key_of(place) if self._certifies else b""
+            client = self._clients[place] = self._client_with(place, key)
             if self._in_session:
                 try:
                     await client.begin_session()
@@ -294,6 +288,40 @@ class HandleSystem:
                     await client.close()
                     raise
         return client
+
+    def _client_with(self, place: Place, server_key: bytes) -> HandleClient:
+        return HandleClient(
+            place.host,
+            place.port,
+            clock=self._clock,
+            randomness=self._randomness,
+            identity=self._identity,
+            server_key=server_key,
+            timeout_s=self._timeout_s,
+        )
+
+    async def _key_of(self, place: Place) -> bytes:
+        """The key that a server's answers are verified with. Raises MalformedMessage when its site names none."""
+        key = place.public_key
+        if place is self._start:
+            client = self._client_with(place, b"")
+            try:
+                key = _own_key(await client.site_info(), place)
+            finally:
+                await client.close()
+        if not key:
+            raise MalformedMessage(
+                f"the site of {place.host}:{place.port} names no key: what it answers cannot be verified"
+            )
+        return key
+
+
+def _own_key(site: HsSite, place: Place) -> bytes:
+    """The key of the server at a place, in the record of its site; of the only one, when it tells of no such place."""
+    here = [server for server in site.servers if any(door.port == place.port for door in server.interfaces)]
+    found = [server for server in here if str(server.ip) == place.host] or here or list(site.servers)
+    keys = {server.public_key for server in found}
+    return keys.pop() if len(keys) == 1 else b""
 
 
 def _site_in(value: HandleValue) -> list[HsSite]:

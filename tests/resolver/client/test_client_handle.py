@@ -9,6 +9,7 @@ from resolver.errors import MalformedMessage, PrefixNotServed
 from resolver.federation.client import AnswerRefused
 from resolver.federation.connection import ServerUnreachable
 from resolver.federation.identity import KeyIdentity
+from resolver.service.hdl_answers import Signer
 from resolver.wire.hash_selection import server_index
 from resolver.wire.predefined.hs_site import HsSite, Interface, Server, address_to_wire
 from tests.resolver.transport.hdl_node import handle_node, rsa_key, value
@@ -116,6 +117,23 @@ def test_answers_of_another_key_are_not_believed(node):
     assert ask(node, resolve_all, certifies=True)[0] == NAMES
     identity = KeyIdentity("0.NA/88.300", 300, rsa_key("admin"))
     ask(node, lambda system: system.list_handles("88.300.2"), certifies=True, in_session=True, identity=identity)
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_nothing_is_believed_unsigned_when_answers_are_to_be_certified(node, follows, monkeypatch):
+    """Without a key everything was believed: of the given server none was known."""
+    site = HsSite((server(1, both(node.port)),))
+    publish(node, site, site)
+    assert ask(node, resolve_all, certifies=True, follows=follows)[0] == NAMES
+    publish(node, *[HsSite((server(1, both(node.ports[1]), key=b""),))] * 2)
+    if follows:
+        with pytest.raises(MalformedMessage, match="names no key"):
+            ask(node, resolve_all, certifies=True)
+    for protocol in node.protocols:
+        stranger = Signer(rsa_key("stranger"))
+        monkeypatch.setattr(protocol.answers, "_signer", stranger)
+    with pytest.raises(MalformedMessage, match="not signed by the key"):
+        ask(node, resolve_all, certifies=True, follows=follows)
 
 
 def test_a_batch_goes_on_after_a_failure(node):
