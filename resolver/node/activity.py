@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resolver.node.count_rows import body_of
 from resolver.v1 import node_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
 from storage.tables import Table
@@ -98,7 +99,7 @@ def record(writer: Writer, day: int, kind: str, work: Mapping[str, Work]) -> Non
 
 
 def _merge(writer: Writer, key: bytes, work: Work) -> None:
-    row = stored.StoredActivity.FromString(writer.get(Table.ACTIVITY, key) or b"")
+    row = stored.StoredActivity.FromString(body_of(writer, Table.ACTIVITY, key) or b"")
     if work.calls:
         if not row.calls or work.least_us < row.least_us:
             row.least_us, row.least_time_us = work.least_us, work.least_time_us
@@ -135,9 +136,9 @@ def _merge_seconds(row: stored.StoredActivity, seconds: Mapping[int, int]) -> No
 def days(reader: Reader, from_day: int, to_day: int) -> Iterator[pb.DailyActivity]:
     """The activity from one day to another, both included, by day, kind and door."""
     stop = (to_day + 1).to_bytes(4, "big")
-    for key, body in reader.scan(Table.ACTIVITY, from_day.to_bytes(4, "big"), stop):
+    for key, _ in reader.scan_rows(Table.ACTIVITY, from_day.to_bytes(4, "big"), stop):
         kind, _, door = key[4:].decode().partition("\0")
-        row = stored.StoredActivity.FromString(body)
+        row = stored.StoredActivity.FromString(body_of(reader, Table.ACTIVITY, key) or b"")
         yield pb.DailyActivity(
             day=int.from_bytes(key[:4], "big"),
             kind=kind,

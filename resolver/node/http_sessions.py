@@ -14,6 +14,7 @@ import hmac
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.errors import Overloaded
+from resolver.node.count_rows import body_of
 from storage.tables import Table
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ def end(writer: Writer, id_: str) -> None:
 
 
 def _remove_ended(writer: Writer, now_s: int) -> None:
-    ended = [key for key, body in writer.scan(Table.HTTP_SESSIONS) if int.from_bytes(body[:8], "big") + IDLE_S <= now_s]
+    ended = []
+    for key, _ in writer.scan_rows(Table.HTTP_SESSIONS):
+        used_s = int.from_bytes((body_of(writer, Table.HTTP_SESSIONS, key) or b"")[:8], "big")  # 0 when it is damaged
+        if used_s + IDLE_S <= now_s:
+            ended.append(key)
     for key in ended:
         writer.delete(Table.HTTP_SESSIONS, key)

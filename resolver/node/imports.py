@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from resolver import limits
 from resolver.errors import ImportOutOfSequence, InvalidField
+from resolver.node.count_rows import body_of
 from resolver.v1 import stored_pb2 as stored
 from storage.tables import Table
 
@@ -46,19 +48,24 @@ def advance(writer: Writer, principal_id: str, import_id: str, sequence: int, no
             details={"durable_sequence": str(durable)},
         )
     if sequence == 1:
-        _forget_old(writer, principal_id, now_us)
+        _forget_old(writer, principal_id, import_id, now_us)
     row = stored.StoredImport(durable_sequence=sequence, time_us=now_us)
     writer.put(Table.IMPORTS, _key(principal_id, import_id), row.SerializeToString())
 
 
-def _forget_old(writer: Writer, principal_id: str, now_us: int) -> None:
-    """Remove some imports of the principal that ended a month ago."""
-    start = principal_id.encode() + b"\0"
-    old = []
-    for looked_at, (key, body) in enumerate(writer.scan(Table.IMPORTS, start, principal_id.encode() + b"\x01")):
-        if looked_at == _LOOKED_AT:
-            break
-        if stored.StoredImport.FromString(body).time_us + _KEPT_US < now_us:
-            old.append(key)
-    for key in old:
-        writer.delete(Table.IMPORTS, key)
+def _forget_old(writer: Writer, principal_id: str, import_id: str, now_us: int) -> None:
+    """Remove some imports of the principal that ended a month ago.
+
+    It looks at those behind the new one, and then from the first on: ids are random or ascend, so in time all are seen.
+    """
+    first, here = _key(principal_id, ""), _key(principal_id, import_id)
+    keys = [*_keys(writer, here, principal_id.encode() + b"\x01"), *_keys(writer, first, here)]
+    for key in keys[:_LOOKED_AT]:
+        body = body_of(writer, Table.IMPORTS, key)
+        if body and stored.StoredImport.FromString(body).time_us + _KEPT_US < now_us:
+            writer.delete(Table.IMPORTS, key)
+
+
+def _keys(writer: Writer, start: bytes, stop: bytes) -> list[bytes]:
+    """The first few keys of a stretch."""
+    return [key for key, _ in islice(writer.scan_rows(Table.IMPORTS, start, stop), _LOOKED_AT)]

@@ -14,6 +14,7 @@ from resolver.clock import day_of
 from resolver.errors import RecordCorrupt
 from resolver.handle.name import fold
 from resolver.node import activity, record_octets, search, shares
+from resolver.node.count_rows import body_of
 from resolver.node.moment import Moment
 from resolver.node.quotas import NO_QUOTA, Count, Meter, Quota
 from resolver.node.record_octets import StoredRecord
@@ -127,8 +128,8 @@ class Ledger:
         self.permits.clear()
 
     def _time_of(self, serial: int) -> int:
-        body = self.writer.get(Table.CHANGES, serial_key(serial)) if serial else None
-        return 0 if body is None else int(changes.Change.FromString(body).time_us)
+        body = body_of(self.writer, Table.CHANGES, serial_key(serial)) if serial else None
+        return int(changes.Change.FromString(body or b"").time_us)
 
     def find(self, key: bytes) -> StoredRecord | None:
         """The record under a key, as this transaction sees it. Raises RecordCorrupt, and only its own job fails."""
@@ -326,7 +327,7 @@ class Ledger:
     def _count(self, prefix_key: bytes) -> Count:
         """Handles and writes of today of a prefix, for the quotas."""
         key = day_key(self._day, prefix_key)
-        day = self._days.get(key) or stored.StoredDay.FromString(self.writer.get(Table.STATISTICS, key) or b"")
+        day = self._days.get(key) or stored.StoredDay.FromString(body_of(self.writer, Table.STATISTICS, key) or b"")
         tally = self._tallies.get(prefix_key) or self._stored_tally(prefix_key)
         writes = day.creates + day.modifies + day.deletes + tally.creates + tally.modifies + tally.deletes
         return Count(tally.handles, writes)
@@ -336,9 +337,9 @@ class Ledger:
         key = day_key(day, prefix_key)
         counts = self._days.get(key)
         if counts is None:
-            body = self.writer.get(Table.STATISTICS, key)
+            body = body_of(self.writer, Table.STATISTICS, key)
             counts = stored.StoredDay.FromString(body or b"")
-            if body is None:
+            if not body:
                 counts.handle_count = self._handle_count(prefix_key)
             self._days[key] = counts
         return counts

@@ -110,7 +110,7 @@ def _store(writer: Writer, principal_id: str, request_id: str, outcome: stored.S
     day = outcome.time_us // _DAY_US
     writer.put(Table.OUTCOMES, day.to_bytes(4, "big") + _digest(principal_id, request_id), outcome.SerializeToString())
     old = []
-    for old_key, _ in writer.scan(Table.OUTCOMES, stop=max(0, day - 1).to_bytes(4, "big")):
+    for old_key, _ in writer.scan_rows(Table.OUTCOMES, stop=max(0, day - 1).to_bytes(4, "big")):
         old.append(old_key)
         if len(old) == _PURGED_WITH_EACH:
             break

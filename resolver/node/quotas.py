@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.errors import DailyLimitReached, PrefixLimitReached, QuotaExhausted, RateExceeded
 from resolver.node.authorize import Role
+from resolver.node.count_rows import body_of
 from resolver.v1 import registry_pb2 as registry
 from resolver.v1 import stored_pb2 as stored
 from storage.tables import Table
@@ -144,7 +145,7 @@ class Meter:
                 use.writes += count.writes
         use.second = self._now_us // _SECOND_US
         if use.quota.writes_per_s:
-            row = stored.StoredRate.FromString(self._writer.get(Table.RATES, enterprise_id.encode()) or b"")
+            row = stored.StoredRate.FromString(body_of(self._writer, Table.RATES, enterprise_id.encode()) or b"")
             if row.second == use.second:
                 use.second_writes = row.writes
         return use

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resolver.node.count_rows import body_of
 from resolver.node.ledger import NODE_KEY, day_key, last_serial
 from resolver.v1 import node_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
@@ -90,7 +91,7 @@ def days(
 
 def day_row(reader: Reader, day: int, prefix: str) -> stored.StoredDay | None:
     """The counts of a folded prefix on a day; None when nothing was counted."""
-    body = reader.get(Table.STATISTICS, day_key(day, prefix.encode()))
+    body = body_of(reader, Table.STATISTICS, day_key(day, prefix.encode()))
     return None if body is None else stored.StoredDay.FromString(body)
 
 
@@ -98,7 +99,7 @@ def days_present(reader: Reader, from_day: int, to_day: int) -> Iterator[int]:
     """The days that have counts."""
     start = from_day
     while start <= to_day:
-        key = next((key for key, _ in reader.scan(Table.STATISTICS, start.to_bytes(4, "big"))), None)
+        key = next((key for key, _ in reader.scan_rows(Table.STATISTICS, start.to_bytes(4, "big"))), None)
         if key is None:
             return
         day = int.from_bytes(key[:4], "big")
@@ -115,8 +116,8 @@ def _source_key(day: int, prefix: str, source: str) -> bytes:
 def source_rows(reader: Reader, day: int, prefix: str) -> Iterator[tuple[str, stored.StoredSource]]:
     """The addresses counted one by one for a folded prefix on a day."""
     start = _source_key(day, prefix, "")
-    for key, body in reader.scan(Table.SOURCES, start, start[:-1] + b"\x01"):
-        yield key[len(start) :].decode(), stored.StoredSource.FromString(body)
+    for key, _ in reader.scan_rows(Table.SOURCES, start, start[:-1] + b"\x01"):
+        yield key[len(start) :].decode(), stored.StoredSource.FromString(body_of(reader, Table.SOURCES, key) or b"")
 
 
 def add_source(
@@ -124,7 +125,7 @@ def add_source(
 ) -> None:
     """Add resolutions to a source. At twice ``sources_max`` rows the smaller half is given up."""
     key = _source_key(day, prefix, source)
-    body = writer.get(Table.SOURCES, key)
+    body = body_of(writer, Table.SOURCES, key)
     if body is None:
         if counts.sources >= 2 * sources_max:
             _give_up_half(writer, counts, day, prefix, sources_max)
@@ -148,7 +149,7 @@ def _give_up_half(writer: Writer, counts: stored.StoredDay, day: int, prefix: st
 def forget_before(writer: Writer, table: Table, day: int) -> bool:
     """Remove rows of days before one, a bounded number; whether there may be more."""
     old = []
-    for key, _ in writer.scan(table, stop=day.to_bytes(4, "big")):
+    for key, _ in writer.scan_rows(table, stop=day.to_bytes(4, "big")):
         old.append(key)
         if len(old) == _OLD_ROWS_MAX:
             break

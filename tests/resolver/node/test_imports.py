@@ -1,11 +1,15 @@
 """Chunks of an import: numbered without gaps, applied once, forgotten after a month."""
 
+import random
+
 import pytest
 
 from resolver.errors import ImportOutOfSequence, InvalidField
 from resolver.node import imports
+from storage.errors import RowCorrupt
 from storage.tables import Table
 from tests.support.clock import DAY_US, START_US
+from tests.support.damage import damage
 
 
 def advance(engine, sequence, import_id="load", principal="p", now_us=START_US):
@@ -50,6 +54,25 @@ def test_old_imports_are_forgotten(engine):
     assert durable(engine, "old", "p2") == 1
     with engine.read() as reader:
         assert reader.count(Table.IMPORTS) == 2
+
+
+def test_old_imports_are_forgotten_wherever_they_stand(engine):
+    """A principal that imports every day always has some recent ones at the beginning of the list."""
+    chance = random.Random(7)
+    for day in range(400):
+        for _ in range(5):
+            advance(engine, 1, chance.randbytes(16).hex(), now_us=START_US + day * DAY_US)
+    with engine.read() as reader:
+        assert reader.count(Table.IMPORTS) < 2 * 31 * 5
+
+
+def test_a_damaged_row_does_not_end_the_imports_of_a_principal(lmdb_engine):
+    advance(lmdb_engine, 1, "a")
+    damage(lmdb_engine, Table.IMPORTS, b"p\0a")
+    advance(lmdb_engine, 1, "b")
+    assert durable(lmdb_engine, "b") == 1
+    with pytest.raises(RowCorrupt):
+        durable(lmdb_engine, "a")
 
 
 @pytest.mark.parametrize("import_id", ["", "x" * 49, "a\0b", "标" * 17])
