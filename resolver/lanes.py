@@ -29,6 +29,7 @@ from resolver.errors import StorageFull as NoRoom
 from resolver.node import row_log, site_role
 from resolver.node.ledger import Ledger
 from resolver.node.quotas import NO_QUOTA, Quota
+from resolver.registry.undo import HalfDone
 from storage.errors import RowCorrupt, StorageError, StoreBroken, StoreFull
 from storage.recording import RecordingWriter
 
@@ -47,8 +48,7 @@ FULL_MESSAGE = (
     "the disk of the node has no room for writes, reads go on: free space or give the data directory a larger file "
     "system; writes resume by themselves"
 )
-_RETRY_FULL_S = 2.0
-_RETRY_BUSY_S = 0.2
+_RETRY_FULL_S, _RETRY_BUSY_S = 2.0, 0.2
 
 
 class Job(Protocol[T_co]):
@@ -412,7 +412,9 @@ def _kind_and_door(queued: Handed[Any]) -> tuple[type, str]:
     return type(job), getattr(job, "door", "")  # jobs of the node itself come in at none
 
 
-def _defect(error: Exception) -> InternalError:
-    """The answer for a defect of ours; the log gets the trace."""
+def _defect(error: Exception) -> ResolverError:
+    """The answer for a defect of ours, of which the log gets the trace; a refusal after a change is what it is."""
+    if isinstance(error, HalfDone):
+        return error.refusal
     _log.error("defect in a write job", exc_info=error)
     return InternalError("the node has a defect and nothing was written: the operator finds the trace in the log")

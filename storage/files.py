@@ -26,6 +26,11 @@ FILES_DIRECTORY = "files"
 _DIGEST_DIGITS = 64
 
 
+def digest_of(octets: bytes) -> bytes:
+    """What a content is stored under: its SHA-256."""
+    return hashlib.sha256(octets).digest()
+
+
 class FileStore:
     """Contents of files under one directory."""
 
@@ -39,7 +44,7 @@ class FileStore:
 
     def put(self, octets: bytes) -> bytes:
         """Store a content durably and return its SHA-256. Raises StoreFull, StoreFailed."""
-        digest = hashlib.sha256(octets).digest()
+        digest = digest_of(octets)
         path = self._root / self.place_of(digest)
         try:
             if self.get(digest) is None:

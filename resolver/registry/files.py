@@ -66,6 +66,16 @@ def require_uploader(caller: Caller) -> None:
     require(caller, Action.APPLY_PREFIX, caller.enterprise_id or None, "files")
 
 
+def _owner(caller: Caller) -> str:
+    return f"p:{caller.principal_id}"
+
+
+def require_room(reader: Reader, caller: Caller) -> None:
+    """Raise QuotaExhausted for a caller who has as many files that no record names as one may have."""
+    if _count(reader, _owner(caller)) >= UNLINKED_MAX:
+        raise QuotaExhausted(f"{UNLINKED_MAX} files of yours wait to be named by a record: name them first")
+
+
 def add(
     writer: Writer,
     caller: Caller,
@@ -77,9 +87,7 @@ def add(
 ) -> str:
     """Record an upload whose content is durable, and return the id of the file. Raises QuotaExhausted."""
     require_uploader(caller)
-    owner = f"p:{caller.principal_id}"
-    if _count(writer, owner) >= UNLINKED_MAX:
-        raise QuotaExhausted(f"{UNLINKED_MAX} files of yours wait to be named by a record: name them first")
+    require_room(writer, caller)
     file_id = rows.mint_id("file", randomness)
     row = stored.StoredFile(
         digest=digest,
@@ -89,7 +97,7 @@ def add(
         create_time_us=now_us,
     )
     writer.put(Table.FILES, file_id.encode(), row.SerializeToString())
-    writer.put(Table.HELD_FILES, _held_by(owner) + file_id.encode(), b"")
+    writer.put(Table.HELD_FILES, _held_by(_owner(caller)) + file_id.encode(), b"")
     return file_id
 
 

@@ -2,7 +2,8 @@
 
 A job of the lane decides first and changes last, because its neighbours in the transaction go on when it is refused.
 Where a job does several things that each decide for themselves, that cannot be kept; such a job writes through an
-``Undoable``, which puts back what it overwrote.
+``Undoable``, which puts back what it overwrote. What also tells the ledger, such as a prefix with its handle, cannot be
+put back: there ``HalfDone`` undoes the whole transaction, and the lane does the neighbours again without it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from resolver.errors import ResolverError
+from resolver.registry.rows import registry_version
 from storage.intercepting import Intercepting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from resolver.node.ledger import Ledger
     from storage.engine import Writer
     from storage.tables import Table
 
@@ -64,6 +67,26 @@ class Undoable(Intercepting):
         """As Writer."""
         self._remember(table, key)
         return self._writer.delete(table, key)
+
+
+class HalfDone(Exception):
+    """A refusal that came when something had been changed already: the transaction must not be committed."""
+
+    def __init__(self, refusal: ResolverError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+@contextmanager
+def whole_or_nothing(ledger: Ledger) -> Iterator[None]:
+    """Raise HalfDone for a ResolverError of the block when the registry or a handle has been changed in it."""
+    before = ledger.serial, registry_version(ledger.writer)
+    try:
+        yield
+    except ResolverError as refusal:
+        if (ledger.serial, registry_version(ledger.writer)) != before:
+            raise HalfDone(refusal) from refusal
+        raise
 
 
 @contextmanager

@@ -11,9 +11,11 @@ from resolver.lanes import FULL_MESSAGE
 from resolver.methods import Method
 from resolver.node.authorize import Action, require
 from resolver.registry import applications, enterprise_form, files
+from resolver.registry.undo import whole_or_nothing
 from resolver.service.jobs import RequestJob
 from resolver.v1 import stored_pb2 as stored
 from storage.errors import StorageError, StoreFull
+from storage.files import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +78,12 @@ class Applications:
         self._core.require_registry()
         octets = json.dumps(document, sort_keys=True).encode()
         request = stored.StoredApplication(document=octets, password_hash=password_hash)
-        job = RequestJob(caller=call.caller, method=method, request=request, decide=decide, request_id=request_id)
+
+        def whole(ledger: Ledger) -> stored.StoredApplication:
+            with whole_or_nothing(ledger):
+                return decide(ledger)
+
+        job = RequestJob(caller=call.caller, method=method, request=request, decide=whole, request_id=request_id)
         await self._core.lane.submit(job)
         self._core.poll()
 
@@ -88,8 +95,11 @@ class Applications:
             raise NotImplementedYet("this node keeps no files: start it with a data directory")
         media_type = files.media_type_of(octets)
         store = self._files
+        digest = await asyncio.to_thread(digest_of, octets)
+        if not store.has(digest):  # what is here may be a retry, whose outcome is known
+            self._require_room(call)
         try:
-            digest = await asyncio.to_thread(store.put, octets)
+            await asyncio.to_thread(store.put, octets)
         except StoreFull as error:
             raise StorageFull(FULL_MESSAGE, retry_after_s=2.0) from error
         except StorageError as error:
@@ -111,6 +121,14 @@ class Applications:
         job = RequestJob(caller=call.caller, method=_UPLOAD, request=request, decide=decide, request_id=request_id)
         answer = stored.StoredApplication.FromString(await self._core.lane.submit(job))
         return answer.enterprise_id, store.place_of(digest)
+
+    def _require_room(self, call: Call) -> None:
+        """Raise before a content is stored that no row would name: nobody removes it again."""
+        space = self._core.engine.space()
+        if space.free_octets < space.reserve_octets:
+            raise StorageFull(FULL_MESSAGE, retry_after_s=2.0)
+        with self._core.reading() as reader:
+            files.require_room(reader, call.caller)
 
     def record(self, call: Call, enterprise_id: str, prefix: str) -> applications.Record:
         """The record of an enterprise, by id or by a prefix of it."""

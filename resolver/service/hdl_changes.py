@@ -29,6 +29,7 @@ from resolver.node.authorize import Action
 from resolver.node.authorize import require as require_policy
 from resolver.registry import prefix_handles
 from resolver.registry import prefixes as registry_prefixes
+from resolver.registry.undo import whole_or_nothing
 from resolver.telemetry.calls import HDL_TCP
 from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import registry_pb2 as registry
@@ -110,7 +111,11 @@ class HandleChanges:
         self._core = core
 
     async def _submit(self, decide: Callable[[Ledger], T], door: str, *, frees_space: bool = False) -> T:
-        return await self._core.lane.submit(Decision(decide, frees_space, door=door))
+        def whole(ledger: Ledger) -> T:
+            with whole_or_nothing(ledger):
+                return decide(ledger)
+
+        return await self._core.lane.submit(Decision(whole, frees_space, door=door))
 
     def _now_s(self) -> int:
         return self._core.clock.now_us() // 1_000_000

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from resolver.errors import Refused
 from resolver.node import administer, outcomes
 from resolver.node.ledger import Ledger
+from resolver.registry.undo import HalfDone
 from resolver.service.reading import stored_rows_checked
 
 if TYPE_CHECKING:
@@ -169,6 +170,8 @@ def _validate(core: Core, job: RequestJob[Resp]) -> Resp:
             raise _UndoneError(  # noqa: TRY301 - leaving the block by an exception is what undoes it
                 job.decide(Ledger(writer, core.clock.now_us(), core.options.quota))
             )
+    except HalfDone as half:
+        raise half.refusal from half
     except _UndoneError as undone:
         response: Resp | bytes = undone.args[0]
         return job.method.response.FromString(response) if isinstance(response, bytes) else response

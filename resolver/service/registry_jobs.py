@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from resolver.node.authorize import Action, Role, require
+from resolver.registry.undo import whole_or_nothing
 from resolver.service.jobs import RequestJob, validate
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ async def write_row(
     core.require_registry()
 
     def change(ledger: Ledger) -> Resp:
-        response = decide(ledger)
+        with whole_or_nothing(ledger):
+            response = decide(ledger)
         ledger.forget_registry()  # the jobs behind it in the group are judged by what is true now
         return response
 
