@@ -22,7 +22,7 @@ from resolver.app.federation import TOP_FILE
 from resolver.clock import SystemClock
 from resolver.config.endpoint import Endpoint
 from resolver.config.sources import ConfigInvalid, load
-from resolver.errors import ResolverError
+from resolver.errors import ResolverError, WireError
 from resolver.federation.roots import SiteFileUnusable, fetch_site, sites_from_octets, sites_to_octets
 from resolver.node.prefixes import NODE_PREFIX_KEY
 from resolver.registry.first_start import NodeRole, first_start, role_of
@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     from resolver.wire.predefined.hs_site import HsSite
 
 CONFIG_FILE = "idis.toml"
+
+
+class PlanInvalid(StartRefused):
+    """What is wanted is wrong in itself: another try cannot help."""
+
+
+class TopSilent(StartRefused):
+    """The top could not be asked for its site just now."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +70,17 @@ class Made:
 
 
 def make(plan: Plan) -> Made:
-    """Make the data directory. Raises StartRefused when it holds something else, or something given is wrong."""
+    """Make the data directory. Raises StartRefused when it holds something else, PlanInvalid, TopSilent."""
     if plan.role is NodeRole.RECURSIVE and plan.prefix:
-        raise StartRefused("a recursive node homes nothing: leave --prefix out, or choose another role")
+        raise PlanInvalid("a recursive node homes nothing: leave --prefix out, or choose another role")
     if plan.role is not NodeRole.RECURSIVE and not plan.prefix:
-        raise StartRefused(f"a {plan.role.value} node homes a prefix: give --prefix, such as {_EXAMPLES[plan.role]}")
+        raise PlanInvalid(f"a {plan.role.value} node homes a prefix: give --prefix, such as {_EXAMPLES[plan.role]}")
     if plan.role is not NodeRole.TOP and not plan.top and not (plan.root / TOP_FILE).exists():
-        raise StartRefused(
+        raise PlanInvalid(
             f"a {plan.role.value} node asks the top of the tree: give --top, that node's site.json or its HOST:PORT"
         )
     if plan.role is NodeRole.TOP and plan.top:
-        raise StartRefused("nobody stands above a top node: leave --top out, or choose another role")
+        raise PlanInvalid("nobody stands above a top node: leave --top out, or choose another role")
     text = _toml(plan.settings)
     top = _top(plan) if plan.top else None
     data = DataDir(plan.root)
@@ -113,6 +121,8 @@ def _fill_store(data: DataDir, plan: Plan) -> bool:
             )
         now_us = SystemClock().now_us()
         first_start(engine, plan.prefix, now_us, secrets.token_bytes, plan.role, keep=data.write_admin_token)
+    except WireError as error:
+        raise PlanInvalid(str(error)) from error
     except (ResolverError, StorageError, OSError) as error:
         raise StartRefused(str(error)) from error
     finally:
@@ -121,11 +131,11 @@ def _fill_store(data: DataDir, plan: Plan) -> bool:
 
 
 def _toml(settings: Mapping[str, str | bool]) -> str:
-    """The configuration file. Raises StartRefused for a setting that is not valid."""
+    """The configuration file. Raises PlanInvalid for a setting that is not valid."""
     try:
         load(None, {}, settings)
     except ConfigInvalid as error:
-        raise StartRefused(str(error)) from error
+        raise PlanInvalid(str(error)) from error
     lines: list[str] = []
     section = ""
     for key in sorted(settings):
@@ -138,7 +148,7 @@ def _toml(settings: Mapping[str, str | bool]) -> str:
 
 
 def _top(plan: Plan) -> list[HsSite]:
-    """The sites of the top, from a file or from the node itself. Raises StartRefused."""
+    """The sites of the top, from a file or from the node itself. Raises StartRefused, PlanInvalid, TopSilent."""
     path = Path(plan.top)
     try:
         if path.is_file():
@@ -147,11 +157,11 @@ def _top(plan: Plan) -> list[HsSite]:
             place = Endpoint.from_text(plan.top)
             sites = [asyncio.run(fetch_site(*place, SystemClock(), secrets.token_bytes))]
     except ValueError as error:
-        raise StartRefused(f"--top: {plan.top!r} is no file, and {error}") from error
+        raise PlanInvalid(f"--top: {plan.top!r} is no file, and {error}") from error
     except SiteFileUnusable as error:
-        raise StartRefused(f"--top: {error}") from error
+        raise PlanInvalid(f"--top: {error}") from error
     except (ResolverError, OSError) as error:
-        raise StartRefused(f"--top: the top cannot be asked for its site: {error}") from error
+        raise TopSilent(f"--top: the top cannot be asked for its site: {error}") from error
     if plan.top_key and fingerprint(sites[0]) != plan.top_key.lower().replace(":", ""):
         raise StartRefused(
             f"--top: the key of the top has the fingerprint {fingerprint(sites[0]) or 'of no key'}, not "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from resolver.cli.output import CONFLICT, Failed, Verb, emit, one_line
+from resolver.cli.output import CONFLICT, INVALID, UNREACHABLE, Failed, Verb, emit, one_line
 
 ROLES = ("top", "secondary", "enterprise", "recursive")
 
@@ -68,7 +68,7 @@ def init(
     refused.
     """
     from resolver.app.data_dir import StartRefused  # noqa: PLC0415 - loads the store
-    from resolver.app.initial import Plan, make  # noqa: PLC0415 - as above
+    from resolver.app.initial import Plan, PlanInvalid, TopSilent, make  # noqa: PLC0415 - as above
     from resolver.registry.first_start import NodeRole  # noqa: PLC0415 - as above
 
     given = {
@@ -87,7 +87,8 @@ def init(
     try:
         made = make(Plan(root, NodeRole(role), prefix, settings, top, top_key))
     except StartRefused as error:
-        raise Failed(one_line(str(error)), CONFLICT) from error
+        code = INVALID if isinstance(error, PlanInvalid) else UNREACHABLE if isinstance(error, TopSilent) else CONFLICT
+        raise Failed(one_line(str(error)), code) from error
     word = f"made: {', '.join(made.changed)}" if made.changed else "everything was so already"
     lines = [f"{role} node {prefix}".strip() + f" in {root}: {word}"]
     if made.top_fingerprint:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from resolver.config.endpoint import Endpoint
+from resolver.config.lists import LISTS, faults_in
 from resolver.config.settings import Config
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def check(config: Config) -> list[str]:
                 Endpoint.from_text(text)
             except ValueError as error:
                 faults.append(f"{key}: {error}")
+    for key in LISTS:
+        faults += faults_in(key, value_of(config, key))
     if not config.grpc.listen:
         faults.append("grpc.listen is empty: a node without its gRPC door cannot be administered; give HOST:PORT")
     if not config.node.data_dir:

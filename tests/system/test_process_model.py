@@ -278,7 +278,12 @@ def test_reload_says_what_changed_and_what_needs_a_restart(tmp_path):
         assert event["needs_rolling_restart"] == ["grpc.reflection"]
         assert event["needs_restart"] == ["storage.map_octets"]
         refused = "configuration not taken over, the old one stays"
-        for number, text in enumerate(("[log]\nlevle = 1\n", '[tls]\ncertificate_file = "/no"\nkey_file = "/no"\n')):
+        unusable = (
+            "[log]\nlevle = 1\n",
+            '[tls]\ncertificate_file = "/no"\nkey_file = "/no"\n',
+            '[federation]\nallow_networks = "10.20"\n',
+        )
+        for number, text in enumerate(unusable):
             file.write_text(text)
             node.send(signal.SIGHUP)
             wait_for(lambda wanted=number + 1: node.events().count(refused) == wanted)

@@ -78,18 +78,23 @@ def test_what_is_refused_in_words(tmp_path, top_file):
         (("--role", "recursive", "--prefix", "88.300", "--top", top_file), "leave --prefix out"),
         (("--role", "top", "--prefix", "88", "--top", top_file), "leave --top out"),
         (("--role", "recursive", "--top", "nowhere"), "is no file"),
-        (("--role", "recursive", "--top", "127.0.0.1:1"), "cannot be asked"),
-        (("--role", "recursive", "--top", top_file, "--top-key", "00" * 32), "nothing was made"),
         (("--role", "top", "--prefix", "88", "--hdl", "x"), "is not HOST:PORT"),
+        (("--role", "top", "--prefix", "88", "--allow-network", "x"), "federation.allow_networks"),
     ):
         code, output = refused(directory, *arguments)
-        assert code == 6, output
+        assert code == 2, output
         assert words in output
+    for code, arguments, words in (
+        (3, ("--top", "127.0.0.1:1"), "cannot be asked"),
+        (6, ("--top", top_file, "--top-key", "00" * 32), "nothing was made"),
+    ):
+        told = refused(directory, "--role", "recursive", *arguments)
+        assert (told[0], words in told[1]) == (code, True), told
     bad = tmp_path / "bad.json"
     for octets in (b"{}", b"[1, 2]", b"{", b"\xff\xff", b'{"servers": []}', b"[" * 100_000):
         bad.write_bytes(octets)
         code, output = refused(directory, "--role", "recursive", "--top", str(bad))
-        assert (code, "bad.json" in output) == (6, True), output
+        assert (code, "bad.json" in output) == (2, True), output
     assert refused(directory, "--role", "secondary", "--prefix", "88.300", "--top", top_file)[0] == 0
     for arguments, words in (
         (("--role", "secondary", "--prefix", "88.301"), "belongs to node prefix '88.300'"),

@@ -56,6 +56,14 @@ def test_other_variables_are_not_ours():
         ("[drain]\nflush_s = 1.0", "did you mean statistics.flush_s?"),
         ("[grcp]\n", "did you mean grpc?"),
         ("[workers]\nzzzz = 1", "idis config show lists every key"),
+        ('[federation]\nallow_networks = "10.0.0.0/8, 10.20"', "federation.allow_networks: '10.20' does not appear"),
+        ('[federation]\nallow_networks = "10.0.0.1/8"', "10.0.0.1/8 has host bits set"),
+        ('[federation]\nallow_ports = "2641,99999"', "'99999' is no port"),
+        ('[federation]\nallow_ports = "2645-2640"', "'2645-2640' is no port"),
+        ('[http]\ntrusted_proxies = "proxy.example"', "http.trusted_proxies: 'proxy.example' does not appear"),
+        ('[hdl]\nadministrators = "0.NA/88.300"', "'0.NA/88.300' is not INDEX:HANDLE"),
+        ('[hdl]\nreplication_admins = "300:"', "hdl.replication_admins: '300:' is not INDEX:HANDLE"),
+        ('[hdl]\naddress = "node.example"', "hdl.address: 'node.example' does not appear"),
         ("grpc = 3", "grpc is a section"),
         ("[workers]\ncount = 1.5", "workers.count = 1.5 is not accepted"),
         ('[workers]\ncount = "2"', "workers.count = '2' is not accepted"),
@@ -120,3 +128,13 @@ def test_every_key_can_be_set_by_its_variable():
         value = value_of(Config(), key)
         text = str(value).lower() if isinstance(value, bool) else str(value)
         assert load(environment={to_environment_name(key): text}) == Config(), key
+
+
+def test_lists_that_workers_take_are_taken(tmp_path):
+    file = write(
+        tmp_path,
+        '[federation]\nallow_networks = "10.0.0.0/8, fd00::/8"\nallow_ports = "2641, 8000-8010"\n'
+        '[http]\ntrusted_proxies = "10.0.0.1/8,::1"\n'
+        '[hdl]\nadministrators = "300:0.NA/88.300, 301:88.300.1/管理"\naddress = "2001:db8::1"\n',
+    )
+    assert load(file).federation.allow_ports == "2641, 8000-8010"
