@@ -24,6 +24,7 @@ from resolver.config.endpoint import Endpoint
 from resolver.config.sources import ConfigInvalid, load
 from resolver.errors import ResolverError, WireError
 from resolver.federation.roots import SiteFileUnusable, fetch_site, sites_from_octets, sites_to_octets
+from resolver.handle.name import Prefix
 from resolver.node.prefixes import NODE_PREFIX_KEY
 from resolver.registry.first_start import NodeRole, first_start, role_of
 from storage.errors import StorageError
@@ -81,6 +82,7 @@ def make(plan: Plan) -> Made:
         )
     if plan.role is NodeRole.TOP and plan.top:
         raise PlanInvalid("nobody stands above a top node: leave --top out, or choose another role")
+    _check_prefix(plan.prefix)
     text = _toml(plan.settings)
     top = _top(plan) if plan.top else None
     data = DataDir(plan.root)
@@ -96,6 +98,14 @@ def make(plan: Plan) -> Made:
 
 
 _EXAMPLES = {NodeRole.TOP: "88", NodeRole.SECONDARY: "88.300", NodeRole.ENTERPRISE: "88.300.17"}
+
+
+def _check_prefix(prefix: str) -> None:
+    """Raise PlanInvalid for what is no prefix; empty is none."""
+    try:
+        Prefix.from_text(prefix or "0")
+    except WireError as error:
+        raise PlanInvalid(str(error)) from error
 
 
 def fingerprint(site: HsSite) -> str:
@@ -121,8 +131,6 @@ def _fill_store(data: DataDir, plan: Plan) -> bool:
             )
         now_us = SystemClock().now_us()
         first_start(engine, plan.prefix, now_us, secrets.token_bytes, plan.role, keep=data.write_admin_token)
-    except WireError as error:
-        raise PlanInvalid(str(error)) from error
     except (ResolverError, StorageError, OSError) as error:
         raise StartRefused(str(error)) from error
     finally:
