@@ -2,12 +2,15 @@
 
 It runs in the supervisor and knows the node only by ``View``. A full disk does not make a node unready:
 it still resolves, and taking it out of rotation would help nobody; /readyz says it in its body and
-``idis_store_free_bytes`` in /metrics. So it is with a silent top of the tree. Needs the extra ``[http]``.
+``idis_store_free_bytes`` in /metrics. So it is with a silent top of the tree. Clients that connect and ask nothing, or
+take no answer, are closed and make room for those that ask: a probe that gets no answer has a healthy node restarted.
+Needs the extra ``[http]``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -16,12 +19,23 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
     from starlette.requests import Request
+
+
+LOOK_S = 5.0
+"""Seconds between two looks at a client: one whose request is not whole, or that takes no answer, twice is closed."""
+
+REQUEST_OCTETS_MAX = 32 << 10
+"""Octets of a request: it has no body."""
+
+CONNECTIONS_MAX = 100
+"""Connections at a time: with more, the one that has asked nothing for longest is closed."""
 
 
 class Readiness(NamedTuple):
@@ -66,6 +80,51 @@ def make_app(view: View) -> Starlette:
     return Starlette(routes=[Route(path, page) for path, page in pages.items()])
 
 
+class _Connection(HttpToolsProtocol):
+    """A client of the door, which may not stay without asking or listening."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the client, in the place of one that asks nothing when there are too many."""
+        super().connection_made(transport)
+        self.began_s = time.monotonic()
+        self._was_stuck = False
+        self._octets = 0
+        self.loop.call_later(LOOK_S, self._look)
+        if len(self.connections) > CONNECTIONS_MAX:
+            others = (each for each in self.connections if isinstance(each, _Connection) and not each.is_answered)
+            min(others, key=lambda each: each.began_s, default=self).transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Take octets of a request, so many and no more."""
+        self._octets += len(data)
+        if self._octets > REQUEST_OCTETS_MAX:
+            self.transport.abort()
+        else:
+            super().data_received(data)
+
+    def on_message_complete(self) -> None:
+        """A request is whole; the next one counts for itself."""
+        self._octets = 0
+        super().on_message_complete()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a request of the client is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _look(self) -> None:
+        """Close the connection when nothing has come of it since the last look; uvicorn closes those that rest."""
+        if self.transport.is_closing():
+            self.transport.abort()
+            return
+        is_stuck = self.flow.write_paused or not (self.is_answered or self.timeout_keep_alive_task)
+        if is_stuck and self._was_stuck:
+            self.transport.abort()
+            return
+        self._was_stuck = is_stuck
+        self.loop.call_later(LOOK_S, self._look)
+
+
 class _Server(uvicorn.Server):
     """A server that leaves the signals to the supervisor."""
 
@@ -91,8 +150,8 @@ class AdminDoor:
             "access_log": False,
             "server_header": False,
             "loop": "none",
+            "http": _Connection,
             "ws": "none",
-            "limit_concurrency": 100,
             "timeout_keep_alive": 30,
             "timeout_graceful_shutdown": 2,
         }
