@@ -128,6 +128,8 @@ def certificate_of(request: HTTPConnection) -> bytes:
 def caller(request: HTTPConnection, service: Service, options: HttpOptions) -> Call:
     """The call of a Bearer token or a client certificate; anonymous without both.
 
+    A browser presents a certificate by itself, be it that a page of another site has it ask: then it does not count.
+
     Raises CredentialInvalid, and CredentialMissing for a token that came over plain HTTP through a network.
     """
     source = source_of(request, options)
@@ -135,12 +137,24 @@ def caller(request: HTTPConnection, service: Service, options: HttpOptions) -> C
     header = request.headers.get("authorization")
     if header is None:
         certificate = certificate_of(request)
+        if certificate and is_from_other_site(request):
+            if request.scope["method"] not in {"GET", "HEAD"}:
+                raise CredentialInvalid("a client certificate does not count where a page of another site asks")
+            certificate = b""
         credential = Credential(certificate=certificate_digest(certificate)) if certificate else None
         return service.call_from(source, credential, door)
     require_confidential(request, options)
     if not header.lower().startswith("bearer "):
         raise CredentialInvalid("the header Authorization is not 'Bearer TOKEN': send the token in that form")
     return service.call_from(source, credential_of((("authorization", header),)), door)
+
+
+def is_from_other_site(request: HTTPConnection) -> bool:
+    """Whether a browser says that the page of another site makes it ask (Fetch standard; RFC 6454)."""
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host", ""):
+        return True
+    return request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
 
 
 _FORWARDED = {"forwarded", "via", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"}
