@@ -343,6 +343,11 @@ class HandleAuthentication:
             session.key = hdl_sessions.made_key(self._core.randomness)
         session.awaits_key = False
         turn.session = None
+        if session.key.cipher.is_legacy:
+            if not self._takes_legacy:
+                session.key = hdl_sessions.made_key(self._core.randomness)
+                raise Declined(ResponseCode.SESSION_FAILED, "sessions with DES are not taken here: use AES")
+            _log.warning("old cipher of a session", cipher=session.key.cipher.name, source=turn.peer.source)
         await turn.answer(responses.Done(), session_id=session.id)
 
     async def terminate_session(self, turn: Turn) -> None:

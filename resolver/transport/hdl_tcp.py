@@ -225,8 +225,8 @@ class _Connection(asyncio.Protocol):
             if self._tls is not None and not self._peer.is_broken:
                 self._tls.close()
                 self.deadline_s = self._door.now_s() + WRITE_TIMEOUT_S
-        except BaseException:
-            self._peer.is_broken = self._peer.is_broken or alone is not None
+        except BaseException as error:  # a defect of ours closes: nobody may wait for an answer that does not come
+            self._peer.is_broken = self._peer.is_broken or alone is not None or isinstance(error, Exception)
             raise
         finally:
             if alone is not None:

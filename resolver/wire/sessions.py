@@ -45,7 +45,13 @@ class SessionKey(NamedTuple):
     def from_wire(cls, octets: bytes) -> SessionKey:
         """The key from cipher number and key octets. Raises MalformedMessage."""
         cursor = Cursor(octets)
-        return cls(cipher_code(cursor.take_u32("session cipher")), cursor.take_rest())
+        key = cls(cipher_code(cursor.take_u32("session cipher")), cursor.take_rest())
+        if len(key.octets) < key.cipher.key_octets:
+            raise MalformedMessage(
+                f"a key of {key.cipher.name} has {key.cipher.key_octets} octets and this one {len(key.octets)}",
+                field="session key",
+            )
+        return key
 
     def to_wire(self) -> bytes:
         """Cipher number and key octets."""

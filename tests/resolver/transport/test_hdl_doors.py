@@ -135,6 +135,18 @@ def test_last_answer_of_a_client_that_reads_late_and_has_said_all(node):
         assert connection.recv(1) == b""
 
 
+def test_a_defect_ends_the_connection_it_happens_on(node, monkeypatch):
+    """Its client waited ten minutes for an answer that nobody made."""
+
+    async def broken(*_):
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(node.protocols[0], "respond", broken)
+    with socket.create_connection(("127.0.0.1", node.port), timeout=20) as connection:
+        connection.sendall(node.client().request(2, requests.OfHandle("/")).to_wire())
+        assert closed(connection)
+
+
 def test_answers_are_not_answered(node):
     message = question(node, "88.300.1/S-10")
     header = message.header._replace(response_code=1)

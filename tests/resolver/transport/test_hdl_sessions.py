@@ -1,16 +1,21 @@
 """Sessions over real sockets, two workers side by side: set-up, MACs, replays, encryption, end."""
 
+import os
 import socket
 
 import pytest
 import structlog
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from resolver.handle.value import Permission
 from resolver.transport.hdl_rate import Pace
 from resolver.wire import ciphers, requests, sessions, signatures
+from resolver.wire.ciphers import CipherCode
 from resolver.wire.credential import signed_octets
 from resolver.wire.datagrams import Reassembler
+from resolver.wire.keys import public_key_from_wire
 from resolver.wire.message import Frame, Message, request_message
+from resolver.wire.sessions import SessionKey
 from tests.resolver.transport.hdl_node import HSJ, PRIVATE, ClientSession, handle_node, rsa_key, value
 
 CERTIFIED = 0x5800_0000
@@ -125,10 +130,6 @@ def test_old_version_without_cipher_is_refused(node):
 
 
 def test_key_handed_over_encrypted_for_the_client(node):
-    from cryptography.hazmat.primitives.asymmetric import padding
-
-    from resolver.wire.sessions import SessionKey
-
     client = node.client()
     setup = requests.SessionSetup(1, 60, "", 0xFFFFFFFF, public_key=rsa_key("client").public.to_wire())
     found = client.ask(400, setup)
@@ -141,13 +142,6 @@ def test_key_handed_over_encrypted_for_the_client(node):
 
 
 def test_key_handed_over_encrypted_for_the_server(node):
-    import os
-
-    from cryptography.hazmat.primitives.asymmetric import padding
-
-    from resolver.wire.keys import public_key_from_wire
-    from resolver.wire.sessions import SessionKey
-
     client = node.client()
     found = client.ask(400, requests.SessionSetup(2, 60, "", 0xFFFFFFFF))
     key = SessionKey(type(ClientSession(client).key.cipher)(3), os.urandom(16))
@@ -158,6 +152,36 @@ def test_key_handed_over_encrypted_for_the_server(node):
     session = ClientSession(client)
     session.id, session.key, session.counter = found.envelope.session_id, key, 0
     assert session.ask(100, create("88.300.1/RSA-2")).header.response_code == 1
+
+
+def exchanged(client, octets):
+    """The code of an exchange that hands over some octets as the key, and the session then."""
+    found = client.ask(400, requests.SessionSetup(2, 60, "", 0xFFFFFFFF))
+    public = public_key_from_wire(found.body.data).to_native()
+    encrypted = public.encrypt(octets, padding.PKCS1v15())
+    session = ClientSession(client)
+    session.id = found.envelope.session_id
+    session.key, session.counter = SessionKey(CipherCode(int.from_bytes(octets[:4], "big")), octets[4:]), 0
+    answer = client.ask(402, requests.ExchangeKey(encrypted), session_id=session.id)
+    return answer.header.response_code, session
+
+
+@pytest.mark.parametrize("octets", [b"\0\0\0\3short", b"\0\0\0\3", b"\0\0\0\4" + bytes(15), b"\0\0\0\1" + bytes(7)])
+def test_a_key_that_is_too_short_is_none(node, octets):
+    """It was taken, and nothing could be encrypted by it: who asked for that got no answer at all."""
+    code, session = exchanged(node.client(), octets)
+    assert code == 1, "nobody learns what decrypts"
+    frame = session.request(1, requests.Resolution("88.300.1/HIDDEN"), flags=HSJ | 0x2000_0000)
+    assert session.client.send(Message.from_frame(frame)).header.response_code == 502
+
+
+@pytest.mark.parametrize("takes_legacy", [False, True])
+def test_sessions_with_des_are_for_the_legacy_switch(tmp_path, takes_legacy):
+    with handle_node(tmp_path, takes_legacy=takes_legacy) as node, structlog.testing.capture_logs() as logged:
+        code, session = exchanged(node.client(), b"\0\0\0\1" + b"12345678")
+        found = session.client.send(Message.from_frame(session.request(2, requests.OfHandle("/"))))
+    assert (code, found.header.response_code) == ((1, 1) if takes_legacy else (501, 502))
+    assert [entry["cipher"] for entry in logged if "cipher" in entry] == (["DES"] if takes_legacy else [])
 
 
 def test_answer_with_the_mac_of_another_session_is_no_proof(node):
