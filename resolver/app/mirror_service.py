@@ -17,6 +17,7 @@ from resolver.app.copying_core import copying_core
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
 from resolver.app.sole_worker import SoleWorker
 from resolver.config.settings import Config
+from resolver.errors import ResolverError
 from resolver.federation.mirror import Follower, MirrorCredentials
 from resolver.federation.mirror_files import FileCopies
 from resolver.node import site_role
@@ -88,7 +89,7 @@ class MirrorService(SoleWorker):
                     await asyncio.to_thread(self._take_over)
                     await self._core.lane.submit(SiteJob(_announced))
                     _log.info("prefix handles name this node as the primary")
-                except (StartRefused, StorageError) as error:
+                except (StartRefused, StorageError, ResolverError) as error:
                     _log.error("prefix handles still name the old primary", why=str(error))
             await asyncio.sleep(_ANNOUNCE_S)
 

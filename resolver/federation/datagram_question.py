@@ -30,7 +30,7 @@ class _Packets(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ARG002 - the socket is connected
         """Take a packet; the answer is whole when all its octets are here."""
-        if self._answer.done() or len(data) < ENVELOPE_OCTETS:
+        if self._answer.done() or not 0 <= len(data) - ENVELOPE_OCTETS <= FRAGMENT_OCTETS:
             return
         try:
             envelope = Envelope.from_wire(data)

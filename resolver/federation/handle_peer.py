@@ -111,7 +111,7 @@ class HandlePeer:
         until_s = self._clock.monotonic_s() + timeout_s
         if self._keeps_open():
             try:
-                return await self._connection.ask(frame, timeout_s=timeout_s)
+                return await self._connection.ask(frame, _is_whole, timeout_s=timeout_s)
             except ServerUnreachable as error:
                 reason = error.__cause__
                 if not isinstance(reason, ConnectionError) or isinstance(reason, ConnectionRefusedError):
@@ -119,7 +119,7 @@ class HandlePeer:
         async with self._single:
             connection = self._connect()
             try:
-                return await connection.ask(frame, timeout_s=max(until_s - self._clock.monotonic_s(), 0.0))
+                return await connection.ask(frame, _is_whole, timeout_s=max(until_s - self._clock.monotonic_s(), 0.0))
             finally:
                 await connection.close()
 
@@ -176,6 +176,11 @@ class HandlePeer:
             raise MalformedMessage("the key in the site record cannot be read: its answers cannot be believed")
         if found is None or not signatures.is_signed_by(found, message.envelope, message.header_and_body, self._key):
             raise MalformedMessage("the answer is not signed by the key of the site: it is not believed")
+
+
+def _is_whole(_: Frame) -> bool:
+    """A record comes in one message. What a stranger sends behind it is not waited for, and not kept."""
+    return True
 
 
 def _public(values: Iterable[HandleValue]) -> list[pb.HandleValue]:

@@ -27,6 +27,7 @@ from resolver.service.mirroring import SiteJob
 from resolver.service.reading import stored_rows_checked
 from resolver.v1 import mirror_pb2 as pb
 from storage.directories import sync_directory
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +95,7 @@ class Follower:
             try:
                 if await self._act():
                     wait_s = _RETRY_FIRST_S
-            except (grpc.aio.AioRpcError, OSError, TimeoutError, ResolverError, Parted) as error:
+            except (grpc.aio.AioRpcError, OSError, TimeoutError, ResolverError, StorageError, Parted) as error:
                 trouble = _trouble(error)
                 _log.warning("the mirror does not follow, it will try again", why=trouble)
                 self._tell(trouble=trouble)

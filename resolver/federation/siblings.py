@@ -137,9 +137,9 @@ class Siblings:
             except (grpc.aio.AioRpcError, OSError, TimeoutError, ResolverError, StorageError) as error:
                 self.trouble = trouble_of(error)
                 _log.warning("another server of the site cannot be followed, it tries again", why=self.trouble)
-            except ValueError as error:
-                self.trouble = str(error)
-                _log.error("what another server of the site sends is not understood", why=self.trouble)
+            except Exception as error:  # noqa: BLE001 - an ended task would be taken for one that copies
+                self.trouble = f"{type(error).__name__}: {error}"
+                _log.exception("what another server of the site sends is not understood")
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, _RETRY_MAX_S)
 

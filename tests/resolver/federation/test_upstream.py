@@ -10,12 +10,17 @@ from resolver import limits, methods
 from resolver.clock import SystemClock
 from resolver.errors import HandleNotFound, Overloaded, UpstreamFailed
 from resolver.federation.contacts import Contact
+from resolver.federation.datagram_question import _Packets
 from resolver.federation.latency import Standing
 from resolver.handle.value import HandleValue, Permission, Ttl
 from resolver.node.foreign import Question
 from resolver.node.record_octets import parse
 from resolver.node.site_info import site_of
 from resolver.v1 import registry_pb2
+from resolver.wire.envelope import Envelope
+from resolver.wire.header import OpFlag
+from resolver.wire.message import Message
+from resolver.wire.versions import OWN
 from tests.resolver.transport.hdl_node import rsa_key
 from tests.support.builders import add_prefix
 from tests.support.handle_servers import found, missing, serving
@@ -131,6 +136,33 @@ def test_a_signed_answer_must_name_its_question(world):
         ):
             with pytest.raises(UpstreamFailed, match="does not say which question"):
                 await get(upstream)
+
+    run(main())
+
+
+def test_an_answer_that_never_ends_is_taken_by_its_first_message(world):
+    """The rest would be kept until the time is over: as much as a stranger can send."""
+
+    def endless(octets):
+        flags = Message.from_wire(octets).header.flags | OpFlag.CONTINUOUS.value
+        return (octets[:28] + flags.to_bytes(4, "big") + octets[32:]) * 3
+
+    async def main():
+        async with serving({"": found()}, mangle=endless) as server, asking(world, server) as upstream:
+            assert parse((await get(upstream)).body).name == NAME
+
+    run(main())
+
+
+def test_packets_are_no_larger_than_those_of_the_protocol():
+    """Each is kept until the last one is here, and strangers send them."""
+
+    async def main():
+        packets = _Packets(5, limits.UPSTREAM_OCTETS_MAX, asyncio.get_running_loop().create_future())
+        for sequence in range(100):
+            envelope = Envelope(OWN, OWN, 0, 0, 5, sequence, limits.UPSTREAM_OCTETS_MAX)
+            packets.datagram_received(envelope.to_wire() + bytes(60_000), None)
+        assert sum(map(len, packets._parts.values())) <= limits.UPSTREAM_OCTETS_MAX
 
     run(main())
 
