@@ -16,6 +16,7 @@ from conformance.handle import octets as hdl
 from resolver import methods
 from resolver.client import CallFailed
 from resolver.client.values import new_handle
+from resolver.registry.files import UNLINKED_MAX
 from resolver.v1 import registration_pb2, registry_pb2
 from resolver.v1.handle_pb2 import HandleValue
 from tests.support.power.promises import Doubt, State
@@ -256,6 +257,10 @@ def _value(octets):
     return hdl.Octets(octets).value()
 
 
+PAUSE_S = 4.0
+"""Greatest pause before an upload: no record names them, so there may be ``UNLINKED_MAX``, which are to last."""
+
+
 class Uploads(Repeating):
     """Files over HTTP: what is acknowledged lies beside the store under its digest, and its row in the store.
 
@@ -267,6 +272,9 @@ class Uploads(Repeating):
         self.files, self.token = {}, None
 
     async def change(self, doors):
+        await asyncio.sleep(self.chance.uniform(0, PAUSE_S))
+        if len(self.files) >= UNLINKED_MAX:
+            return
         content = b"%PDF-1.7\n" + self.chance.randbytes(self.chance.choice((100, 5_000, 200_000)))
         self.request = (content, f"{self.name}-{next(self.numbers)}")
         await self.send(doors)
