@@ -26,11 +26,12 @@ _FRAME = Struct(">HBBBI")
 _FRAME_OCTETS = _FRAME.size
 _SETTING = Struct(">HI")
 _SETTINGS, _WINDOW_UPDATE, _ACK = 4, 8, 1
+_WINDOW_UPDATE_OCTETS = 4
 _WINDOW = 65_535
 """Octets of a connection's window before anybody has opened it (RFC 9113 section 6.9.2)."""
 _LAST_STREAM_ID = 2**31 - 1
-_SETTINGS_MAX = 32
-"""Settings of one frame that nghttp2 takes (``Configuration.max_settings``)."""
+_SETTINGS_OCTETS_MAX = 32 * _SETTING.size
+"""Octets of the settings of one frame that nghttp2 takes (``Configuration.max_settings``)."""
 _SETTING_BOUNDS = {2: (0, 1), 4: (0, 2**31 - 1), 5: (2**14, 2**24 - 1), 8: (0, 1), 9: (0, 1)}
 """Values that settings may have; others end the connection (RFC 9113 section 6.5.2, RFC 8441, RFC 9218)."""
 
@@ -89,26 +90,32 @@ class Newcomer(asyncio.Protocol):
             high, low, kind, flags, stream_id = _FRAME.unpack_from(octets, self._heard)
             begin = self._heard + _FRAME_OCTETS
             end = begin + (high << 8 | low)
-            if stream_id or end > bounds.GREETING_OCTETS_MAX:
+            if stream_id or end > bounds.GREETING_OCTETS_MAX or not self._expects(kind, flags, end - begin):
                 return False
             if end > len(octets):
                 break
-            if not self._is_greeting(kind, flags, octets[begin:end]):
+            if not self._takes(kind, octets[begin:end]):
                 return False
             self._heard = end
         return len(octets) <= bounds.GREETING_OCTETS_MAX
 
-    def _is_greeting(self, kind: int, flags: int, payload: bytes) -> bool:
-        """Whether a frame is the next one of a greeting, and valid: SETTINGS, one wider window, the acknowledgement."""
+    def _expects(self, kind: int, flags: int, octets: int) -> bool:
+        """Whether a frame may be the next of a greeting, by its head: SETTINGS, a wider window, the acknowledgement."""
         if self._heard == len(_PREFACE):
-            return kind == _SETTINGS and flags == 0 and _are_settings(payload)
-        if kind == _WINDOW_UPDATE and not self._widened:
-            self._widened = len(payload) == 4 and 0 < int.from_bytes(payload, "big") <= _LAST_STREAM_ID - _WINDOW
+            return kind == _SETTINGS and not flags and not octets % _SETTING.size and octets <= _SETTINGS_OCTETS_MAX
+        if kind == _WINDOW_UPDATE:
+            return octets == _WINDOW_UPDATE_OCTETS and not self._widened
+        return kind == _SETTINGS and flags == _ACK and not octets and not self._acknowledged
+
+    def _takes(self, kind: int, payload: bytes) -> bool:
+        """Take in a frame that was expected; False when what it says ends the connection."""
+        if self._heard == len(_PREFACE):
+            return _are_settings(payload)
+        if kind == _WINDOW_UPDATE:
+            self._widened = 0 < int.from_bytes(payload, "big") <= _LAST_STREAM_ID - _WINDOW
             return self._widened
-        if kind == _SETTINGS and flags == _ACK and not payload and not self._acknowledged:
-            self._acknowledged = True
-            return True
-        return False
+        self._acknowledged = True
+        return True
 
     def _become(self, answered: int) -> H2Connection:
         """Make the connection. So many octets of what the peer has said have had their answer."""
@@ -148,9 +155,7 @@ class Newcomer(asyncio.Protocol):
 
 
 def _are_settings(payload: bytes) -> bool:
-    """Whether a SETTINGS frame has this payload, and nothing in it ends the connection."""
-    if len(payload) % _SETTING.size or len(payload) > _SETTINGS_MAX * _SETTING.size:
-        return False
+    """Whether nothing in the payload of a SETTINGS frame ends the connection."""
     for name, value in _SETTING.iter_unpack(payload):
         low, high = _SETTING_BOUNDS.get(name, (0, value))
         if not low <= value <= high:

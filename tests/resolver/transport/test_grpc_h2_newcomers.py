@@ -261,7 +261,7 @@ def test_what_is_remembered_of_headers_is_bounded_by_their_octets(world, fields)
     async def main():
         async with h2_client(world) as client:
             peer = await Peer.connect(client.place.port)
-            for number in range(150):
+            for number in range(150 if len(fields[0][1]) < 10_000 else 10):
                 block = peer.headers(extra=[*fields, ("n", str(number))])
                 stream_id = 2 * number + 1
                 pieces = [block[start : start + 16_000] for start in range(0, len(block), 16_000)]
