@@ -393,6 +393,4 @@ class AsyncClient:
         """Tells a call that the client was closed under it from a task that the application cancelled."""
         task = asyncio.current_task()
         if self._closed and (task is None or not task.cancelling()):
-            raise failures.failure(
-                grpc.StatusCode.CANCELLED, "the client was closed while the call was open: close it after its calls"
-            )
+            raise failures.closed()

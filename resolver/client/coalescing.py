@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import grpc
 
 from resolver.client import batches, plans
-from resolver.client.failures import CallFailed, failure, from_outcome
+from resolver.client.failures import CallFailed, closed, failure, from_outcome
 from resolver.errors import AnswerTooLarge, InvalidName
 from resolver.v1.handle_pb2 import HandleRecord
 from resolver.v1.resolution_pb2 import BatchResolveRequest, BatchResolveResponse
@@ -62,7 +62,12 @@ class Coalescer:
         self._flush_is_due = False
 
     def ask(self, name: str, chosen: Chosen = EVERYTHING) -> Future:
-        """The future record of a name; it fails with a ``CallFailed``."""
+        """The future record of a name; it fails with a ``CallFailed``. Raises TypeError for what is no text.
+
+        A name that no message takes would take all others of its turn with it.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"{name!r:.80} is a {type(name).__name__}: give the handle as text")
         future: Future = self._loop.create_future()
         waiting = self._waiting.get(chosen)
         if waiting is None:
@@ -76,9 +81,9 @@ class Coalescer:
         return future
 
     async def close(self) -> None:
-        """Cancels all questions without an answer."""
+        """Fails all questions without an answer."""
         for waiting in self._waiting.values():
-            self._cancel(waiting)
+            self._give_up(waiting)
         self._waiting.clear()
         for task in self._tasks:
             task.cancel()
@@ -118,7 +123,7 @@ class Coalescer:
                 if also and future in also:
                     self._give_also(future, record)
         except asyncio.CancelledError:
-            self._cancel(batch)
+            self._give_up(batch)
             raise
         except Exception as error:  # noqa: BLE001 - whatever went wrong, nobody may wait for ever
             for future in batch.values():
@@ -173,7 +178,7 @@ class Coalescer:
             if not future.done():
                 future.set_exception(error.copy() if isinstance(error, CallFailed) else error)
 
-    def _cancel(self, batch: Waiting) -> None:
+    def _give_up(self, batch: Waiting) -> None:
+        """Tell who waits that the client was closed: cancelled, a future would look as if its own task were."""
         for first in batch.values():
-            for future in (first, *self._also.pop(first, ())):
-                future.cancel()
+            self._fail(first, closed())

@@ -155,6 +155,11 @@ def failure(code: grpc.StatusCode, message: str, *, reason: str = "") -> CallFai
     return BY_CODE.get(code, CallFailed)(code, message, reason=reason)
 
 
+def closed() -> CallFailed:
+    """The failure of a call whose client was closed."""
+    return failure(grpc.StatusCode.CANCELLED, "the client was closed while the call was open: close it after its calls")
+
+
 def from_outcome(outcome: ResolveMiss | RowResult) -> CallFailed:
     """The failure that a miss of a batch, or a bad row, stands for."""
     code = STATUS_CODES.get(outcome.code, grpc.StatusCode.UNKNOWN)

@@ -10,7 +10,7 @@ import pytest
 from scripted_node import refuse, running
 
 from resolver import methods
-from resolver.client import AsyncClient, InvalidArgument, NotFound, RetryPolicy, Unavailable
+from resolver.client import AsyncClient, CallFailed, InvalidArgument, NotFound, RetryPolicy, Unavailable
 from resolver.client.coalescing import SHARE_MIN
 from resolver.v1 import resolution_pb2
 from resolver.v1.handle_pb2 import HandleRecord
@@ -210,7 +210,18 @@ def test_batches_in_flight_are_bounded_and_the_waiting_join(node):
     assert len(node.batches) == 3  # two that started at once, and one of all that waited
 
 
-def test_closing_cancels_who_waits(node):
+def test_what_is_no_text_is_refused_and_holds_up_no_other(node):
+    async def ask(client):
+        fine = client.resolve_soon("a")
+        for name in (None, 7, b"b"):
+            with pytest.raises(TypeError, match="give the handle as text"):
+                client.resolve_soon(name)
+        assert (await fine).name == "a"
+
+    run(node, ask)
+
+
+def test_closing_fails_whoever_waits_as_other_calls_fail(node):
     node.release = threading.Event()
 
     async def main(target):
@@ -219,8 +230,10 @@ def test_closing_cancels_who_waits(node):
         await asyncio.to_thread(node.entered.wait, 60)
         waiting = client.resolve_soon("b")
         await client.close()
-        assert sent.cancelled()
-        assert waiting.cancelled()
+        for future in (sent, waiting):
+            with pytest.raises(CallFailed, match="client was closed") as failed:
+                await future
+            assert failed.value.code is grpc.StatusCode.CANCELLED
 
     with running(node.methods()) as target:
         asyncio.run(main(target))
