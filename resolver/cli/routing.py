@@ -52,7 +52,7 @@ def _from_text(text: str) -> pb.Route:
     row = pb.Route(address=address.strip().strip("[]"))
     for port in ports:
         kind, equals, number = port.strip().partition("=")
-        if kind not in KINDS or not equals or not number.isdecimal() or not 0 < int(number) <= 65_535:
+        if kind not in KINDS or not equals or not _is_port(number):
             raise click.BadParameter(
                 f"{port!r} is no port: write tcp=2641, udp=2641, http=8000 or grpc=2640", param_hint="--to"
             )
@@ -73,7 +73,7 @@ def _of_site(site: HsSite) -> list[pb.Route]:
     """The route to a site: address, ports and key of its one server, or the whole of several that share handles."""
     if len(site.servers) > 1:
         return [pb.Route(site=site.to_wire())]
-    from resolver.node.site_info import GRPC_ATTRIBUTE  # noqa: PLC0415 - loads the codec
+    from resolver.node.site_info import GRPC_ATTRIBUTE, port_in  # noqa: PLC0415 - loads the codec
     from resolver.wire.predefined.hs_site import Transport  # noqa: PLC0415 - as above
 
     kinds = {Transport.TCP: "tcp_port", Transport.UDP: "udp_port", Transport.HTTP: "http_port"}
@@ -84,7 +84,10 @@ def _of_site(site: HsSite) -> list[pb.Route]:
         for interface in server.interfaces:
             if interface.transport in kinds:
                 setattr(row, kinds[Transport(interface.transport)], interface.port)
-        if grpc_port.isdecimal():
-            row.grpc_port = int(grpc_port)
+        row.grpc_port = port_in(grpc_port)
         found.append(row)
     return found
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= 65_535

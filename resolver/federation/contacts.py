@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from resolver import limits
 from resolver.errors import WireError
 from resolver.handle.name import fold
-from resolver.node.site_info import GRPC_ATTRIBUTE
+from resolver.node.site_info import GRPC_ATTRIBUTE, port_in
 from resolver.wire.hash_selection import server_index
 from resolver.wire.predefined.hs_serv import HsServ
 from resolver.wire.predefined.hs_site import QUERY, HsSite, Transport
@@ -130,8 +130,9 @@ def _contact(site: HsSite, server: Server, *, speaks_grpc: bool) -> Contact | No
     """How to ask a server: gRPC when it says so, else TCP, else UDP."""
     attributes = dict(site.attributes)
     grpc_port = attributes.get(f"{GRPC_ATTRIBUTE}.{server.id}", attributes.get(GRPC_ATTRIBUTE, ""))
-    if speaks_grpc and grpc_port.isascii() and grpc_port.isdigit() and 0 < int(grpc_port) < 65_536:
-        return _made(GRPC, int(grpc_port), site, server)
+    port = port_in(grpc_port) if speaks_grpc else 0
+    if port:
+        return _made(GRPC, port, site, server)
     for protocol, transport in ((TCP, Transport.TCP), (UDP, Transport.UDP)):
         for interface in server.interfaces:
             if interface.transport == transport and interface.roles & QUERY and 0 < interface.port < 65_536:

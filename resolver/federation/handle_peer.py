@@ -145,29 +145,10 @@ class HandlePeer:
             if digest is None and request.envelope.version >= versions.REQUEST_DIGEST:
                 # Signed "not here" and referrals name nothing: they could be those to another question.
                 raise MalformedMessage("the signed answer does not say which question it is to: it is not believed")
-        said = SAID.get(header.response_code, Said.REFUSED)
-        body = message.body
-        if isinstance(body, responses.Resolved):
-            values = _public(body.values)
-            if not values:
-                return Reply(moment, Said.NO_VALUES, ResponseCode.VALUES_NOT_FOUND, serial=header.site_serial)
-            record = pb.HandleRecord(name=body.handle, values=values)
-            return Reply(moment, Said.FOUND, header.response_code, record, serial=header.site_serial)
-        if isinstance(body, responses.Referral):
-            values = _public(body.values or ())
-            return Reply(
-                moment,
-                said,
-                header.response_code,
-                values=tuple(values),
-                referral_handle=body.handle,
-                serial=header.site_serial,
-            )
-        words = body.message if isinstance(body, responses.Failure) else ""
-        if said not in {Said.NOT_FOUND, Said.NO_VALUES}:
-            said = Said.REFUSED
-            words = words or f"response code {header.response_code}"
-        return Reply(moment, said, header.response_code, message=words[:200], serial=header.site_serial)
+        try:
+            return _reply_of(message, moment)
+        except UnicodeEncodeError:
+            raise MalformedMessage("the answer has a text that is not UTF-8: it cannot be told on") from None
 
     def _check_signature(self, message: Message) -> None:
         """Raise MalformedMessage unless the server's key has signed the answer."""
@@ -181,6 +162,33 @@ class HandlePeer:
 def _is_whole(_: Frame) -> bool:
     """A record comes in one message. What a stranger sends behind it is not waited for, and not kept."""
     return True
+
+
+def _reply_of(message: Message, moment: Moment) -> Reply:
+    """What an answer comes down to. Raises UnicodeEncodeError for texts that are none."""
+    header, body = message.header, message.body
+    said = SAID.get(header.response_code, Said.REFUSED)
+    if isinstance(body, responses.Resolved):
+        values = _public(body.values)
+        if not values:
+            return Reply(moment, Said.NO_VALUES, ResponseCode.VALUES_NOT_FOUND, serial=header.site_serial)
+        record = pb.HandleRecord(name=body.handle, values=values)
+        return Reply(moment, Said.FOUND, header.response_code, record, serial=header.site_serial)
+    if isinstance(body, responses.Referral):
+        values = _public(body.values or ())
+        return Reply(
+            moment,
+            said,
+            header.response_code,
+            values=tuple(values),
+            referral_handle=body.handle,
+            serial=header.site_serial,
+        )
+    words = body.message.encode("utf-8", "replace").decode() if isinstance(body, responses.Failure) else ""
+    if said not in {Said.NOT_FOUND, Said.NO_VALUES}:
+        said = Said.REFUSED
+        words = words or f"response code {header.response_code}"
+    return Reply(moment, said, header.response_code, message=words[:200], serial=header.site_serial)
 
 
 def _public(values: Iterable[HandleValue]) -> list[pb.HandleValue]:

@@ -66,4 +66,10 @@ class Trail:
 
     def _note(self, **fields: object) -> None:
         if self._is_on:
-            self.hops.append(pb.Hop(depth=self._depth, **fields))  # type: ignore[arg-type]  # fields of the message
+            shown = {name: _shown(each) if isinstance(each, str) else each for name, each in fields.items()}
+            self.hops.append(pb.Hop(depth=self._depth, **shown))  # type: ignore[arg-type]  # fields of the message
+
+
+def _shown(text: str) -> str:
+    """A text of a stranger as far as it is UTF-8: a name that an alias leads to may be any octets."""
+    return text.encode("utf-8", "replace").decode()

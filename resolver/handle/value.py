@@ -63,6 +63,16 @@ class Ttl:
         return self.seconds if self.seconds <= limits.TTL_RELATIVE_MAX_S else 0
 
 
+_INDEX_DIGITS_MAX = 10
+
+
+def _index_of(digits: str) -> int:
+    """The number that ASCII digits name. Raises InvalidValue for far too many: no index has them."""
+    if len(digits) > _INDEX_DIGITS_MAX:
+        raise InvalidValue(f"index {digits[:20]} is outside 0 to {limits.INDEX_MAX}", field="index")
+    return int(digits)
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Names a value of a handle; index 0 means the handle as a whole."""
@@ -76,10 +86,10 @@ class Reference:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """The reference that ``INDEX:HANDLE`` or a bare handle names."""
+        """The reference that ``INDEX:HANDLE`` or a bare handle names. Raises InvalidValue."""
         head, colon, tail = text.partition(":")
         if colon and head.isascii() and head.isdigit():
-            return cls(tail, int(head))
+            return cls(tail, _index_of(head))
         return cls(text)
 
     def to_text(self) -> str:
@@ -119,7 +129,7 @@ class HandleValue:
             raise InvalidValue(
                 f"{text[:80]!r} is not a value: give INDEX:TYPE:DATA, such as 1:URL:https://example.com/", field="value"
             )
-        return cls(int(index), type_, data.encode("utf-8", "surrogateescape"))
+        return cls(_index_of(index), type_, data.encode("utf-8", "surrogateescape"))
 
     @property
     def text(self) -> str | None:

@@ -34,8 +34,15 @@ their group, its key."""
 GRPC_ATTRIBUTE = "idis.grpc"
 """Attribute of a site that says at which port its servers speak gRPC; other implementations read over it."""
 
+_PORT_DIGITS_MAX = 5
 _PREFIX_SITE_TYPES = {"HS_SITE.PREFIX", "HS_SERV.PREFIX", "HS_NA_DELEGATE"}
 _SITE_TYPES = {"HS_SITE", "HS_SITE.6", "HS_SERV"}
+
+
+def port_in(text: str) -> int:
+    """The port that an attribute of a stranger's site names; 0 for whatever is none."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS_MAX
+    return int(text) if is_number and int(text) < 65_536 else 0
 
 
 def site_of(

@@ -162,6 +162,14 @@ def _attributes_from_json(document: Any) -> tuple[tuple[str, str], ...]:
     return tuple((member_text(item, "name"), member_text(item, "value")) for item in items)
 
 
+def _version_from_text(text: str) -> Version:
+    """The version that ``2.11`` names; each number fills an octet. Raises InvalidValue."""
+    major, dot, minor = text.partition(".")
+    if dot and all(part.isascii() and part.isdigit() and len(part) <= 3 and int(part) < 256 for part in (major, minor)):
+        return Version(int(major), int(minor))
+    raise InvalidValue(f"protocolVersion {text[:20]!r} is no version such as 2.11", field="protocolVersion")
+
+
 @dataclass(frozen=True, slots=True)
 class HsSite:
     """A site.
@@ -211,10 +219,7 @@ class HsSite:
     @classmethod
     def from_json(cls, value: Any) -> Self:
         """The site in a JSON value, as in a siteinfo.json file. Raises WireError."""
-        version = member_text(value, "protocolVersion", str(OWN))
-        major, dot, minor = version.partition(".")
-        if not (dot and major.isdigit() and minor.isdigit() and int(major) < 256 and int(minor) < 256):
-            raise InvalidValue(f"protocolVersion {version[:20]!r} is no version such as 2.11", field="protocolVersion")
+        version = _version_from_text(member_text(value, "protocolVersion", str(OWN)))
         primary, multi = member_flag(value, "primarySite", default=False), member_flag(value, "multiPrimary", False)
         servers = member_list(value, "servers", [], items_max=bounds.SERVERS_MAX)
         return cls(
@@ -223,7 +228,7 @@ class HsSite:
             primary * PRIMARY | multi * MULTI_PRIMARY,
             member_integer(value, "hashOption", _HASH_WHOLE, most=255),
             _attributes_from_json(value),
-            Version(int(major), int(minor)),
+            version,
             text_to_wire(member_text(value, "hashFilter", "")),
             member_integer(value, "version", 1, most=0xFFFF),
         )

@@ -359,6 +359,30 @@ def test_every_search_ends(case):
     assert outcome.hops
 
 
+def test_names_and_words_that_are_no_text_are_told_as_far_as_they_are():
+    """The steps of the search could not be written down, and whoever asked for them got a defect of this node."""
+    alias = {
+        TOP: lambda name: found(name, value(1, "HS_SITE", SECONDARY_SITE)),
+        SECONDARY: lambda name: found(name, value(1, "HS_ALIAS", b"88.1.1/\xff")) if name == "88.1.1/A" else missing(),
+    }
+    refusal = {TOP: {"said": Said.REFUSED, "code": 2, "message": "no \udcff"}}
+    for servers in (alias, refusal):
+        outcome = World(servers).search("88.1.1/A", follows_aliases=True, traced=True)
+        assert outcome.error is not None
+        assert any("?" in hop.name + hop.said for hop in outcome.hops)
+
+
+@pytest.mark.parametrize("port", ["1" * 5_000, "²640", "65536", "0", "-1"])
+def test_a_port_that_is_none_is_no_port(port):
+    """A number of more digits than Python reads was a defect of this node."""
+    strange = site("185.1.1.1", attributes=(("idis.grpc", port),))
+    servers = {
+        TOP: lambda name: found(name, value(1, "HS_SITE", strange)),
+        SECONDARY: lambda name: found(name, value(1, "URL", "u")),
+    }
+    assert urls(World(servers).search("88.1.1/A")) == ["u"]
+
+
 HOSTS = [f"185.1.1.{number}" for number in range(1, 9)] + ["10.0.0.1", "127.0.0.1", "169.254.169.254"]
 
 

@@ -5,6 +5,7 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
+import structlog
 
 from resolver import limits, methods
 from resolver.clock import SystemClock
@@ -179,6 +180,7 @@ BAD = {
     "more than is taken": lambda answer: answer[:16] + (1 << 20).to_bytes(4, "big") + answer[20:] + bytes(1 << 20),
     "half an answer": lambda answer: answer[:30],
     "a request instead of an answer": changed(24, bytes(4)),
+    "a type that is no UTF-8": lambda answer: answer.replace(b"\0\0\0\3URL", b"\0\0\0\3U\xffL"),
     "values that are none": lambda answer: answer[:-30] + b"\xff" * 30,
 }
 
@@ -189,8 +191,9 @@ def test_what_cannot_be_believed_is_not(world, case):
         server_of = serving({"": found()}, mangle=BAD[case], closes=case == "half an answer")
         async with server_of as server, asking(world, server) as upstream:
             async with asyncio.timeout(limits.UPSTREAM_SECONDS_MAX):
-                with pytest.raises(UpstreamFailed):
+                with structlog.testing.capture_logs() as logged, pytest.raises(UpstreamFailed):
                     await get(upstream)
+            assert [entry for entry in logged if entry["log_level"] == "error"] == [], "it is a fault of theirs"
             assert len(upstream.searcher.cache) == 1, "the failure, for a second"
             server.mangle = lambda octets: octets
             await asyncio.sleep(limits.FAILURE_TTL_S + 0.6)

@@ -36,6 +36,15 @@ def test_remaining_ttl():
     assert Ttl(900, absolute=True).remaining_s(1_000) == 0
 
 
+@pytest.mark.parametrize("digits", ["4294967296", "1" * 11, "1" * 5_000])
+def test_an_index_that_is_none_is_refused(digits):
+    """Python reads no number of so many digits, and raised an error of its own."""
+    with pytest.raises(InvalidValue, match="outside"):
+        Reference.from_text(f"{digits}:0.NA/88.300")
+    with pytest.raises(InvalidValue, match="outside"):
+        HandleValue.from_text(f"{digits}:URL:https://a.example/")
+
+
 @pytest.mark.parametrize("text", ["300:0.NA/88.300", "0:88.300/a:b"])
 def test_reference_as_text(text):
     assert Reference.from_text(text).to_text() == text

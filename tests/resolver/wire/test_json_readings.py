@@ -94,3 +94,10 @@ def test_data_is_shown_decoded_only_when_it_reads_back_the_same(type_, data, for
     shown = value_to_json(HandleValue(1, type_, data))
     assert shown["data"]["format"] == format_
     assert value_from_json(shown, timestamp_s=0).data == data
+
+
+@pytest.mark.parametrize("version", ["2", "2.", ".11", "256.1", "².11", "٢.11", "2." + "1" * 5_000, "-1.1"])
+def test_versions_that_are_none(version):
+    """Some of them were numbers to one function of Python and none to another."""
+    with pytest.raises(InvalidValue, match="no version"):
+        HsSite.from_json({"protocolVersion": version})
