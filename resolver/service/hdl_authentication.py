@@ -50,6 +50,10 @@ CHECKS_WAITING_MAX = 256
 """Answers that wait to be checked before further ones are told to come again."""
 
 
+AGREEMENTS_WAITING_MAX = 256
+"""Session set-ups that wait for their key before further ones are told to come again: one is made at a time, since the
+interpreter lets nothing else run within one exponentiation."""
+
 RENEWAL_S = 0.5
 """Seconds for which a login or a session is taken on trust before its key is looked at again."""
 
@@ -82,6 +86,8 @@ class HandleAuthentication:
         self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
         self._under_way: set[tuple[int, int]] = set()
         self._waiting = 0
+        self._agreeing = asyncio.Semaphore(1)
+        self._agreements = 0
 
     def _now_s(self) -> float:
         return self._core.clock.monotonic_s()
@@ -300,7 +306,10 @@ class HandleAuthentication:
         """Agree on a key with the client."""
         body = turn.request.body
         assert isinstance(body, requests.SessionSetup)  # noqa: S101 - the codec chose it by the operation
-        key, data = self._session_key(turn, body)
+        if body.mode == requests.MODE_DIFFIE_HELLMAN:
+            key, data = await self._agreed(turn, body)
+        else:
+            key, data = self._session_key(body)
         session = self.sessions.begin(key, turn.peer.network, float(body.timeout_s), self._now_s())
         session.awaits_key = body.mode == requests.MODE_SERVER_KEY
         if body.mode == requests.MODE_HANDLE_KEY and turn.asked.envelope.session_id:
@@ -308,11 +317,21 @@ class HandleAuthentication:
         turn.session = None
         await turn.answer(responses.SessionAccepted(body.mode, data), session_id=session.id)
 
-    def _session_key(self, turn: Turn, body: SessionSetup) -> tuple[SessionKey, bytes]:
-        """The key of a new session and what the client needs to reach it. Raises Declined."""
+    async def _agreed(self, turn: Turn, body: SessionSetup) -> tuple[SessionKey, bytes]:
+        """The key of a session by Diffie-Hellman, in a thread and in turn: strangers choose what it costs."""
+        if self._agreements >= AGREEMENTS_WAITING_MAX:
+            raise Declined(ResponseCode.SERVER_BUSY, "too many sessions are being set up: try again")
+        version = turn.asked.envelope.answered_in()
+        self._agreements += 1
+        try:
+            async with self._agreeing:
+                return await asyncio.to_thread(hdl_sessions.agree, body.public_key, version, self._core.randomness)
+        finally:
+            self._agreements -= 1
+
+    def _session_key(self, body: SessionSetup) -> tuple[SessionKey, bytes]:
+        """The key of a new session of another mode and what the client needs to reach it. Raises Declined."""
         randomness = self._core.randomness
-        if body.mode == requests.MODE_DIFFIE_HELLMAN:
-            return hdl_sessions.agree(body.public_key, turn.asked.envelope.answered_in(), randomness)
         key = hdl_sessions.made_key(randomness)
         if body.mode == requests.MODE_SERVER_KEY:
             return key, self._node_public_key  # the client's own key takes its place, see exchange_key

@@ -13,10 +13,19 @@ from resolver.wire import ciphers, requests, sessions, signatures
 from resolver.wire.ciphers import CipherCode
 from resolver.wire.credential import signed_octets
 from resolver.wire.datagrams import Reassembler
-from resolver.wire.keys import public_key_from_wire
+from resolver.wire.keys import DhPublicKey, public_key_from_wire
 from resolver.wire.message import Frame, Message, request_message
 from resolver.wire.sessions import SessionKey
-from tests.resolver.transport.hdl_node import HSJ, PRIVATE, ClientSession, handle_node, rsa_key, value
+from tests.resolver.transport.hdl_node import (
+    HSJ,
+    HSJ_PUBLIC,
+    PRIVATE,
+    ClientSession,
+    handle_node,
+    read_frame,
+    rsa_key,
+    value,
+)
 
 CERTIFIED = 0x5800_0000
 
@@ -122,6 +131,30 @@ def test_ended_session_is_gone(node):
 def test_bad_exchange_key(node, key, code):
     setup = requests.SessionSetup(4, 60, "", 0xFFFFFFFF, public_key=key)
     assert node.client().ask(400, setup).header.response_code == code
+
+
+def test_set_ups_do_not_keep_the_others_waiting(node):
+    """Each took the loop of all doors for up to 26 milliseconds, and strangers may send them by the dozen."""
+    kept = node.protocols[0].authentication.sessions
+    large = DhPublicKey(y=3, p=(1 << sessions.GROUP_BITS_MAX) - 1, g=(1 << sessions.GROUP_BITS_MAX) - 4)
+    setup = requests.SessionSetup(4, 60, "", 0xFFFFFFFF, public_key=large.to_wire())
+    many, other = node.client(), node.client()
+    octets = b"".join(many.request(400, setup).to_wire() for _ in range(60))
+    with socket.create_connection(("127.0.0.1", node.port), timeout=60) as connection:
+        before = len(kept)
+        connection.sendall(octets)
+        while len(kept) == before:
+            pass
+        assert other.ask(1, requests.Resolution("88.300.1/HIDDEN"), flags=HSJ_PUBLIC).header.response_code == 1
+        assert len(kept) - before < 50
+        answers = [Message.from_frame(read_frame(connection)).header.response_code for _ in range(60)]
+    assert answers == [1] * 60
+
+
+def test_set_up_in_a_group_that_is_too_large_is_refused(node):
+    large = DhPublicKey(y=3, p=(1 << 4_096) - 1, g=2)
+    setup = requests.SessionSetup(4, 60, "", 0xFFFFFFFF, public_key=large.to_wire())
+    assert node.client().ask(400, setup).header.response_code == 501
 
 
 def test_old_version_without_cipher_is_refused(node):
