@@ -8,6 +8,7 @@ from resolver.wire.values import value_from_wire, value_to_wire
 from tests.fuzz import followed, lengths
 
 INSTRUMENT = ("resolver.wire.replication_stream", "resolver.wire.replication_records")
+_PIECES_MAX = 128
 _VALUE = value_to_wire(HandleValue(1, "URL", b"u"))
 _STREAMS = (
     (
@@ -60,7 +61,8 @@ def feed(octets):
     step, data = (octets[1:2] or b"\0")[0] + 1, octets[2:]
     for given in {data, followed.mended(contents, data)}:
         whole = _records(contents, [given])
-        assert whole == _records(contents, [given[at : at + step] for at in range(0, len(given), step)])
+        size = max(step, len(given) // _PIECES_MAX + 1)
+        assert whole == _records(contents, [given[at : at + size] for at in range(0, len(given), size)])
 
 
 def _records(contents, pieces):
