@@ -6,6 +6,9 @@ has found something. ``feed`` swallows exactly the errors that the code document
 for good input (a decoded message encodes to the same octets, a bound is kept), and keeps nothing between two inputs.
 A fourth name, ``OCTETS_MAX``, may bound its inputs to fewer octets than usual.
 
+Most mutants say a wrong length somewhere and would be refused there. ``lengths`` and ``followed`` make those of Handle
+messages and streams agree, and ``documents`` makes JSON of any octets, so that targets look at what stands behind too.
+
 Inputs found earlier stand in ``corpus/<target>.hex``, one a line; ``make test`` feeds them all again.
 """
 
