@@ -91,8 +91,8 @@ def source_of(request: HTTPConnection, options: HttpOptions) -> str:
     peer = request.client.host if request.client else ""
     if not _is_in(peer, options.proxies):
         return peer
-    # The last address that is not a proxy of ours: whatever stands before it may be made up.
-    for part in reversed(request.headers.get("x-forwarded-for", "").split(",")):
+    # The last address that is not a proxy of ours: what stands before it may be made up, also in a line of its own.
+    for part in reversed(",".join(request.headers.getlist("x-forwarded-for")).split(",")):
         address = part.strip().strip("[]")
         if address and not _is_in(address, options.proxies):
             return address if _is_address(address) else peer
@@ -111,7 +111,8 @@ def is_encrypted(request: HTTPConnection, options: HttpOptions) -> bool:
     if request.scope["scheme"] == "https":
         return True
     peer = request.client.host if request.client else ""
-    return _is_in(peer, options.proxies) and request.headers.get("x-forwarded-proto", "").strip().lower() == "https"
+    told = ",".join(request.headers.getlist("x-forwarded-proto")).split(",")
+    return _is_in(peer, options.proxies) and {part.strip().lower() for part in told} == {"https"}
 
 
 def believes(request: HTTPConnection, options: HttpOptions) -> bool:

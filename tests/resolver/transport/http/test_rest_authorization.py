@@ -265,6 +265,27 @@ def test_a_proxy_of_ours_may_say_that_a_connection_was_encrypted(tmp_path):
         told = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.7, 127.0.0.1"}
         assert put(client, **basic(), **told).status_code == 201
         assert put(client, **basic(), **(told | {"x-forwarded-proto": "http"})).status_code == 403
+        assert put(client, **basic(), **(told | {"x-forwarded-proto": "https, http"})).status_code == 403
+
+
+def test_what_a_client_says_of_its_address_does_not_count_beside_what_a_proxy_of_ours_says():
+    from starlette.requests import Request
+
+    from resolver.transport.http.calls import HttpOptions, is_encrypted, networks_of, source_of
+
+    options = HttpOptions("88.300", proxies=networks_of("10.0.0.0/8"))
+
+    def request(*headers):
+        return Request({"type": "http", "scheme": "http", "client": ("10.0.0.1", 1), "headers": list(headers)})
+
+    made_up, told = (b"x-forwarded-for", b"192.0.2.9"), (b"x-forwarded-for", b"198.51.100.1, 10.0.0.2")
+    assert source_of(request(made_up, told), options) == "198.51.100.1"
+    assert source_of(request(told), options) == "198.51.100.1"
+    assert source_of(request(), options) == "10.0.0.1"
+    claimed, seen = (b"x-forwarded-proto", b"https"), (b"x-forwarded-proto", b"http")
+    assert is_encrypted(request(claimed), options)
+    assert not is_encrypted(request(claimed, seen), options)
+    assert not is_encrypted(request(), options)
 
 
 def certified(node, directory, name, key):
