@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from resolver.transport.http.door import Door, Failure, Observe
 
 
+_UNSENT_LOOK_S = 0.02
+"""Seconds between two looks at what is still to be taken by clients when the door is drained."""
+
+
 class HttpDoor:
     """All HTTP doors of a worker on one port."""
 
@@ -112,14 +116,21 @@ class HttpDoor:
             now_s = time.monotonic()
             await check_all(self._connections(), now_s)
 
+    def _has_unsent(self) -> bool:
+        """Whether a client has still to take something of its answer."""
+        return any(connection.transport.get_write_buffer_size() for connection in self._connections())
+
     async def drain(self, grace_s: float) -> None:
-        """Take no new connection, let answers under way finish for ``grace_s``, then end them."""
+        """Take no new connection, let answers under way finish and be taken for ``grace_s``, then end them."""
+        over_s = time.monotonic() + grace_s
         if self._server is not None:
             self._server.close()
         for connection in self._connections():
             connection.shutdown()
         if self.state.tasks and grace_s > 0:
             await asyncio.wait(list(self.state.tasks), timeout=grace_s)
+        while self._has_unsent() and time.monotonic() < over_s:  # noqa: ASYNC110 - no transport tells when it is empty
+            await asyncio.sleep(_UNSENT_LOOK_S)
         for connection in self._connections():
             connection.transport.abort()
         for task in list(self.state.tasks):

@@ -281,6 +281,21 @@ def test_a_client_that_takes_its_answer_slowly_gets_the_whole_of_it(monkeypatch)
     run(main())
 
 
+def test_a_door_that_is_drained_lets_answers_be_taken():
+    async def main():
+        async with serving(DOOR) as place:
+            client, connection = await open_narrow(place)
+            await asyncio.get_running_loop().sock_sendall(client, b"GET /api/large HTTP/1.1\r\n\r\n")
+            await until(lambda: connection.flow.write_paused and not place.door.state.tasks)
+            draining = asyncio.create_task(place.door.drain(60.0))
+            await asyncio.sleep(0.05)
+            assert await take(client, LARGE) >= LARGE
+            await draining
+            client.close()
+
+    run(main())
+
+
 def test_a_client_that_takes_next_to_nothing_of_its_answer_is_closed(monkeypatch):
     monkeypatch.setattr(bounds, "SWEEP_S", 3_600.0)
 
