@@ -87,7 +87,9 @@ class RegistryPages:
         def is_named(reader: Reader, enterprise_id: str) -> bool:
             if enterprise_id not in named:
                 body = reader.get(Table.ENTERPRISES, enterprise_id.encode()) if enterprise_id else None
-                named[enterprise_id] = body is not None and wanted.name in pb.Enterprise.FromString(body).name
+                row = None if body is None else pb.Enterprise.FromString(body)
+                # The name that is shown: what the enterprise filed last, and whole.
+                named[enterprise_id] = row is not None and wanted.name in applications.record_of(reader, row).name
             return named[enterprise_id]
 
         def look(reader: Reader, key: bytes, body: bytes) -> None:
@@ -100,7 +102,8 @@ class RegistryPages:
             total += 1
 
         table = Table.OWNED if owner else Table.PREFIXES
-        await self._walk(table, head + fold(wanted.prefix).encode(), look, ROWS_AT_ONCE)
+        start = head + fold(wanted.prefix).encode()
+        await self._walk(table, start, look, DOCUMENTS_AT_ONCE if wanted.name else ROWS_AT_ONCE)
         return Page(rows, total)
 
     async def enterprises(self, call: Call, wanted: Wanted) -> Page[Record]:

@@ -210,6 +210,10 @@ def test_an_enterprise_files_again_for_itself(snms):
         detail = (await node.a.ask("GET", DETAIL))["data"]
         assert (detail["id"], detail["entBasicInfo"]["orgName"]) == ("ent-a", "泉州轴承有限公司")
         assert "sysUser" not in detail
+        # Prefixes are found by the name that is shown.
+        for name, found in (("泉州轴承", {"泉州轴承有限公司"}), ("ent-a", set())):
+            page = (await node.admin.ask("GET", "/snms/api/prefix/page", params={"entName": name}))["data"]
+            assert {row["entNameCn"] for row in page["content"]} == found
         # Neither another's prefix nor another's file, nor below another's prefix.
         other = (await uploaded(node.b))["data"]["id"]
         for wrong in (
