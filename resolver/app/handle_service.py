@@ -33,6 +33,7 @@ from resolver.wire import key_files
 from resolver.wire.keys import der_of_pem, pem_of
 from resolver.wire.predefined.hs_site import ADMIN, QUERY, HsSite, Interface, Transport
 from resolver.wire.private_keys import PrivateKey, private_key_from_der
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,7 +121,7 @@ def prepare(
             )
         if role is NodeRole.TOP:
             prepare_root_handle(engine, site, clock.now_us())
-    except (ResolverError, OSError) as error:
+    except (ResolverError, StorageError, OSError) as error:
         raise StartRefused(f"the Handle doors cannot be prepared: {error}") from error
 
 

@@ -9,13 +9,14 @@ as asked is found without reading the rest; a pattern that begins with ``*`` rea
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver.errors import InvalidField
 from resolver.handle.name import fold, fold_octets
 from resolver.node import record_octets
 from storage.errors import RowCorrupt
-from storage.tables import Table
+from storage.tables import Table, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -117,8 +118,9 @@ def rebuild(engine: Engine, types: Sequence[str], progress: Callable[[int], None
         with engine.write() as writer:
             rows: dict[bytes, bytes] = {}
             taken = 0
-            for key, public in writer.scan(Table.RECORDS, start):
-                rows |= _rows(key, public, types)
+            for key, row in writer.scan_rows(Table.RECORDS, start):
+                with suppress(RowCorrupt):  # a damaged record is not found; the check tells of it
+                    rows |= _rows(key, unseal(Table.RECORDS, key, row), types)
                 start, taken = key + b"\0", taken + 1
                 if taken == REBUILD_RECORDS:
                     break

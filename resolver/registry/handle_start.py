@@ -6,6 +6,7 @@ site changes in every handle that has it. All else in them is the operator's.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,12 @@ from resolver.registry import prefix_handles
 from resolver.registry.first_start import ADMINISTRATOR_ID, OWN_SEGMENT
 from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import registry_pb2 as pb
-from storage.tables import Table
+from storage.errors import RowCorrupt
+from storage.tables import Table, unseal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from resolver.v1 import handle_pb2
     from resolver.wire.predefined.hs_site import HsSite
     from storage.engine import Engine, Reader
@@ -56,11 +60,7 @@ def prepare_handle_service(
             moved = known != site
         else:
             site, moved = _taken_over(known, site) if take_over and known is not None else _settled(known, site)
-        stale = [
-            row
-            for row in (pb.Prefix.FromString(body) for _, body in reader.scan(Table.PREFIXES))
-            if moved or not _has_handle(reader, row)
-        ]
+        stale = [row for row in _prefix_rows(reader) if moved or not _has_handle(reader, row)]
     with_key = {fold(node_prefix), fold(f"{node_prefix}.{OWN_SEGMENT}")}
     stale.sort(key=lambda row: fold(row.prefix) == fold(node_prefix))  # the handle that says what is done comes last
     for start in range(0, len(stale), _ROWS_PER_COMMIT):
@@ -71,6 +71,13 @@ def prepare_handle_service(
                     ledger, row, node_prefix, known, site, admin_key if fold(row.prefix) in with_key else b""
                 )
             ledger.close()
+
+
+def _prefix_rows(reader: Reader) -> Iterator[pb.Prefix]:
+    """Every prefix; one whose row is damaged keeps its handle as it is, and no other from being served."""
+    for key, row in reader.scan_rows(Table.PREFIXES):
+        with suppress(RowCorrupt):
+            yield pb.Prefix.FromString(unseal(Table.PREFIXES, key, row))
 
 
 def prepare_root_handle(engine: Engine, site: HsSite, now_us: int) -> None:

@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_process_model import ROOT, events, register, serving, start, wait_for
+from test_process_model import ROOT, channel_to, events, register, resolve, serving, start, wait_for
 
+from storage.lmdb_engine import LmdbEngine
+from storage.tables import Table
+from tests.support.damage import damage
 from tests.support.overwritten import overwrite_leaves
 
 pytestmark = pytest.mark.system
@@ -82,6 +85,19 @@ def test_a_node_does_not_start_on_it(damaged, damage):
     assert " is damaged: " in sentence
     assert "restore a backup" in sentence
     assert "worker ended" not in [event["event"] for event in events(damaged)]
+
+
+@pytest.mark.parametrize(("table", "key"), [(Table.RECORDS, b"88.300.1/7"), (Table.PREFIXES, b"88.300.1")])
+def test_a_node_starts_over_a_damaged_row(damaged, table, key):
+    """With the Handle doors, which look at every prefix, and a table of reverse look-up that reads every record."""
+    engine = LmdbEngine(damaged / "store")
+    damage(engine, table, key)
+    engine.close()
+    options = ("--hdl", "127.0.0.1:0")
+    with serving(damaged, *options, IDIS_HTTP__SEARCH_TYPES='["URL"]') as node, channel_to(node) as channel:
+        assert node.endpoints["hdl_tcp"]
+        if table is Table.RECORDS:
+            assert resolve(channel, "88.300.1/8").values[0].type == "URL"
 
 
 def test_an_emptied_file_is_not_taken_for_a_first_start(damaged):
