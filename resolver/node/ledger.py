@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from resolver.clock import day_of
 from resolver.errors import RecordCorrupt
 from resolver.handle.name import fold
-from resolver.node import activity, record_octets, search, shares
+from resolver.node import day_counts, record_octets, search, shares
 from resolver.node.count_rows import body_of
+from resolver.node.day_counts import NODE_KEY
 from resolver.node.moment import Moment
 from resolver.node.quotas import NO_QUOTA, Count, Meter, Quota
 from resolver.node.record_octets import StoredRecord
+from resolver.node.recount import recount
 from resolver.node.tally import Tally
 from resolver.node.vacancy import is_vacant
-from resolver.telemetry.calls import INTERNAL, REGISTRATION
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import stored_pb2 as stored
 from storage.errors import RowCorrupt
@@ -41,9 +42,6 @@ _CREATE, _MODIFY, _DELETE = (
     int(changes.OPERATION_DELETE),
 )
 
-
-NODE_KEY = b"\x01"
-"""Where a prefix key stands in STATISTICS and SOURCES, the node as a whole; no prefix has control characters."""
 
 _DONE = {_CREATE: "create", _MODIFY: "modify", _DELETE: "delete"}
 
@@ -243,9 +241,12 @@ class Ledger:
 
     def adopt(self, key: bytes, prefix_key: bytes, public: bytes, restricted: bytes) -> None:
         """Hold a record as another node holds it, without an entry of our own; no public body is no record."""
-        before = self.find(key)
+        try:
+            before = self.find(key)
+        except RecordCorrupt:
+            return self._adopt_over_damage(key, prefix_key, public, restricted)
         if before == (public, restricted) or (before is None and not public):
-            return
+            return None
         tally = self._tally(prefix_key)
         self._adopted += bool(public) - (before is not None)
         if before is not None:
@@ -259,6 +260,13 @@ class Ledger:
             tally.octets += len(public) + len(restricted)
             tally.set_hash += int.from_bytes(record_octets.digest(key, public, restricted), "big")
         self._records[key] = (public, restricted) if public else None
+        return None
+
+    def _adopt_over_damage(self, key: bytes, prefix_key: bytes, public: bytes, restricted: bytes) -> None:
+        """Put a record in place of one that cannot be read, nor taken out of its tally."""
+        self._adopted -= not public
+        self._records[key] = (public, restricted) if public else None
+        recount(self._tally(prefix_key), self.writer, prefix_key, self._records)
 
     def put_tombstone(self, key: bytes, tombstone: stored.StoredTombstone) -> None:
         """Keep the version of a handle that was deleted elsewhere."""
@@ -290,10 +298,16 @@ class Ledger:
         self._tally(fold(name.partition("/")[0]).encode()).serial = self._serial
 
     def agree(self, prefix_key: bytes, theirs: stored.StoredTally) -> bool:
-        """Whether the records of a prefix are those another node has tallied; if so its last serial is taken over."""
+        """Whether the records of a prefix are those another node has tallied; if so its last serial is taken over.
+
+        A tally of our own that says otherwise is made anew first.
+        """
         tally = self._tallies.get(prefix_key) or self._stored_tally(prefix_key)
         if not tally.agrees(theirs):
-            return False
+            tally = self._tally(prefix_key)
+            recount(tally, self.writer, prefix_key, self._records)
+            if not tally.agrees(theirs):
+                return False
         if tally.serial != theirs.serial:
             self._tally(prefix_key).serial = theirs.serial
         return True
@@ -322,7 +336,11 @@ class Ledger:
         return tally
 
     def _stored_tally(self, prefix_key: bytes) -> Tally:
-        return Tally(stored.StoredTally.FromString(self.writer.get(Table.TALLIES, prefix_key) or b""))
+        body = body_of(self.writer, Table.TALLIES, prefix_key)
+        tally = Tally(stored.StoredTally.FromString(body or b""))
+        if body == b"":  # damaged: a tally has octets
+            recount(tally, self.writer, prefix_key, {})
+        return tally
 
     def _count(self, prefix_key: bytes) -> Count:
         """Handles and writes of today of a prefix, for the quotas."""
@@ -357,36 +375,11 @@ class Ledger:
         self.day_counts(self._day, NODE_KEY).new_prefixes += 1
 
     def _count_day(self) -> None:
-        """Put what has changed into the counts of the day: totals of prefixes, sums of the node, the busiest second."""
-        for prefix_key, tally in self._tallies.items():
-            counts = self.day_counts(self._day, prefix_key)
-            counts.creates += tally.creates
-            counts.modifies += tally.modifies
-            counts.deletes += tally.deletes
-            counts.handle_count = tally.handles
-        if not self.changed and not self._adopted:
-            return
-        node = self.day_counts(self._day, NODE_KEY)
-        node.handle_count = max(0, node.handle_count + self._adopted)
-        if not self.changed:
-            return
-        work: dict[str, activity.Work] = {}
-        grown = 0
-        for (door, operation), count in self.changed.items():
-            is_new = operation == "create"
-            work.setdefault(door or INTERNAL, activity.Work()).add_items(
-                self.now_us // 1_000_000, count, count if is_new else 0
-            )
-            if is_new:
-                node.creates += count
-                grown += count
-            elif operation == "modify":
-                node.modifies += count
-            else:
-                node.deletes += count
-                grown -= count
-        node.handle_count = max(0, node.handle_count + grown)
-        activity.record(self.writer, self._day, REGISTRATION, work)
+        """Put what has changed into the counts of the day."""
+        day_counts.add_prefixes(lambda prefix_key: self.day_counts(self._day, prefix_key), self._tallies)
+        if self.changed or self._adopted:
+            node = self.day_counts(self._day, NODE_KEY)
+            day_counts.add_node(node, self.writer, (self._day, self.now_us), self.changed, self._adopted)
 
     def close(self) -> None:
         """Write everything collected; the caller commits."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from resolver.errors import RecordCorrupt
 from resolver.handle.name import fold
 from resolver.node import record_octets
 from resolver.v1 import changes_pb2 as changes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from resolver.node.ledger import Ledger
+    from resolver.node.record_octets import StoredRecord
     from resolver.v1 import mirror_pb2 as pb
     from storage.engine import Reader, Writer
 
@@ -49,7 +51,7 @@ class Ahead:
         if image.public:
             row = stored.HandleAhead(key=image.key, serial=record_octets.parse(image.public).serial)
         else:
-            before = ledger.find(image.key)
+            before = _readable(ledger, image.key)
             digest = _NO_DIGEST if before is None else record_octets.digest(image.key, *before)
             serial = stored.StoredTombstone.FromString(image.tombstone).serial
             row = stored.HandleAhead(key=image.key, serial=serial, digest=digest)
@@ -63,6 +65,14 @@ class Ahead:
             self._writer.put(Table.META, META_KEY, stored.StoredAhead(rows=left).SerializeToString())
         elif self._had_rows:
             self._writer.delete(Table.META, META_KEY)
+
+
+def _readable(ledger: Ledger, key: bytes) -> StoredRecord | None:
+    """The record under a key; None also for one that is damaged."""
+    try:
+        return ledger.find(key)
+    except RecordCorrupt:
+        return None
 
 
 def names_in(bodies: Iterable[bytes]) -> list[str]:

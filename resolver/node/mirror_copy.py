@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from resolver.errors import MalformedMessage, RecordCorrupt
 from resolver.handle.name import fold, key_of_octets
 from resolver.node import mirror_ahead, record_octets, row_log, site_role
+from resolver.node.count_rows import body_of
 from resolver.node.ledger import serial_key
 from resolver.v1 import changes_pb2 as changes
 from resolver.v1 import mirror_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
 from storage.errors import RowCorrupt
-from storage.tables import Table, marks_of, unseal
+from storage.tables import Table, marks_of, seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,10 +129,10 @@ def _store_rows(ledger: Ledger, table: Table, theirs: dict[bytes, tuple[bytes, i
     writer = ledger.writer
     changed: list[tuple[bytes, bytes, int]] = []
     for key, (body, marks) in theirs.items():
-        mine = writer.get(table, key)
-        if mine == body:
+        if writer.get_row(table, key) == seal(key, body, marks):
             continue
-        if table is Table.CHANGES:
+        mine = body_of(writer, table, key)
+        if table is Table.CHANGES and mine != b"":  # one that is damaged was counted, as the same entry most likely
             if mine is not None:
                 ledger.count_entry(changes.Change.FromString(mine), -1)
             ledger.count_entry(changes.Change.FromString(body), 1)
@@ -142,8 +143,8 @@ def _store_rows(ledger: Ledger, table: Table, theirs: dict[bytes, tuple[bytes, i
 def _forget(ledger: Ledger, table: Table, key: bytes) -> None:
     """Remove a row the primary has not."""
     if table is Table.CHANGES:
-        body = ledger.writer.get(table, key)
-        if body is not None:
+        body = body_of(ledger.writer, table, key)
+        if body:
             ledger.count_entry(changes.Change.FromString(body), -1)
     ledger.writer.delete(table, key)
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resolver.node.count_rows import body_of
-from resolver.node.ledger import NODE_KEY, day_key, last_serial
+from resolver.node.day_counts import NODE_KEY
+from resolver.node.ledger import day_key, last_serial
 from resolver.v1 import node_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
 from storage.tables import Table

@@ -10,7 +10,7 @@ from collections import defaultdict
 from heapq import nlargest
 from typing import TYPE_CHECKING, NamedTuple
 
-from resolver.node.ledger import NODE_KEY
+from resolver.node.day_counts import NODE_KEY
 from resolver.v1 import registry_pb2 as registry
 from resolver.v1 import stored_pb2 as stored
 from storage.tables import Table

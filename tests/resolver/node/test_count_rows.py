@@ -4,7 +4,8 @@ import asyncio
 
 from resolver import methods
 from resolver.clock import day_of
-from resolver.node.ledger import NODE_KEY, day_key, serial_key
+from resolver.node.day_counts import NODE_KEY
+from resolver.node.ledger import day_key, serial_key
 from resolver.telemetry.calls import GRPC, REGISTRATION
 from resolver.v1 import handle_pb2, registry_pb2
 from storage.tables import Table

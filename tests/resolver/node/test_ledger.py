@@ -7,7 +7,7 @@ import pytest
 from resolver.errors import HandleAlreadyExists, HandleNotFound, PrefixNotEnabled, RecordCorrupt
 from resolver.node import administer
 from resolver.node.administer import Target
-from resolver.node.ledger import NODE_KEY
+from resolver.node.day_counts import NODE_KEY
 from resolver.v1 import changes_pb2, registry_pb2, stored_pb2
 from storage.tables import Table
 from tests.support.builders import (
@@ -172,6 +172,23 @@ def test_damaged_record_is_a_refusal_before_any_change(lmdb_engine, clock):
     damage(lmdb_engine, Table.RECORDS, f"{PREFIX_A}/1".encode())
     with ledger_on(lmdb_engine, clock) as ledger, pytest.raises(RecordCorrupt):
         ledger.find(f"{PREFIX_A}/1".encode())
+
+
+def test_a_damaged_tally_is_made_anew_from_its_records(lmdb_engine, clock):
+    """It refused every change under its prefix, and a backup would have lost all that came after it."""
+    from tests.support.builders import add_prefix
+    from tests.support.damage import damage
+
+    with lmdb_engine.write() as writer:
+        add_prefix(writer, PREFIX_A, "ent-a")
+    for number in range(3):
+        register(lmdb_engine, clock, f"{PREFIX_A}/{number}", [value(1), value(2, permissions=HIDDEN)])
+    damage(lmdb_engine, Table.TALLIES, PREFIX_A.encode())
+    draft = administer.prepare(f"{PREFIX_A}/3", [value()], "", 1, 1 << 20)
+    with ledger_on(lmdb_engine, clock) as ledger:
+        administer.delete(ledger, ADMIN, Target.of(f"{PREFIX_A}/0", None))
+        administer.create(ledger, ADMIN, draft)
+    assert recount(lmdb_engine) == tallies(lmdb_engine)
 
 
 def test_a_prefix_that_changes_in_a_transaction_is_judged_anew(store, clock):

@@ -8,7 +8,7 @@ from resolver.errors import InvalidTransition, MalformedMessage, NotPrimary, Rec
 from resolver.node import administer, mirror_copy, mirror_source, row_log, site_role
 from resolver.node.administer import Target
 from resolver.node.audit import audit
-from resolver.node.ledger import Ledger
+from resolver.node.ledger import Ledger, serial_key
 from resolver.node.mirror_source import MirrorSource
 from resolver.registry import enterprises
 from resolver.registry.first_start import first_start
@@ -220,9 +220,58 @@ def test_rows_that_differ_are_found_and_copied_again(primary, clock):
         ledger.close()
     assert not other.follow(primary)
     assert other.start_sweep
-    assert not other.follow(primary)  # the tally was wrong for another reason; the copy mends the record
-    with other.engine.read() as reader:
-        assert reader.get(Table.RECORDS, b"88.300.1/A") is not None
+    assert other.follow(primary)
+    assert other.rows() == primary.rows()
+    assert other.findings() == []
+
+
+DAMAGED = [
+    (Table.RECORDS, b"88.300.1/A"),
+    (Table.RECORDS, b"88.300.1/GONE"),
+    (Table.TALLIES, b"88.300.1"),
+    (Table.CHANGES, serial_key(1)),
+    (Table.TOMBSTONES, b"88.300.1/BURIED"),
+    (Table.ENTERPRISES, b"acme"),
+]
+
+
+@pytest.mark.parametrize(("table", "key"), DAMAGED)
+@pytest.mark.parametrize("again", [False, True], ids=["followed", "copied"])
+def test_a_mirror_heals_what_is_damaged_on_its_own_disk(primary, clock, table, key, again):
+    for name in ("A", "B", "GONE", "BURIED"):
+        primary.register(f"88.300.1/{name}", hidden=True)
+    primary.delete("88.300.1/BURIED")
+    primary.commit(
+        lambda ledger: enterprises.create(ledger.writer, ADMIN, enterprise("acme"), clock.now_us(), lambda n: b"e" * n)
+    )
+    other = mirror(clock)
+    other.follow(primary)
+    with other.engine.write() as writer:
+        rows = writer._tables[table].by_key
+        rows[key] = rows[key][:-1] + bytes([rows[key][-1] ^ 1])
+    primary.register("88.300.1/A")
+    primary.delete("88.300.1/GONE")
+    primary.register("88.300.1/BURIED")
+    other.start_sweep = again
+    for _ in range(3):
+        other.follow(primary)
+    if again or table not in (Table.CHANGES, Table.ENTERPRISES):  # what nobody changes is not sent
+        assert other.rows() == primary.rows()
+        assert other.findings() == []
+    assert other.held() == primary.held()
+
+
+def test_a_tally_that_is_wrong_is_made_anew(primary, clock):
+    """A copy changes no record then, and would be begun again for ever."""
+    primary.register("88.300.1/A")
+    other = mirror(clock)
+    other.follow(primary)
+    with other.engine.write() as writer:
+        ledger = Ledger(writer, clock.now_us())
+        ledger._tally(b"88.300.1").handles += 1
+        ledger.close()
+    assert other.follow(primary)
+    assert other.rows() == primary.rows()
 
 
 def test_a_mirror_that_was_away_too_long_copies_again(primary, clock, monkeypatch):

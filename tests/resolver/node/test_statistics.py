@@ -5,7 +5,7 @@ from collections import Counter
 
 from resolver.node import activity, statistics
 from resolver.node.activity import Work
-from resolver.node.ledger import NODE_KEY
+from resolver.node.day_counts import NODE_KEY
 from resolver.v1 import stored_pb2 as stored
 from storage.tables import Table
 from tests.support.builders import PREFIX_A, ledger_on, register
