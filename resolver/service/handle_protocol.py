@@ -256,7 +256,7 @@ class HandleProtocol:
                     return
             session.check(asked)
             turn.session = session
-            turn.peer.is_proven = True
+            turn.peer.proven_from(session.network)
         elif asked.envelope.session_id and _has_session_mac(asked):
             raise Declined(ResponseCode.SESSION_TIMEOUT, "the session is unknown or has ended: begin another one")
 

@@ -147,7 +147,7 @@ class HandleAuthentication:
             )
         turn.request = challenge.request
         turn.is_encrypted = turn.is_encrypted or challenge.hides
-        turn.peer.is_proven = True
+        turn.peer.proven_from(challenge.network)
         if challenge.session_id:  # before anything is decided, so that a refusal is of the session as well
             turn.session = self.sessions.find(challenge.session_id, now_s)
             if turn.session is None:

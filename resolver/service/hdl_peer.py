@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from resolver.telemetry.calls import HDL_TCP, HDL_UDP
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from resolver.node.handle_admin import Identity
     from resolver.node.hdl_sessions import Session
 
@@ -68,6 +70,13 @@ class Peer:
         """The peer with an address; the handshake of a stream is proof of it."""
         door = HDL_TCP if is_stream else HDL_UDP
         return cls(source, network_of(source), is_stream, is_proven=is_stream, door=door)
+
+    def proven_from(self, network: Hashable) -> None:
+        """The sender has what was sent to a network: that proves an address of this network, and no other.
+
+        Anybody can begin a session or be challenged under an address of his own, and go on under somebody else's.
+        """
+        self.is_proven = self.is_proven or network == self.network
 
     def has_login(self, session_id: int) -> bool:
         """Whether somebody has logged in on this connection under just this session id."""

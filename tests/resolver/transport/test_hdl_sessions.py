@@ -228,10 +228,11 @@ def test_answer_with_the_mac_of_another_session_is_no_proof(node):
     assert second.read(second.client.frames(stolen.to_wire())[0]).header.response_code == 502
 
 
-def over_udp(port, frame, timeout_s=5.0):
+def over_udp(port, frame, timeout_s=5.0, source="127.0.0.1"):
     """The answer to a message of one packet, put together, and whether its envelope says it is encrypted."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(timeout_s)
+        client.bind((source, 0))
         client.connect(("127.0.0.1", port))
         client.send(frame.to_wire())
         reassembler = Reassembler()
@@ -253,6 +254,28 @@ def test_large_answer_to_a_session_comes_over_udp_from_every_worker(node, worker
     found = session.read(over_udp(node.ports[worker], frame))
     assert found.header.response_code == 1
     assert len(found.body.values) == 2
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+@pytest.mark.parametrize("encrypts", [False, True])
+def test_a_session_proves_no_address_but_those_where_it_was_begun(node, worker, encrypts):
+    """A stranger began a session over TCP and put another's address on its packets: that one got 64 KiB for each."""
+    node.store("88.300.1/LARGE", value(1, "URL", "y" * 3_000))
+    session = ClientSession(node.client())
+    frame = session.request(1, requests.Resolution("88.300.1/LARGE"), flags=HSJ_PUBLIC, encrypts=encrypts)
+    found = over_udp(node.ports[worker], frame, source="127.0.9.1")
+    assert found.header.response_code == 2
+    assert len(found.payload) < 40
+
+
+def test_a_challenge_proves_no_address_but_those_where_it_was_asked_for(node):
+    node.store("88.300.1/LARGE", value(1, "URL", "y" * 3_000), value(2, "N", b"s", PRIVATE))
+    client = node.client()
+    request = client.request(1, requests.Resolution("88.300.1/LARGE"), flags=HSJ)
+    answer = client.answer_to(client.send(request), request, "300:0.NA/88.300", rsa_key("admin"))
+    found = over_udp(node.ports[0], answer.to_frame(), source="127.0.9.1")
+    assert found.header.response_code == 2
+    assert len(found.payload) < 40
 
 
 def test_encrypted_question_over_the_rate_is_told_to_use_tcp(tmp_path):
