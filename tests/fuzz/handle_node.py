@@ -136,6 +136,7 @@ class Node:
         raise structlog.DropEvent
 
     def _undo(self):
+        self.core.failures._failures.clear()  # whoever is locked out by one input is not by the next
         if self.engine._tables is not self._prepared[0]:
             self.engine._tables, self.engine._used_octets = self._prepared
             self.core.serial = 0
