@@ -215,7 +215,8 @@ class _Walk:
         entry = self._all.cache.get(handle)
         if entry is None or entry.origin is None:
             return Sites()
-        if self.now.time_us - entry.origin.fetch_time_us < limits.REVALIDATE_S * 1_000_000:
+        fetched_s = entry.fresh_until_s - entry.ttl_s
+        if self.now.monotonic_s - fetched_s < limits.REVALIDATE_S:
             return Sites()  # it was as new as can be
         with self.trail.deeper():
             found = yield from self._fetch(handle, self._all.look(handle))

@@ -62,10 +62,12 @@ class World:
         self.delegations = Delegations(policy, (site(ROOT),) if roots is None else roots)
         self.searcher = Searcher(look, self.cache, self.delegations, policy)
         self.now_s = 1_000.0
+        self.set_back_s = 0.0
+        """How far the clock that people read was put back."""
         self.asked = []
 
     def moment(self):
-        return Moment(self.now_s, int((self.now_s + 1_780_000_000) * 1_000_000))
+        return Moment(self.now_s, int((self.now_s - self.set_back_s + 1_780_000_000) * 1_000_000))
 
     def search(self, name, **options):
         """Drive a search to its outcome."""

@@ -161,9 +161,11 @@ def test_a_server_that_failed_is_tried_by_one_question_at_a_time():
     assert len(world.asked) == 7, "the longest pause stays below the promised recovery"
 
 
-def test_the_enterprise_moves():
+@pytest.mark.parametrize("set_back_s", [0, 3_600])
+def test_the_enterprise_moves(set_back_s):
     world = World(tree())
     world.search(PRODUCT)
+    world.set_back_s = set_back_s
     moved = "185.1.1.18:2641"
     world.servers[moved] = world.servers.pop(ENTERPRISE)
     world.servers[SECONDARY] = lambda name: found(name, value(1, "HS_SITE", site("185.1.1.18")))
