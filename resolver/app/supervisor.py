@@ -23,6 +23,7 @@ import structlog
 from resolver import __version__
 from resolver.app import backends, descriptors, optional_doors, upstream
 from resolver.app.banner import banner
+from resolver.app.certificates import CertificateWatch, require_certificate
 from resolver.app.child import Child
 from resolver.app.crew import Crew
 from resolver.app.data_dir import DataDir, StartRefused, StoreRefused
@@ -288,14 +289,20 @@ class Supervisor:
         self._stop.set()
 
     def _on_reload(self) -> None:
-        """Read the configuration again, keep what cannot change, say what happened."""
+        """Read the configuration again; whatever comes of it, the service manager waits no longer."""
         notify("RELOADING=1")
+        try:
+            self._reload()
+        finally:
+            notify("READY=1")
+
+    def _reload(self) -> None:
+        """Read the configuration again, keep what cannot change, say what happened."""
         try:
             after = self._read_again()
             _require_usable(after)
         except (ConfigInvalid, StartRefused) as error:
             log.warning("configuration not taken over, the old one stays", faults=str(error).split("\n"))
-            notify("READY=1")
             return
         after = _settle(after, self._config.node.prefix)
         found = changes(self._config, after)
@@ -311,7 +318,6 @@ class Supervisor:
             needs_restart=by_need[Applied.RESTART],
             **({"next": "SIGUSR2 replaces the workers one by one"} if by_need[Applied.ROLLING] else {}),
         )
-        notify("READY=1")
 
     def _on_roll(self) -> None:
         """Replace the workers beside everything else."""
@@ -334,17 +340,21 @@ class Supervisor:
         """Every second: clear dead readers, look after the crew, tell systemd that we live."""
         interval_s = min(TICK_S, watchdog_interval_s() or TICK_S)
         above = upstream.Watch()
+        certificates = CertificateWatch(self._clock)
         while True:
             await asyncio.sleep(interval_s)
-            crew.tick()
-            self._look_at_extent(crew)
-            above.look(crew.above)
-            notify("WATCHDOG=1")
-            if self._engine is not None:
-                try:
+            try:
+                crew.tick()
+                self._look_at_extent(crew)
+                above.look(crew.above)
+                certificates.look(self._config.tls)
+                notify("WATCHDOG=1")
+                if self._engine is not None:
                     self._engine.housekeep()
-                except (StorageError, OSError) as error:
-                    log.warning("housekeeping failed", why=str(error))
+            except (StorageError, OSError) as error:
+                log.warning("housekeeping failed", why=str(error))
+            except Exception:
+                log.exception("defect in housekeeping, it goes on")
 
     def _look_at_extent(self, crew: Crew) -> None:
         """End the node when its data file was cut short: each process that meets a page that is gone dies silently."""
@@ -359,15 +369,7 @@ class Supervisor:
 def _require_usable(config: Config) -> None:
     """Raise StartRefused when the next worker could not start with the configuration."""
     backends.choose(config.grpc.backend)
-    tls = config.tls
-    if not tls.certificate_file:
-        return
-    from resolver.transport.tls import CertificateUnusable, load  # noqa: PLC0415 - loads gRPC, needed with TLS only
-
-    try:
-        load(Path(tls.certificate_file), Path(tls.key_file), Path(tls.client_ca_file) if tls.client_ca_file else None)
-    except CertificateUnusable as error:
-        raise StartRefused(str(error)) from error
+    require_certificate(config.tls)
 
 
 def _read_ahead(store: Path) -> None:
