@@ -202,7 +202,11 @@ def is_by_certificate(given: Mapping[str, str]) -> bool:
 
 def parse_identity(text: str) -> tuple[str, int]:
     """Handle and index of ``index:handle``, percent-encoded; without an index it is 0. Raises InvalidField."""
-    return split_identity(text_from_wire(unquote_to_bytes(text)))
+    try:
+        octets = text.encode("utf-8", "surrogateescape")  # in parameters, octets that are no UTF-8 are kept so
+    except UnicodeEncodeError:
+        raise InvalidField("the identity holds half a surrogate pair, which is no character") from None
+    return split_identity(text_from_wire(unquote_to_bytes(octets)))
 
 
 def split_identity(name: str) -> tuple[str, int]:

@@ -391,6 +391,21 @@ def test_random_requests_never_show_a_defect(client, node):
         assert found.status_code < 500 or found.status_code == 501, (path, found.text)
 
 
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("/api/sessions", b'{"id": "300:0.NA/\\ud800", "signature": "AAAA", "alg": "SHA1", "cnonce": "AAAA"}'),
+        ("/api/sessions?id=300:0.NA/%FF&signature=AAAA&alg=SHA1&cnonce=AAAA", b""),
+    ],
+)
+def test_an_identity_that_is_no_text_is_not_verified(client, path, given):
+    found = client.post(path, content=given, headers={"content-type": "application/json"})
+    assert found.status_code == 201, found.text
+    document = found.json()
+    assert document["error"]
+    assert "authenticated" not in document
+
+
 @pytest.mark.parametrize("path", [b"/%61pi/handles/88.300.2%2Fthere", b"/api/handles%2F88.300.2/there"])
 def test_a_path_whose_start_is_encoded_names_the_same_handle(client, node, path):
     found = client.get(httpx.URL(node.secure).copy_with(raw_path=path))
