@@ -1,4 +1,4 @@
-"""``idis template``: metadata templates (元数据模版), written as TOML.
+"""``idis template``: metadata templates (元数据模板), written as TOML.
 
 template_id = "bearing-1"
 prefix = "88.300.1"

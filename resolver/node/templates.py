@@ -1,4 +1,4 @@
-"""Whether values follow a metadata template (元数据模版): required items, types, kinds, lengths, ranges.
+"""Whether values follow a metadata template (元数据模板): required items, types, kinds, lengths, ranges.
 
 Every write of a handle that names a template asks here, whichever door it came through. ``Rules`` is a template made
 ready to check many handles in one transaction. A handle follows the template as it is now: items that were added or

@@ -1,4 +1,4 @@
-"""The life cycle of metadata templates (元数据模版): items are added or disabled, never removed; every version stays.
+"""The life cycle of metadata templates (元数据模板): items are added or disabled, never removed; every version stays.
 
 A template belongs to a prefix, or to the whole node, for good, and has a label that is unique there. Deleting one is a
 version like any other: new handles cannot name it any more, those that do are still checked against it, and it can be

@@ -24,7 +24,7 @@ def test_records_are_those_of_protobuf():
                 version=chance.choice([1, 2, 300, 2**40]),
                 serial=serial,
                 create_time_us=now_us,
-                template_id=chance.choice(["", "模版-1", "t" * 128]),
+                template_id=chance.choice(["", "模板-1", "t" * 128]),
             )
             head = record_octets.head(whole.name, whole.values)
             body = moment.record(head, whole.version, moment.number(serial), whole.template_id)
@@ -44,7 +44,7 @@ def test_entries_are_those_of_protobuf():
                 version=chance.choice([1, 127, 128, 2**63]),
                 record_digest=chance.randbytes(32),
                 principal_id=chance.choice(["administrator", "p" * 64, ""]),
-                template_id=chance.choice(["", "模版"]),
+                template_id=chance.choice(["", "模板"]),
             )
             number = moment.number(serial)
             octets = moment.entry(
