@@ -45,8 +45,13 @@ def count_one(calls: CallCounts, answer: bytes, took_s: float, door: str) -> Non
     calls.observe(_PLAIN, _RESULTS.get(int.from_bytes(answer[_RESPONSE_CODE], "big"), "OTHER"), took_s, 1, door)
 
 
+COUNTED = slice(0, _RESPONSE_CODE.stop)
+"""As much of an answer as ``count_plain`` looks at: who keeps answers until they are counted keeps no more, since the
+answers to a burst may be hundreds of megabytes."""
+
+
 def count_plain(calls: CallCounts, answers: Sequence[bytes], took_s: float, door: str) -> None:
-    """Count the answers to the plain questions of one burst."""
+    """Count the answers to the plain questions of one burst, by their first octets."""
     by_code: dict[bytes, int] = {}
     for answer in answers:
         code = answer[_RESPONSE_CODE]

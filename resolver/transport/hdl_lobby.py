@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from resolver.service.hdl_counted import count_plain
+from resolver.service.hdl_counted import COUNTED, count_plain
 from resolver.service.hdl_peer import unmapped
 from resolver.telemetry.calls import HDL_TCP
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
@@ -138,7 +138,7 @@ class Lobby:
                     if answer is None:
                         self._hand_over(client, question)
                     else:
-                        answers.append(answer)
+                        answers.append(answer[COUNTED])
                         self._send(client, answer)
                     done += 1
         except Exception:  # noqa: BLE001 - one question may not stop the door for all others

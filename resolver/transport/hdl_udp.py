@@ -16,7 +16,7 @@ import structlog
 
 from resolver.errors import MalformedMessage, WireError
 from resolver.handle.codes import OpCode, ResponseCode
-from resolver.service.hdl_counted import count_plain
+from resolver.service.hdl_counted import COUNTED, count_plain
 from resolver.service.hdl_peer import Peer, network_of, unmapped
 from resolver.telemetry.calls import HDL_UDP
 from resolver.transport.hdl_rate import Pace
@@ -110,7 +110,7 @@ class HandleUdpDoor:
         if pace is Pace.ANSWER and size == ENVELOPE_OCTETS + int.from_bytes(datagram[16:20], "big"):
             answer = self._protocol.at_once(datagram, source, HDL_UDP)
             if answer is not None:
-                answers.append(answer)
+                answers.append(answer[COUNTED])
                 self._send_at_once(bound, datagram, answer, address)
                 return
         try:

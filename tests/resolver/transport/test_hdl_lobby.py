@@ -3,6 +3,7 @@
 import errno
 import socket
 import time
+import tracemalloc
 
 import pytest
 
@@ -79,6 +80,27 @@ def test_an_answer_that_the_socket_does_not_take_at_once_arrives_whole(node):
         assert len(read_frame(connection).payload) > LONG_OCTETS
         connection.sendall(question(node))
         assert code_of(connection) == 1
+
+
+def test_large_answers_of_one_turn_are_not_held_together(node):
+    """All of them were kept until they were counted: megabytes for each client that had asked."""
+    clients = [connected(node) for _ in range(60)]
+    until(lambda: in_lobby(node) == len(clients))
+
+    async def all_at_once():
+        for client in clients:
+            client.sendall(question(node, LONG))
+        tracemalloc.start()
+        node.tcp[0]._lobby._serve()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak = node.on_loop(all_at_once())
+    for client in clients:
+        assert code_of(client) == 1
+        client.close()
+    assert peak < 20 * LONG_OCTETS
 
 
 def test_silence_has_its_time_before_and_after_the_answer(tmp_path, monkeypatch):
