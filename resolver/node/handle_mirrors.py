@@ -85,7 +85,9 @@ def place_in(state: bytes, queue: str) -> tuple[str, Place] | None:
         found = {
             str(name): Place.of(int(each["lastTxnId"]), int(each["lastTimestamp"])) for name, each in queues.items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if any(number >= _SERIAL_END for place in found.values() for number in place):
         return None
     site = fold(queue.partition(":")[2])
     of_site = [name for name in found if fold(name.partition(":")[2]) == site]

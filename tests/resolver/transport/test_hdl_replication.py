@@ -201,6 +201,8 @@ def state_of(**queues):
         (state_of(**{"0:1:0.NA/88.300": (1 << 40, 0), "1:1:0.NA/88.300": (9, 9)}), "0:1:0.NA/88.300", 1),
         (b"{", None, 1),
         (b'{"replicationServerStates":{"a":{"lastTxnId":"x","lastTimestamp":0}}}', None, 1),
+        (b'{"replicationServerStates":{"0:1:0.NA/88.300":{"lastTxnId":Infinity,"lastTimestamp":0}}}', None, 1),
+        (b'{"replicationServerStates":{"0:1:0.NA/88.300":{"lastTxnId":0,"lastTimestamp":1e300}}}', None, 1),
         (b"[" * 100_000, None, 1),
     ],
 )
