@@ -20,6 +20,7 @@ from resolver.v1 import mirror_pb2 as pb
 from storage.tables import Table
 
 if TYPE_CHECKING:
+    from resolver.v1 import stored_pb2 as stored
     from storage.engine import Reader
 
 ENTRIES_MAX = 1_000
@@ -41,6 +42,14 @@ SWEPT = (
 """Tables in the order they are copied: the journal last, so that what a mirror says it holds it does hold."""
 
 
+def require_same_site(site: stored.StoredSite, request: pb.FollowRequest) -> None:
+    """Raise InvalidTransition for a mirror whose store is not of this site."""
+    if request.held.serial and request.site_id != site.site_id:
+        raise InvalidTransition(
+            "the store of the mirror belongs to another site: make the mirror in an empty data directory"
+        )
+
+
 class MirrorSource:
     """The place of one mirror. ``greet`` first, then ``next_message`` until it has nothing, and again later."""
 
@@ -59,10 +68,7 @@ class MirrorSource:
         """
         site = site_role.site_of(reader)
         response = pb.FollowResponse(newest=site_role.position(reader), epochs=site.epochs, site_id=site.site_id)
-        if request.held.serial and request.site_id != site.site_id:
-            raise InvalidTransition(
-                "the store of the mirror belongs to another site: make the mirror in an empty data directory"
-            )
+        require_same_site(site, request)
         self._sent.CopyFrom(request.held)
         sweep = request.sweep if request.HasField("sweep") else None
         agrees, common = site_role.common_serial(site, request.epoch, request.held)

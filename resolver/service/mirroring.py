@@ -17,7 +17,7 @@ import structlog
 from resolver.errors import InvalidField
 from resolver.node import site_role
 from resolver.node.authorize import Action, require
-from resolver.node.mirror_source import MirrorSource, lag
+from resolver.node.mirror_source import MirrorSource, lag, require_same_site
 from resolver.node.share_source import ShareSource
 from resolver.registry.rows import check_id
 from resolver.service import mirror_report
@@ -102,6 +102,8 @@ class Mirroring:
         core = self._core
         with core.reading() as reader:
             site = site_role.site_of(reader)
+        if not greeting.HasField("share"):
+            require_same_site(site, greeting)  # before its epoch is heeded: that of another site says nothing here
         if greeting.epoch > site_role.epoch_of(site):
             site = await core.lane.submit(SiteJob(lambda ledger: site_role.fence(ledger.writer, greeting.epoch, "")))
         refusal = site_role.refusal(site)

@@ -1,11 +1,11 @@
-"""A mirror whose credential is gone gets nothing more, however much there is to send."""
+"""Who may follow: not whose credential is gone, however much there is to send, and not the mirror of another site."""
 
 import asyncio
 
 import pytest
 
 from resolver import methods
-from resolver.errors import CredentialInvalid
+from resolver.errors import CredentialInvalid, InvalidTransition
 from resolver.service.core import MirrorOptions
 from resolver.v1 import handle_pb2, mirror_pb2, registration_pb2, registry_pb2
 
@@ -52,5 +52,29 @@ def test_a_revoked_mirror_is_refused_while_changes_never_cease(world, tmp_path):
             with pytest.raises(CredentialInvalid):
                 await asyncio.wait_for(follow(), 30)
             writing.cancel()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("had_mirrors", [False, True])
+def test_a_mirror_of_another_site_does_not_fence_this_one(world, tmp_path, had_mirrors):
+    """Somebody gave a wrong address: that must not keep all enterprises from registering."""
+
+    async def greet(asker, **fields):
+        async def requests():
+            yield mirror_pb2.FollowRequest(mirror_id="m1", **fields)
+
+        async for _ in asker.stream("mirror", methods.FOLLOW, requests()):
+            return
+
+    async def main():
+        world.add_principal("mirror", "", registry_pb2.ROLE_MIRROR)
+        async with world.serving(mirror=MirrorOptions(tmp_path)) as asker:
+            if had_mirrors:
+                await greet(asker, epoch=1, start_sweep=True)
+            held = mirror_pb2.MirrorPosition(serial=7, sequence=7)
+            with pytest.raises(InvalidTransition, match="belongs to another site"):
+                await greet(asker, epoch=5, held=held, site_id=b"another site")
+            await register(asker, 1)
 
     asyncio.run(main())
