@@ -93,7 +93,7 @@ class H2Door:
 
     async def drain(self, grace_s: float) -> None:
         """Take no new calls, give those in flight some seconds, then end them. Called again, it hurries."""
-        self._health.set_serving(False)
+        self._health.leave()
         shared = self._shared
         if shared is None or self._server is None or self._ticking is None:
             return

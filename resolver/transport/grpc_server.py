@@ -101,7 +101,7 @@ class GrpcioDoor:
 
     async def drain(self, grace_s: float) -> None:
         """Take no new calls, give those in flight some seconds, then end them."""
-        self._health.set_serving(False)
+        self._health.leave()
         await self._server.stop(grace_s)
 
     def _mount(self, entry: Entry) -> grpc.RpcMethodHandler[bytes, bytes]:

@@ -5,7 +5,7 @@ Both versions have the same messages on the wire; they differ in the name of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import descriptor_pool
 from grpc_reflection.v1alpha import reflection_pb2 as pb
@@ -15,7 +15,7 @@ from resolver.methods import METHODS, Method, Shape
 from resolver.transport.health import CHECK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from google.protobuf.descriptor import FileDescriptor
 
@@ -40,9 +40,13 @@ INFO_V1ALPHA = _method(_V1ALPHA)
 
 
 class Reflection:
-    """Answers questions about the services of the node and the files they are written in."""
+    """Answers questions about the services of the node and the files they are written in.
 
-    def __init__(self) -> None:
+    ``until_drain`` gives the questions of a stream until the worker leaves: tools keep their streams open.
+    """
+
+    def __init__(self, until_drain: Callable[[AsyncIterator[Any]], AsyncIterator[Any]]) -> None:
+        self._until_drain = until_drain
         names = {method.service for method in METHODS.values()}
         # A listed service must have a file, and v1 has none here.
         self._services = sorted(names | {CHECK.service, _V1ALPHA})
@@ -53,7 +57,7 @@ class Reflection:
     ) -> AsyncIterator[pb.ServerReflectionResponse]:
         """An answer to each question."""
         del call
-        async for request in requests:
+        async for request in self._until_drain(requests):
             try:
                 answer = self._answer(request)
             except KeyError:

@@ -29,7 +29,7 @@ def table_of(service: Service, state: health.Health, *, with_reflection: bool) -
     table[health.CHECK.path] = Entry(health.CHECK, state.check, open=True)
     table[health.WATCH.path] = Entry(health.WATCH, state.watch, open=True)
     if with_reflection:
-        answers = reflection.Reflection()
+        answers = reflection.Reflection(service.core.until_drain)
         for method in (reflection.INFO_V1, reflection.INFO_V1ALPHA):
             table[method.path] = Entry(method, answers.info, open=True)
     return table

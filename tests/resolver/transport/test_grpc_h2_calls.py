@@ -396,15 +396,15 @@ def test_a_drain_without_grace_ends_calls_with_a_reason(world):
 def test_a_second_drain_hurries_the_first(world):
     async def main():
         async with h2_client(world) as client:
-            watch = client.start("", HEALTH_WATCH, [health_pb2.HealthCheckRequest()])
-            await watch.read()
+            questions = client.channel.stream_stream(methods.STREAM_RESOLVE.path)()
+            await questions.write(resolution_pb2.StreamResolveRequest(tag=1, name=NAME).SerializeToString())
+            await questions.read()
             first = asyncio.create_task(client.place.door.drain(60.0))
             await asyncio.sleep(0.05)
             assert not first.done()
             await client.place.door.drain(0.0)
             await asyncio.wait_for(first, 30)
-            assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-            assert await watch.code() is grpc.StatusCode.UNAVAILABLE
+            assert await questions.code() is grpc.StatusCode.UNAVAILABLE
 
     run(main())
 
