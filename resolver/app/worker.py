@@ -220,6 +220,8 @@ class Worker:
                 self._metrics.take_upstream(*federation.upstream.take_counts())
                 self._metrics.flush()
                 idle_memory.look(self._clock.monotonic_s())
+                if self._tls is not None:
+                    self._tls.current()  # also while nobody comes: an expired one would keep everybody away
                 with self._engine.read():
                     pass
             except StoreBroken as error:

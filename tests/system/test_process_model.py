@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from resolver.app.backends import choose
 from resolver.v1 import handle_pb2, registration_pb2, registration_pb2_grpc, resolution_pb2, resolution_pb2_grpc
+from tests.resolver.transport.test_tls import issue
 
 pytestmark = pytest.mark.system
 
@@ -288,6 +289,15 @@ def test_reload_says_what_changed_and_what_needs_a_restart(tmp_path):
             node.send(signal.SIGHUP)
             wait_for(lambda wanted=number + 1: node.events().count(refused) == wanted)
         assert node.get("/readyz")[0] == 200
+
+
+def test_a_certificate_is_renewed_while_nobody_comes(tmp_path):
+    """With the one before expired no handshake would succeed any more, so none can be what it waits for."""
+    issue(tmp_path, "first")
+    pair = {"IDIS_TLS__CERTIFICATE_FILE": str(tmp_path / "node.crt"), "IDIS_TLS__KEY_FILE": str(tmp_path / "node.key")}
+    with serving(tmp_path / "data", IDIS_TLS__POLL_S="1", **pair) as node:
+        issue(tmp_path, "second")
+        wait_for(lambda: node.events().count("certificate renewed") == 2)
 
 
 def test_a_worker_that_cannot_take_a_reload_goes_on_listening(tmp_path):
