@@ -46,6 +46,10 @@ UNKNOWN = Operation("http", "other")
 """What is counted for requests whose handler does not say what was asked for."""
 
 
+UNANSWERED = 499
+"""What is counted as the status of a request that got none: its client has gone, or the node leaves."""
+
+
 class _Held:
     """Octets of bodies that handlers of this worker may be holding."""
 
@@ -165,7 +169,7 @@ class Application:
             _check_length(request, door.octets_max)
             await app(scope, body.receive, note)
         except ClientDisconnect:
-            status = status or 499
+            pass  # there is nobody to tell
         except Exception as error:
             failure = failure_of(error, scope["path"])
             if status:
@@ -175,7 +179,7 @@ class Application:
             body.release()
             operation = scope.get("operation", UNKNOWN)
             # A door whose failures have the HTTP status of a success says by itself what came of a request.
-            result = scope.get("result") or str(status)
+            result = scope.get("result") or str(status or UNANSWERED)
             if not scope["state"].get("refused", False):  # the refusal is counted
                 self._observe(operation, result, time.monotonic() - started_s, 1, door.name)
 

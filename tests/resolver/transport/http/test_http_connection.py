@@ -296,6 +296,19 @@ def test_a_door_that_is_drained_lets_answers_be_taken():
     run(main())
 
 
+def test_a_request_that_is_not_answered_before_the_door_closes_is_counted_as_that():
+    async def main():
+        async with serving(DOOR) as place:
+            asking = asyncio.create_task(talk(place.port, WHOLE))
+            await place.service.begun.wait()
+            await place.door.drain(0.01)
+            assert await asking == b""
+            await until(lambda: place.observed)
+            assert [entry[1] for entry in place.observed] == ["499"]
+
+    run(main())
+
+
 def test_a_client_that_takes_next_to_nothing_of_its_answer_is_closed(monkeypatch):
     monkeypatch.setattr(bounds, "SWEEP_S", 3_600.0)
 
