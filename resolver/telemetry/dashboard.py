@@ -53,6 +53,13 @@ def _number(title: str, unit: str, expression: str) -> Panel:
     return _panel(title, unit, (expression, ""), kind="stat", wide=4)
 
 
+def _name(title: str, label: str, expression: str) -> Panel:
+    """A panel of what a label says, whatever its value is."""
+    panel = _panel(title, "none", (expression, f"{{{{{label}}}}}"), kind="stat", wide=4)
+    panel["options"] |= {"textMode": "name"}
+    return panel
+
+
 def _resolution(quantile: float) -> str:
     return _quantile(quantile, "idis_request_seconds", "protocol", ', operation="resolution"')
 
@@ -70,7 +77,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             _number("Newest change", "none", f"max(idis_journal_serial{{{_NODE}}})"),
             _number("Room for writes", "bytes", f"min(idis_store_free_bytes{{{_NODE}}})"),
             _number("Worker crashes, 24 h", "none", f"sum(increase(idis_worker_restarts_total{{{_NODE}}}[24h]))"),
-            _number("Version", "none", f"count by (version) (idis_build_info{{{_NODE}}})"),
+            _name("Version", "version", f"count by (version) (idis_build_info{{{_NODE}}})"),
         ),
     ),
     (

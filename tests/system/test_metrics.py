@@ -333,3 +333,9 @@ def test_the_dashboard_in_the_tree_is_what_its_program_prints():
     assert file.read_text() == dashboard.to_text(), "run python -m resolver.telemetry.dashboard"
     printed = subprocess.run([sys.executable, "-m", dashboard.__name__], capture_output=True, check=True).stdout
     assert json.loads(printed) == dashboard.dashboard()
+
+
+def test_a_panel_that_names_a_label_shows_it():
+    (version,) = (panel for panel in dashboard.dashboard()["panels"] if panel["title"] == "Version")
+    assert version["options"]["textMode"] == "name"  # the value is the number of processes
+    assert [target["legendFormat"] for target in version["targets"]] == ["{{version}}"]
