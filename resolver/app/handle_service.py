@@ -9,6 +9,7 @@ The supervisor makes what is missing before workers start; a worker reads it.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from pathlib import Path
@@ -222,9 +223,8 @@ class HandleDoors:
         return self._tcp.connection_count
 
     async def drain(self, grace_s: float) -> None:
-        """Take no new requests, let those under way finish for ``grace_s``."""
-        await self._tcp.drain(grace_s)
-        await self._udp.drain(grace_s)
+        """Take no new requests, let those under way finish and their answers be taken for ``grace_s``."""
+        await asyncio.gather(self._tcp.drain(grace_s), self._udp.drain(grace_s))
         await self._relay.close()
 
 

@@ -194,7 +194,6 @@ class _Connection(asyncio.Protocol):
                 self._transport.close()
         elif not self._is_full:
             self._transport.resume_reading()
-        self._door.finished()
 
     def _set_deadline(self, *, completed: bool) -> None:
         """Give the message under way, or the silence between messages, its time; trickling octets win none."""
@@ -287,10 +286,10 @@ class _Connection(asyncio.Protocol):
 
     def _refuse(self, error: WireError) -> None:
         """Say what is wrong with the stream; close once all before is answered, as what follows cannot be found."""
-        code = ResponseCode.ERROR if isinstance(error, MessageTooLarge) else ResponseCode.PROTOCOL_ERROR
-        words = _SERVER_ERROR if isinstance(error, MessageTooLarge) else error.message
-        frame = self._door.protocol.undecodable(self._stream.pending_envelope, code, words)
-        self._transport.write(frame.to_wire())
+        said = (ResponseCode.PROTOCOL_ERROR, error.message)
+        if isinstance(error, MessageTooLarge):
+            said = (ResponseCode.ERROR, _SERVER_ERROR)
+        self._transport.write(self._door.protocol.undecodable(self._stream.pending_envelope, *said).to_wire())
         self.leave(at_once=False)
 
     def check(self, now_s: float) -> None:
@@ -304,8 +303,8 @@ class _Connection(asyncio.Protocol):
         return self._in_flight > 0 or bool(self._waiting)
 
     def leave(self, *, at_once: bool) -> None:
-        """Close for good: idle connections at once, others when they are answered."""
-        if at_once or not (self.is_busy or self._stream.pending_octets):
+        """Close for good, behind what is to be taken still: idle connections at once, others when they are answered."""
+        if at_once or not self.is_busy:
             self._transport.close()
         else:
             self._is_half_closed = True
@@ -325,7 +324,7 @@ class HandleTcpDoor:
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._creations: list[Creation] = []
-        self._answered: asyncio.Event | None = None
+        self._left: asyncio.Event | None = None
         self._lobby: Lobby | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -367,14 +366,10 @@ class HandleTcpDoor:
         return True
 
     def forget(self, connection: _Connection) -> None:
-        """The connection is gone."""
+        """The connection is gone: whoever waits for the last one goes on."""
         self._connections.discard(connection)
-        self.finished()
-
-    def finished(self) -> None:
-        """A request has been answered, or will not be: whoever waits for the last one goes on."""
-        if self._answered is not None and not any(connection.is_busy for connection in self._connections):
-            self._answered.set()
+        if self._left is not None and not self._connections:
+            self._left.set()
 
     def hand_over(self, creation: Creation) -> None:
         """Give a creation to the write lane, with those of other connections that come in the same turn of the loop."""
@@ -400,7 +395,7 @@ class HandleTcpDoor:
             await check_all(list(self._connections), now_s)
 
     async def drain(self, grace_s: float) -> None:
-        """Take no new connection, let requests finish for ``grace_s``, then end them."""
+        """Take no new connection, let requests finish and answers be taken for ``grace_s``, then end them."""
         if self._lobby is not None:
             self._lobby.close()
             await asyncio.sleep(_INTRODUCED_S)  # for those who have just become connections
@@ -408,11 +403,12 @@ class HandleTcpDoor:
             self._sweeper.cancel()
         for connection in list(self._connections):
             connection.leave(at_once=grace_s <= 0)
-        self._answered = asyncio.Event()
-        self.finished()
+        self._left = asyncio.Event()
+        if not self._connections:
+            self._left.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(grace_s, 0.0)):
-                await self._answered.wait()
+                await self._left.wait()
         for connection in list(self._connections):
             connection.leave(at_once=True)
         for task in list(self._tasks):

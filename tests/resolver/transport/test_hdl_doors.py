@@ -147,6 +147,25 @@ def test_a_defect_ends_the_connection_it_happens_on(node, monkeypatch):
         assert closed(connection)
 
 
+def test_a_drain_waits_for_answers_to_be_taken(tmp_path):
+    """What a slow client had not read yet was lost with the worker."""
+    with handle_node(tmp_path) as node:
+        node.store("88.300.1/LONG", value(1, "URL", "x" * 600_000))
+        node.tcp[0]._lobby._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        with socket.create_connection(("127.0.0.1", node.port), timeout=60) as connection:
+            connection.sendall(question(node, "88.300.1/LONG").to_wire())
+            while not node.tcp[0]._connections:
+                time.sleep(0.005)
+            found = []
+            reader = threading.Timer(0.3, lambda: found.append(read_frame(connection)))
+            reader.start()
+            node.on_loop(node.tcp[0].drain(60.0))
+            assert not node.tcp[0]._connections
+            reader.join()
+            assert len(found[0].payload) > 600_000
+            assert connection.recv(1) == b""
+
+
 def test_answers_are_not_answered(node):
     message = question(node, "88.300.1/S-10")
     header = message.header._replace(response_code=1)
