@@ -279,6 +279,9 @@ class HandleSystem:
         client = self._clients.get(place)
         if client is None:
             key = await self._key_of(place) if self._certifies else b""
+            known = self._clients.get(place)  # another task may have been quicker
+            if known is not None:
+                return known
             client = self._clients[place] = self._client_with(place, key)
             if self._in_session:
                 try:

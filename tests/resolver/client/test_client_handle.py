@@ -136,6 +136,19 @@ def test_nothing_is_believed_unsigned_when_answers_are_to_be_certified(node, fol
         ask(node, resolve_all, certifies=True, follows=follows)
 
 
+@pytest.mark.parametrize("certifies", [False, True])
+def test_tasks_that_ask_at_once_share_a_connection(node, certifies):
+    async def at_once(system):
+        found = await asyncio.gather(*(system.resolve(name) for name in NAMES))
+        for _ in range(1_000):  # those that asked for the key are noticed to have left
+            if node.tcp[0].connection_count == 1:
+                return len(found)
+            await asyncio.sleep(0.005)
+        return None
+
+    assert ask(node, at_once, follows=False, certifies=certifies)[0] == len(NAMES)
+
+
 def test_a_batch_goes_on_after_a_failure(node):
     identity = KeyIdentity("0.NA/88.300", 300, rsa_key("admin"))
     operations = [
