@@ -108,7 +108,7 @@ class Siblings:
             row = shares.server_row(reader)
             serves = site_role.refusal(site_role.site_of(reader)) is None
         wanted = pulls_of(row) if serves else []
-        if row.copy_from_us > self._core.clock.now_us():
+        if shares.is_to_come(row.copy_from_us, self._core.clock.now_us()):
             wanted = [pull for pull in wanted if pull.wanted.share.registry]
         for pull in [pull for pull in self._tasks if pull not in wanted]:
             self._tasks.pop(pull).cancel()

@@ -66,7 +66,7 @@ def apply(ledger: Ledger, server: int, wanted: Wanted, response: pb.FollowRespon
     if pull is None or share_wanted(row, pull) != wanted.share:
         # Once servers have switched, the other one lets go what is this server's: that must not be followed.
         raise MalformedMessage("this server copies nothing of the kind from there any more")
-    if not pull.registry and ledger.now_us < row.copy_from_us:
+    if not pull.registry and shares.is_to_come(row.copy_from_us, ledger.now_us):
         raise MalformedMessage("this server does not copy yet: not all of its workers look at hashes")
     if not _follows(pull, wanted, response):
         raise MalformedMessage(

@@ -39,6 +39,9 @@ a busy machine, and the six attempts that clients make have to outlast it."""
 MINTED_MAX = 1_024
 """Names minted for one that is this server's: with a hundred servers one in 30,000 finds none and is refused."""
 
+WAIT_MAX_MS = 60_000
+"""Milliseconds that a server waits for a moment it has set: a fence is for longer at most."""
+
 _SYSTEM_KEY = PREFIX_OF_PREFIXES.encode() + b"/"
 _LENIENT = {pb.SITE_STAGE_HELD, pb.SITE_STAGE_SWITCHED}
 _FENCED = {pb.SITE_STAGE_HELD, pb.SITE_STAGE_SWITCHED, pb.SITE_STAGE_STRICT}
@@ -154,12 +157,18 @@ class Share:
 
     def fence(self, now_us: int) -> SiteChanging | None:
         """Why no handle may be changed at this moment; None when they may."""
-        if self.stage not in _FENCED and not (self.stage == pb.SITE_STAGE_FENCED and now_us < self.fence_until_us):
+        is_fenced = self.stage == pb.SITE_STAGE_FENCED and is_to_come(self.fence_until_us, now_us)
+        if self.stage not in _FENCED and not is_fenced:
             return None
         return SiteChanging(
             "the servers of this site are taking over each other's handles, which takes about a second: try again",
             retry_after_s=FENCED_RETRY_S,
         )
+
+
+def is_to_come(moment_us: int, now_us: int) -> bool:
+    """Whether a moment is yet to come. One that is further away than any is set has passed: the clock was put back."""
+    return now_us < moment_us <= now_us + WAIT_MAX_MS * 1_000
 
 
 def _ways_to(server: pb.SiteServer) -> dict[str, str]:

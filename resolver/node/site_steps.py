@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SERVERS_MAX = 1_000
 """Servers of a site: more than any site of the Handle System has."""
 
-LEASE_MAX_MS = 60_000
+LEASE_MAX_MS = shares.WAIT_MAX_MS
 """Milliseconds that a fence may stand by itself."""
 
 _NONE = pb.SITE_STAGE_UNSPECIFIED
@@ -187,7 +187,7 @@ def _hold(ledger: Ledger, row: stored.StoredServer, request: pb.ChangeSiteReques
     _require(row, request, _FENCED, _HELD)
     if row.stage == _HELD:
         return
-    if now_us >= row.fence_until_us:
+    if not shares.is_to_come(row.fence_until_us, now_us):
         raise InvalidTransition("the fence has lapsed, and handles may have changed since: fence again")
     if ledger.serial != request.expected_serial:
         raise InvalidTransition(

@@ -182,6 +182,21 @@ def test_the_record_of_the_site_lists_all_servers_in_order(site):
     assert ("idis.grpc.2", "2640") in record.attributes
 
 
+def test_a_fence_does_not_stand_for_hours_when_the_clock_is_put_back(site, clock):
+    site.join(2)
+    first = site.servers[0]
+    following = site.layout_of(site.servers, WHOLE, 2)
+    for server in site.servers:
+        server.step(site_pb2.SITE_STEP_PREPARE, following, server=server.number, current=site.layout)
+    first.step(site_pb2.SITE_STEP_FENCE, following, lease_ms=2000)
+    with pytest.raises(SiteChanging):
+        first.register("88.300.1/B")
+    clock.set_back(3_600)
+    first.register("88.300.1/B")
+    with pytest.raises(InvalidTransition, match="lapsed"):
+        first.step(site_pb2.SITE_STEP_HOLD, following, expected_serial=first.serial())
+
+
 def test_changes_wait_while_servers_are_held_and_a_fence_lapses_by_itself(site, clock):
     second = site.join(2)
     first = site.servers[0]
