@@ -51,6 +51,9 @@ log = structlog.get_logger()
 LEFTOVER_S = 10
 """Seconds for what is left of a leaving process; then the alarm's default action ends whatever hangs."""
 
+_DETAIL_MAX = 1_000
+"""Characters of a reason: a pipe takes a line whole up to 4,096 octets (PIPE_BUF)."""
+
 _COLLECT_EVERY = 5_000
 """New objects between two looks at the newest; a burst of calls leaves hundreds that live for a moment."""
 
@@ -279,7 +282,7 @@ class Worker:
         queued_rows = 0 if self._service is None else self._service.core.lane.queued_rows
         above = None if self._federation is None else self._federation.above()
         with suppress(OSError):
-            line = msgspec.json.encode(Status(state, detail, connections, queued_rows, above))
+            line = msgspec.json.encode(Status(state, detail[:_DETAIL_MAX], connections, queued_rows, above))
             os.write(self._assignment.status_fd, line + b"\n")
 
 

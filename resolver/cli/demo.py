@@ -84,13 +84,13 @@ def _node(data_dir: Path, prefix: str) -> Iterator[str]:
     arguments += ["--hdl", "", "--http", "", "--admin", ""]
     log = data_dir / "demo.log"
     endpoints = data_dir / "endpoints.json"
-    endpoints.unlink(missing_ok=True)
+    before = _stamp(endpoints)  # one that a running node has written stays
     note(f"starting a node on {data_dir}, log in {log}")
     with log.open("ab") as output:
         command = [*_command(), *arguments, "--no-banner"]
         process = subprocess.Popen(command, stdout=output, stderr=output)  # noqa: S603 - our own command
         try:
-            yield _wait(process, endpoints, log)
+            yield _wait(process, endpoints, before, log)
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -100,10 +100,16 @@ def _node(data_dir: Path, prefix: str) -> Iterator[str]:
                 process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], endpoints: Path, log: Path) -> str:
+def _stamp(file: Path) -> int:
+    """When a file was written, in nanoseconds; 0 for none."""
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
+def _wait(process: subprocess.Popen[bytes], endpoints: Path, before: int, log: Path) -> str:
+    """Where the node answers, once it has written so."""
     until = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < until and process.poll() is None:
-        if endpoints.exists():
+        if _stamp(endpoints) not in {0, before}:
             return str(json.loads(endpoints.read_text())["grpc"])
         time.sleep(0.05)
     raise Failed(f"the node did not start: the reason is in {log}", FAILED)

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from cli_node import idis
 from click.testing import CliRunner
 
 from resolver.cli.main import root
@@ -97,3 +98,13 @@ def test_a_copy_of_a_node_that_is_away_is_refused_in_plain_words(tmp_path, comma
     assert ran.exit_code == 3
     assert "127.0.0.1:1 does not answer: nothing listens there" in ran.output
     assert "UNKNOWN" not in ran.output
+
+
+def test_a_demonstration_on_the_directory_of_a_running_node_leaves_it_alone(node, tmp_path):
+    """It suggests itself to run a node there, and to run it once more."""
+    for name in ("usb.ids", "pci.ids"):
+        (tmp_path / name).touch()
+    told = idis("demo", "--data-dir", node.directory, "--hwdata", tmp_path)
+    assert (told.code, "the node did not start" in told.err) == (1, True)
+    assert "another node" in (node.directory / "demo.log").read_text()
+    assert node("health").code == 0
