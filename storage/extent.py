@@ -107,7 +107,7 @@ def _root(descriptor: int, at: int) -> Root | None:
 def _octets_in_use(descriptor: int, root: Root, octets: int) -> int:
     """Where the last page ends that is not free. Raises _Wrong."""
     free = set()
-    for number in _free_pages(descriptor, root, root.free_root, root.free_depth):
+    for number in _free_pages(descriptor, root, root.free_root, root.free_depth, set()):
         if number * root.page_octets >= octets:
             free.add(number)
     last = root.last_page
@@ -116,10 +116,13 @@ def _octets_in_use(descriptor: int, root: Root, octets: int) -> int:
     return (last + 1) * root.page_octets
 
 
-def _free_pages(descriptor: int, root: Root, number: int, depth: int) -> Iterator[int]:
-    """The numbers of free pages below a page of their table. Raises _Wrong."""
+def _free_pages(descriptor: int, root: Root, number: int, depth: int, seen: set[int]) -> Iterator[int]:
+    """The numbers of free pages below a page of their table. Raises _Wrong, also for a page that comes twice."""
     if depth == 0:
         return
+    if number in seen:
+        raise _Wrong
+    seen.add(number)
     page = _octets(descriptor, number * root.page_octets, root.page_octets)
     stored, flags, lower, _ = _HEAD.unpack_from(page)
     kind = _LEAF if depth == 1 else _BRANCH
@@ -131,7 +134,7 @@ def _free_pages(descriptor: int, root: Root, number: int, depth: int) -> Iterato
             raise _Wrong
         low, high, flags, key_octets = _NODE.unpack_from(page, node)
         if kind == _BRANCH:
-            yield from _free_pages(descriptor, root, low | high << 16 | flags << 32, depth - 1)
+            yield from _free_pages(descriptor, root, low | high << 16 | flags << 32, depth - 1, seen)
             continue
         begin, length = node + _NODE.size + key_octets, low | high << 16
         if flags & _BIG_DATA:
@@ -144,7 +147,9 @@ def _free_pages(descriptor: int, root: Root, number: int, depth: int) -> Iterato
 
 def _octets(descriptor: int, at: int, length: int) -> bytes:
     """So many octets of the file. Raises _Wrong when it has not so many."""
-    octets = os.pread(descriptor, length, at) if at < 1 << 62 else b""
+    if at + length > os.fstat(descriptor).st_size:  # looked at first: a damaged length may be gigabytes
+        raise _Wrong
+    octets = os.pread(descriptor, length, at)
     if len(octets) < length:
         raise _Wrong
     return octets
