@@ -22,7 +22,7 @@ import lmdb
 
 from storage.directories import make_directory, sync_directory
 from storage.engine import Space
-from storage.errors import PageCorrupt, StoreDamaged, StoreUnusable
+from storage.errors import PageCorrupt, StoreDamaged, StoreFull, StoreUnusable
 from storage.extent import REMEDY, require_whole
 from storage.lmdb_errors import translate
 from storage.lmdb_transactions import LmdbReader, LmdbWriter
@@ -241,8 +241,16 @@ class LmdbEngine:
         """A consistent, compact copy of the store in a new directory, while others read and write.
 
         Give it a fast local disk: the copy is one read transaction and pins old pages for as long as it takes.
+        Raises StoreFull before anything is written when it would take the room that the store itself keeps back.
         """
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept = self.space().reserve_octets if path.stat().st_dev == self.path.stat().st_dev else 0
+        needed, room = self._live_octets(self._env.stat()["psize"]), max(0, _free_octets(path) - kept)
+        if room < needed:
+            raise StoreFull(
+                f"a copy of the store has {needed} octets, and the file system of {path.parent} has room for {room} "
+                "beside what the store keeps back: free some, or name a scratch directory on another one (--scratch)"
+            )
         try:
             self._env.copy(str(path), compact=True)
         except lmdb.Error as error:

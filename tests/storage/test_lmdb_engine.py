@@ -12,6 +12,7 @@ import stat
 import lmdb
 import pytest
 
+from storage import lmdb_engine
 from storage.errors import PageCorrupt, StorageError, StoreBroken, StoreFailed, StoreFull, StoreUnusable
 from storage.lmdb_engine import DATA_FILE, READERS_MAX, LmdbEngine
 from storage.lmdb_errors import ROOM_SUSPECT_OCTETS, translate
@@ -273,6 +274,23 @@ def test_a_copy_of_a_damaged_store_names_the_store(engine, path, tmp_path):
     with pytest.raises(PageCorrupt, match=f"the store at {path} has a damaged page .*: restore a backup"):
         damaged.copy_to(tmp_path / "copy")
     damaged.close()
+
+
+@pytest.mark.parametrize(("free", "fits"), [(10 << 30, True), ((1 << 30) + 1_000, False)])
+def test_a_copy_never_takes_the_room_that_the_store_keeps_back(engine, path, tmp_path, monkeypatch, free, fits):
+    """A backup that filled the disk had the node refuse registrations until it failed."""
+    with engine.write() as writer:
+        writer.put_many(RECORDS, [(b"%06d" % number, b"x" * 200, 0) for number in range(1_000)])
+    monkeypatch.setattr(lmdb_engine, "_free_octets", lambda _: free)
+    monkeypatch.setattr(lmdb_engine, "RESERVE_SHARE", 1.0)
+    copy = tmp_path / "scratch" / "copy"
+    if fits:
+        engine.copy_to(copy)
+        assert (copy / DATA_FILE).stat().st_size <= engine.space().used_octets
+        return
+    with pytest.raises(StoreFull, match=r"has room for 1000 beside what the store keeps back.*--scratch"):
+        engine.copy_to(copy)
+    assert not list(copy.iterdir())
 
 
 MEANINGS = [
