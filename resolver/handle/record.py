@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from resolver.handle.name import type_matches
+from resolver.handle.name import WantedTypes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +31,5 @@ class HandleRecord:
         types, wanted = tuple(types), frozenset(indexes)
         if not types and not wanted:
             return self.values
-        return tuple(
-            value
-            for value in self.values
-            if value.index in wanted or any(type_matches(type_, value.type) for type_ in types)
-        )
+        kinds = WantedTypes(types)
+        return tuple(value for value in self.values if value.index in wanted or value.type in kinds)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from resolver import limits
 from resolver.errors import HandleNotFound, RecordCorrupt
-from resolver.handle.name import PREFIX_OF_PREFIXES, fold_octets, key_of_octets, type_matches
+from resolver.handle.name import PREFIX_OF_PREFIXES, WantedTypes, fold_octets, key_of_octets
 from resolver.node import record_octets
 from resolver.wire.cursor import counted, pack_u32, sized_text, text_from_wire
 from storage.errors import RowCorrupt
@@ -121,7 +121,5 @@ def wanted(values: Iterable[pb.HandleValue], indexes: Sequence[int], types: Sequ
     """The values with one of the indexes or types; all when neither is given."""
     if not indexes and not types:
         return list(values)
-    numbers = frozenset(indexes)
-    return [
-        value for value in values if value.index in numbers or any(type_matches(type_, value.type) for type_ in types)
-    ]
+    numbers, kinds = frozenset(indexes), WantedTypes(types)
+    return [value for value in values if value.index in numbers or value.type in kinds]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from resolver import limits
 from resolver.errors import RecordCorrupt, TooManyItems, ValuesNotFound
-from resolver.handle.name import Handle, fold, key_of_octets, type_matches
+from resolver.handle.name import Handle, WantedTypes, fold, key_of_octets
 from resolver.node import record_octets, values
 from resolver.node.authorize import Action, Caller, require
 from storage.errors import RowCorrupt
@@ -28,7 +28,7 @@ _FILTERS_MAX = 256
 class Filter(NamedTuple):
     """Which values are wanted; nothing at all means every public value."""
 
-    types: tuple[str, ...] = ()
+    types: WantedTypes = WantedTypes(())
     indexes: frozenset[int] = frozenset()
     include_restricted: bool = False
 
@@ -41,13 +41,13 @@ class Filter(NamedTuple):
             raise TooManyItems(
                 f"more than {_FILTERS_MAX} types and indexes are asked: ask for all values instead", field="types"
             )
-        return cls(tuple(types), frozenset(indexes), include_restricted)
+        return cls(WantedTypes(types), frozenset(indexes), include_restricted)
 
     def wants(self, value: pb.HandleValue) -> bool:
         """Whether a value is asked for: by a type or by an index, or because neither is given."""
         if not self.types and not self.indexes:
             return True
-        return value.index in self.indexes or any(type_matches(type_, value.type) for type_ in self.types)
+        return value.index in self.indexes or value.type in self.types
 
 
 def resolve(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from resolver.errors import InvalidField, ResolverError
-from resolver.handle.name import type_matches
+from resolver.handle.name import WantedTypes
 from resolver.node.locations import Asked
 from resolver.transport.http.calls import path_octets
 from resolver.transport.http.rest_input import FORM, Parameters, type_of
@@ -60,11 +60,8 @@ class ProxyRequest(NamedTuple):
             indexes = set()
         if not indexes and not types:
             return list(values)
-        return [
-            value
-            for value in values
-            if value.index in indexes or any(type_matches(type_, value.type) for type_ in types)
-        ]
+        kinds = WantedTypes(types)
+        return [value for value in values if value.index in indexes or value.type in kinds]
 
     def has(self, flag: str) -> bool:
         """Whether a flag is there, whatever it says."""
