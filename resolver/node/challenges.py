@@ -2,7 +2,9 @@
 
 The protocol has the server keep the request it has challenged, because the answer does not repeat it. What
 strangers can make a node keep is therefore bounded three ways: by number, by octets, and by number for one source
-network, so that one network cannot push out the challenges of others. Time and randomness are arguments.
+network, so that one network cannot push out the challenges of others. Whoever writes others' addresses on packets is
+of many networks: challenges for addresses that nothing has proven count by themselves and make room first. Time and
+randomness are arguments.
 
 Ids share their numbers with sessions: 31 bits, the upper eight of which name the worker that keeps them, because a
 client may bring its answer over another connection, to another worker.
@@ -59,7 +61,7 @@ class Challenge:
     """A request that waits for its answer.
 
     ``digest`` are the octets the answer must cover behind the nonce; ``session_id`` is 0 outside a session;
-    ``hides`` says that the request came encrypted.
+    ``hides`` says that the request came encrypted, ``is_proven`` that it came from where it says.
     """
 
     id: int
@@ -70,6 +72,7 @@ class Challenge:
     network: Hashable
     deadline_s: float
     hides: bool = False
+    is_proven: bool = True
 
     def is_for(self, request: Message, digest: bytes) -> bool:
         """Whether a request is the one that waits, sent again."""
@@ -97,7 +100,8 @@ class Challenges:
         self._octets_max = octets_max
         self._waiting: OrderedDict[int, Challenge] = OrderedDict()
         self._octets = 0
-        self._networks: dict[Hashable, OrderedDict[int, None]] = {}
+        self._networks: dict[tuple[Hashable, bool], OrderedDict[int, None]] = {}
+        self._unproven: OrderedDict[int, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -116,6 +120,7 @@ class Challenges:
         *,
         session_id: int = 0,
         hides: bool = False,
+        is_proven: bool = True,
     ) -> Challenge:
         """Keep a request and challenge it; in a session under the session's id, in place of an older one.
 
@@ -127,17 +132,21 @@ class Challenges:
             if before is not None and before.is_for(request, digest):
                 return before
             self._forget(session_id)
-        of_network = self._networks.get(network)
+        source = network, is_proven
+        of_network = self._networks.get(source)
         if of_network is not None and len(of_network) >= self._network_entries_max:
             self._forget(next(iter(of_network)))
         size = len(request.header_and_body)
         while self._waiting and (len(self._waiting) >= self._entries_max or self._octets + size > self._octets_max):
-            self._forget(next(iter(self._waiting)))
+            self._forget(next(iter(self._unproven or self._waiting)))
         id_ = session_id or fresh_id(self._worker, self._waiting.__contains__, self._randomness)
         nonce = self._randomness(bounds.NONCE_OCTETS)
-        challenge = Challenge(id_, nonce, digest, request, session_id, network, now_s + self._lifetime_s, hides)
+        deadline_s = now_s + self._lifetime_s
+        challenge = Challenge(id_, nonce, digest, request, session_id, network, deadline_s, hides, is_proven)
         self._waiting[id_] = challenge
-        self._networks.setdefault(network, OrderedDict())[id_] = None
+        self._networks.setdefault(source, OrderedDict())[id_] = None
+        if not is_proven:
+            self._unproven[id_] = None
         self._octets += size
         return challenge
 
@@ -161,7 +170,9 @@ class Challenges:
         if challenge is None:
             return
         self._octets -= len(challenge.request.header_and_body)
-        of_network = self._networks[challenge.network]
+        self._unproven.pop(id_, None)
+        source = challenge.network, challenge.is_proven
+        of_network = self._networks[source]
         del of_network[id_]
         if not of_network:
-            del self._networks[challenge.network]
+            del self._networks[source]

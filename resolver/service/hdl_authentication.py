@@ -110,6 +110,7 @@ class HandleAuthentication:
             self._now_s(),
             session_id=session_id,
             hides=turn.is_encrypted,
+            is_proven=turn.peer.is_proven,
         )
         if turn.request.header.op_code == OpCode.LOGIN_ID_SYSTEM:
             turn.peer.login = issued.id

@@ -53,6 +53,22 @@ def test_one_network_displaces_its_own_challenges_only(challenges):
     assert challenges.take(mine[-1].id, 1.0) is mine[-1]
 
 
+def test_challenges_for_forged_addresses_make_room_for_all_others(challenges):
+    """Packets with others' addresses pushed out the challenges of everybody who was about to log in."""
+    mine = [challenges.issue(request(), b"d", "mine", 0.0) for _ in range(3)]
+    for number in range(100):
+        forged = challenges.issue(request(), b"d", number % 9 or "mine", 0.0, is_proven=False)
+        assert len(challenges) <= 10
+    assert challenges.take(forged.id, 1.0) is forged
+    assert [challenges.take(challenge.id, 1.0) for challenge in mine] == mine
+    for number in range(10):
+        last = challenges.issue(request(), b"d", number, 2.0)
+    assert len(challenges) == 10
+    assert not challenges._unproven
+    assert challenges.take(last.id, 40.0) is None
+    assert (len(challenges), challenges.octets, challenges._networks) == (0, 0, {})
+
+
 def test_octets_of_kept_requests_are_bounded(challenges):
     for number in range(50):
         challenges.issue(request(1_000), b"d", number, 0.0)
