@@ -1,7 +1,7 @@
 """Handle values (RFC 3651 section 3.1): index, type, data, TTL, permissions, timestamp, references.
 
 Frozen nouns that the wire codec and the text formats speak. The store and gRPC speak the protobuf
-message ``resolver.v1.HandleValue``; ``resolver.node.messages`` turns one into the other.
+message ``resolver.v1.HandleValue``; ``resolver.node.values`` turns one into the other.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ class HandleChanges:
         mints: bool,
         door: str = HDL_TCP,
     ) -> tuple[str, bool]:
-        """Create a handle; its name, and whether one was overwritten.."""
+        """Create a handle; its name, and whether one was overwritten."""
         if mints:
             name = self._minted(name)
         most = self._core.options.record_octets_max

@@ -4,7 +4,7 @@
     digest algorithm | signature
 
 What is signed depends on the version, and two versions sign the wrong octets; ``signed_octets`` and
-``mac_input`` follow the reference implementation, defects included. Keys are arguments: see
+``mac_octets`` follow the reference implementation, defects included. Keys are arguments: see
 ``signatures`` for the server's and ``sessions`` for the session's.
 """
 
