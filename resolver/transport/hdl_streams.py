@@ -63,7 +63,7 @@ class StreamKey:
     async def begin(self, before: asyncio.Protocol, transport: asyncio.Transport, pending_octets: int) -> TlsStream:
         """Have the handshake on a connection that has said the mark.
 
-        ``pending_octets`` above 0 tell that it has received of other requests. Raises OSError, of which SSLError is one.
+        ``pending_octets`` above 0 tell that other requests have come. Raises OSError, of which SSLError is one.
         """
         if self._context is None:
             if self._key is None:

@@ -83,18 +83,26 @@ class HandleUdpDoor:
         """Take what waits, and answer plain questions at once."""
         bound = self._socket
         assert bound is not None  # noqa: S101 - the reader is there while the socket is
+        taken: list[tuple[bytes, Address]] = []
+        for _ in range(BURST_MAX):
+            try:
+                datagram, address = bound.recvfrom(bounds.DATAGRAM_OCTETS_MAX + 1)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:
+                continue  # what the kernel tells of an earlier answer that did not arrive
+            if address[1] >= _SERVICE_PORTS_END:
+                taken.append((datagram, address))
+        if not taken:
+            return
         started_s = self._now_s()
         answers: list[bytes] = []
-        with self._core.burst():
-            for _ in range(BURST_MAX):
-                try:
-                    datagram, address = bound.recvfrom(bounds.DATAGRAM_OCTETS_MAX + 1)
-                except (BlockingIOError, InterruptedError):
-                    break
-                except OSError:
-                    continue  # what the kernel tells of an earlier answer that did not arrive
-                if address[1] >= _SERVICE_PORTS_END:
+        try:
+            with self._core.burst():
+                for datagram, address in taken:
                     self._take(bound, datagram, address, started_s, answers)
+        except Exception:  # noqa: BLE001 - what was taken is lost, as packets are: it may not come again for ever
+            _log.exception("datagrams cannot be answered, their clients ask again")
         if answers:
             count_plain(self._core.calls, answers, self._now_s() - started_s, HDL_UDP)
 

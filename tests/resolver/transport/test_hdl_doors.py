@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from resolver.errors import StorageFailed
 from resolver.transport.hdl_rate import AnswerRate, Pace
 from resolver.wire import requests
 from resolver.wire.datagrams import split
@@ -263,6 +264,30 @@ def answer_to_proof(node):
         while len(payload) < whole:
             payload += connection.recv(600)[20:]
     return Message.from_frame(Frame(Envelope.from_wire(first), payload))
+
+
+def test_a_store_that_fails_costs_udp_the_datagrams_of_that_moment_only(node, monkeypatch):
+    """The datagram was taken when the store was there only: until then it was tried 50,000 times a second."""
+    core, tries = node.udp[0]._core, []
+    message = question(node, "88.300.1/S-10").to_wire()
+
+    def broken():
+        tries.append(core)
+        raise StorageFailed("the disk is gone")
+
+    with udp(node) as connection:
+        with monkeypatch.context() as patch:
+            patch.setattr(core, "burst", broken)
+            connection.send(message)
+            while not tries:
+                time.sleep(0.005)
+            time.sleep(0.1)
+        assert len(tries) == 1
+        connection.send(message)
+        assert Message.from_wire(connection.recv(600)).header.response_code == 1
+        connection.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            connection.recv(600)
 
 
 @pytest.mark.parametrize("op_code", [100, 101, 102, 103, 104, 105, 300, 301, 302, 2001])
