@@ -91,18 +91,18 @@ class TlsFiles:
             self._stamp = stamp
             if loaded == self._loaded:
                 return False
-            self._loaded = loaded
             try:
                 for context, mode in self._contexts:
-                    self._fill(context, mode)
+                    self._fill(context, mode, loaded)
                 if self._demanding is not None:
                     newest = _empty_context(ALPN_PROTOCOLS)
-                    self._fill(newest, ssl.CERT_REQUIRED)
+                    self._fill(newest, ssl.CERT_REQUIRED, loaded)
                     self._demanding = newest
             except (ssl.SSLError, OSError, ValueError) as error:
                 log.warning("certificate changed while it was read, looking again later", fault=str(error))
                 self._stamp = ()
                 return False
+            self._loaded = loaded  # not before: what is loaded already is not filled in again
             log.info("certificate renewed", file=str(self._paths[0]), not_after_s=loaded.not_after_s)
             return True
 
@@ -145,16 +145,16 @@ class TlsFiles:
     def _context(self, protocols: tuple[str, ...], certificates: ssl.VerifyMode) -> ssl.SSLContext:
         context = _empty_context(protocols)
         with self._lock:
-            self._fill(context, certificates)
+            self._fill(context, certificates, self._loaded)
             self._contexts.append((context, certificates))
         return context
 
-    def _fill(self, context: ssl.SSLContext, certificates: ssl.VerifyMode) -> None:
+    def _fill(self, context: ssl.SSLContext, certificates: ssl.VerifyMode, loaded: Loaded) -> None:
         """Give a context the chain, the key and the authorities."""
         context.load_cert_chain(self._paths[0], self._paths[1])
-        if self._loaded.client_ca is not None and certificates is not ssl.CERT_NONE:
+        if loaded.client_ca is not None and certificates is not ssl.CERT_NONE:
             context.verify_mode = certificates
-            context.load_verify_locations(cadata=self._loaded.client_ca.decode("ascii", "ignore"))  # words in between
+            context.load_verify_locations(cadata=loaded.client_ca.decode("ascii", "ignore"))  # words in between
 
 
 def _empty_context(protocols: tuple[str, ...]) -> ssl.SSLContext:

@@ -268,3 +268,20 @@ def test_authorities_that_were_taken_out_are_believed_no_more(tmp_path):
     assert shake_hands(context, chain, tmp_path / "after") == "h2"
     with pytest.raises(ssl.SSLError):
         shake_hands(context, chain, tmp_path / "before")
+
+
+def test_a_context_that_could_not_be_filled_is_filled_when_it_can(files):
+    """Between two looks at the files they may change: then the old certificate would have served until it ended."""
+    made, _, directory = files
+    context = made.ssl_context()
+    pem, _ = issue(directory, "second")
+
+    class ChangedMeanwhile:
+        def load_cert_chain(self, *_):
+            made._contexts.pop(0)
+            raise ssl.SSLError("the key of another certificate")
+
+    made._contexts.insert(0, (ChangedMeanwhile(), ssl.CERT_NONE))
+    assert not made.recheck()
+    assert made.recheck()
+    assert shake_hands(context, pem) == "h2"
