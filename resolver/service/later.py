@@ -30,6 +30,7 @@ class Later:
         self._tasks: set[asyncio.Task[None]] = set()
         self._arrived = asyncio.Event()
         self._waiting = 0
+        self._failed: Exception | None = None
 
     def add(self, requests: Sequence[pb.StreamResolveRequest]) -> None:
         """Begin to ask for some."""
@@ -41,21 +42,31 @@ class Later:
         task.add_done_callback(self._tasks.discard)
 
     async def _collect(self, requests: list[pb.StreamResolveRequest]) -> None:
-        async for answer in self._answers(requests):
-            self._ready.append(answer)
-            self._waiting -= 1
+        try:
+            async for answer in self._answers(requests):
+                self._ready.append(answer)
+                self._waiting -= 1
+                self._arrived.set()
+        except Exception as error:  # noqa: BLE001 - raised again where the answers are taken
+            self._failed = error
             self._arrived.set()
+
+    def _raise_failure(self) -> None:
+        """Raise what a late answer has raised."""
+        if self._failed is not None:
+            raise self._failed
 
     async def between(
         self, requests: AsyncIterator[pb.StreamResolveRequest]
     ) -> AsyncIterator[pb.StreamResolveRequest | bytes]:
-        """The questions of a stream, and the octets of late answers between and behind them."""
+        """The questions of a stream, and the octets of late answers between and behind them. Raises theirs."""
         coming: asyncio.Future[pb.StreamResolveRequest] | None = None
         has_more = True
         try:
             while has_more or self._waiting or self._ready:
                 while self._ready:
                     yield self._ready.popleft()
+                self._raise_failure()
                 if has_more and coming is None and self._waiting < QUESTIONS_MAX:
                     coming = asyncio.ensure_future(anext(requests))
                 if not self._waiting and coming is not None:
