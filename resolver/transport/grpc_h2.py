@@ -15,6 +15,7 @@ import structlog
 
 from resolver import limits
 from resolver.transport import h2_bounds as bounds
+from resolver.transport.deadlines import LOOKED_AT_ONCE
 from resolver.transport.h2_mounts import mounts_of
 from resolver.transport.h2_newcomer import Newcomer
 from resolver.transport.h2_shared import Shared
@@ -113,12 +114,14 @@ class H2Door:
         while True:
             await asyncio.sleep(min(_TICK_S, self._write_timeout_s / 4))
             now_s = self._clock.monotonic_s()
-            for connection in list(shared.connections):
+            for number, connection in enumerate(list(shared.connections), 1):
                 try:
                     connection.tick(now_s)
                 except Exception:  # noqa: BLE001 - one connection may not stop the look at all others
                     _log.exception("defect in a connection, it is ended")
                     connection.end()
+                if number % LOOKED_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # thousands that came together end together
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -4,6 +4,8 @@
 ``H2Connection``, and what both write has to be the same, octet for octet.
 """
 
+import asyncio
+import collections
 import itertools
 import random
 import struct
@@ -11,7 +13,9 @@ import struct
 import hpack
 import pytest
 
+from resolver import limits
 from resolver.clock import SystemClock
+from resolver.transport.deadlines import LOOKED_AT_ONCE
 from resolver.transport.grpc_h2 import H2Door
 from resolver.transport.h2_connection import H2Connection
 from resolver.transport.h2_newcomer import Newcomer
@@ -28,6 +32,7 @@ from tests.resolver.transport.h2_doors import (
     SETTINGS,
     WINDOW_UPDATE,
     run,
+    until,
 )
 
 PRIORITY, PUSH_PROMISE, UNKNOWN = 2, 5, 0xBB
@@ -213,3 +218,34 @@ def test_a_peer_hears_what_a_session_from_the_start_would_say(shared, seed):
                 assert from_a_newcomer(shared, pieces) == from_the_start(shared, pieces), pieces
 
     shared(main)
+
+
+def test_a_crowd_that_ends_together_is_ended_some_at_a_time(world, clock):
+    async def main():
+        loop = asyncio.get_running_loop()
+        turns, ended = 0, collections.Counter()
+
+        def turn():
+            nonlocal turns
+            turns += 1
+            if sum(ended.values()) < 1_000:
+                loop.call_soon(turn)
+
+        class Ended(Wire):
+            def abort(self):
+                ended[turns] += 1
+
+        async with world.serving() as asker:
+            door = H2Door(asker.service, observe=lambda *_: None, clock=clock, write_timeout_s=0.2)
+            await door.start("127.0.0.1", 0, None)
+            for _ in range(1_000):
+                Newcomer(door._shared).connection_made(Ended())
+            clock.advance(limits.HANDSHAKE_TIMEOUT_S)
+            turn()
+            await until(lambda: sum(ended.values()) >= 1_000)
+            most = max(ended.values())
+            door._shared.connections.clear()
+            await door.drain(0.0)
+        assert most <= LOOKED_AT_ONCE
+
+    run(main())
