@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from resolver import limits
+from resolver.errors import TooManyItems
 from resolver.transport.http.snms.envelope import Missing, Said
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ AT_ONCE_OCTETS_MAX = 1 << 20
 
 SLICE_OCTETS = 256 << 10
 """Octets of items of a larger one that are decoded before others have their turn."""
+
+COMMAS_MAX = 1 << 20
+"""Commas of a body: 16 MiB of identifiers have fewer, and each comma may stand for an object of a hundred octets."""
 
 T = TypeVar("T")
 
@@ -149,7 +154,9 @@ def _misfit(words: str) -> str:
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """A body of one shape. Raises Said for anything else."""
+    """A body of one shape. Raises Said for anything else, and TooManyItems."""
+    if len(body) > COMMAS_MAX and body.count(b",") > COMMAS_MAX:
+        raise TooManyItems("the body has more parts than any identifier or template needs: split it")
     try:
         return msgspec.json.decode(body, type=kind, strict=False)
     except msgspec.ValidationError as error:
@@ -160,7 +167,7 @@ def decode(body: bytes, kind: type[T]) -> T:
 
 
 async def decode_each(body: bytes, kind: type[T]) -> list[T | Said]:
-    """The items of an array; an item of another shape is its own error. Raises Said when it is no array."""
+    """The items of an array; an item of another shape is its own error. Raises Said when it is none, TooManyItems."""
     items: list[T | Said] | None = None
     if len(body) <= AT_ONCE_OCTETS_MAX:
         try:
@@ -174,7 +181,14 @@ async def decode_each(body: bytes, kind: type[T]) -> list[T | Said]:
         items = await _decode_slowly(body, kind)
     if not items:
         raise Said("请求体是空数组，请至少提供一条")
+    require_few(len(items))
     return items
+
+
+def require_few(count: int) -> None:
+    """Raise TooManyItems for more items than a batch may have."""
+    if count > limits.BATCH_CREATE_MAX:
+        raise TooManyItems(f"{count} items are sent; at most {limits.BATCH_CREATE_MAX} are allowed: split them")
 
 
 def text(given: str | None, parameter: str, characters_max: int) -> str:
@@ -225,7 +239,9 @@ async def _decode_slowly(body: bytes, kind: type[T]) -> list[T | Said]:
     """The items of an array one by one, with turns for others between them."""
     items: list[T | Said] = []
     octets = 0
-    for raw in decode(body, list[Raw]):
+    raws = decode(body, list[Raw])
+    require_few(len(raws))  # before any is looked at: there may be millions
+    for raw in raws:
         octets += len(bytes(raw))
         if octets > SLICE_OCTETS:
             octets = 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 from msgspec import Raw
 
 from resolver import limits, methods
-from resolver.errors import ResolverError, TemplateNotFollowed, TooManyItems, WireError
+from resolver.errors import ResolverError, TemplateNotFollowed, WireError
 from resolver.handle.name import Handle
 from resolver.node.templates import ITEM_INDEX_MIN, REFERENCE_INDEX
 from resolver.transport.http.snms import bodies
@@ -148,7 +148,7 @@ class Identifiers:
         body = await self._desk.json(request)
         if body.lstrip()[:1] == b"{":
             body = bytes(bodies.decode(body, dict[str, Raw]).get("handles", b"[]"))
-        names = _bounded(await bodies.decode_each(body, str))
+        names = await bodies.decode_each(body, str)
         asked = pb.BatchDeleteHandlesRequest(request_id=request_id_of(request))
         batch = await _Rows.read(
             names, lambda name: _checked(bodies.text(name, "handle", bodies.HANDLE_CHARACTERS_MAX)), asked.names
@@ -158,7 +158,7 @@ class Identifiers:
         return reply(batch.told(rows, lambda name: name, _code_and_message))
 
     async def _identifiers(self, request: Request) -> Sequence[bodies.Identifier | Said]:
-        return _bounded(await bodies.decode_each(await self._desk.json(request), bodies.Identifier))
+        return await bodies.decode_each(await self._desk.json(request), bodies.Identifier)
 
     def _reader(self) -> _Reader:
         return _Reader(self._desk)
@@ -224,12 +224,6 @@ def _message(words: str, is_good: bool) -> dict[str, Any]:  # noqa: ARG001, FBT0
 def _code_and_message(words: str, is_good: bool) -> dict[str, Any]:  # noqa: FBT001 - the two tellers have one shape
     # The documents print another sentence here than for one that is deleted by itself.
     return {"code": 1 if is_good else BUSINESS_FAILURE, "msg": NOT_THERE if words == NOT_FOUND else words}
-
-
-def _bounded(items: list[G]) -> list[G]:
-    if len(items) > limits.BATCH_CREATE_MAX:
-        raise TooManyItems(f"{len(items)} items are sent; at most {limits.BATCH_CREATE_MAX} are allowed: split them")
-    return items
 
 
 def _checked(name: str) -> str:

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from resolver import limits
+from resolver.errors import TooManyItems
 from resolver.transport.http.snms import bodies, identifiers
 
 
@@ -24,6 +26,28 @@ def test_another_shape_is_named_in_chinese(body, kind, words):
     with pytest.raises(bodies.Said) as caught:
         bodies.decode(body.encode(), kind)
     assert caught.value.message == f"参数格式不正确: {words}"
+
+
+@pytest.mark.parametrize("kind", [bodies.Identifier, str])
+@pytest.mark.parametrize("item", ["1", "{}", '""', "[]"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_more_items_than_a_batch_has_are_not_looked_at_one_by_one(monkeypatch, kind, item, at_once):
+    monkeypatch.setattr(bodies, "AT_ONCE_OCTETS_MAX", (1 << 20) * at_once)
+    made = []
+    monkeypatch.setattr(bodies, "Said", lambda words: made.append(words) or ValueError(words))
+    body = b"[" + b",".join([item.encode()] * (limits.BATCH_CREATE_MAX + 1)) + b"]"
+    with pytest.raises(TooManyItems, match="2001 items"):
+        asyncio.run(bodies.decode_each(body, kind))
+    assert not made
+
+
+def test_a_body_that_is_made_of_commas_is_not_decoded():
+    parts = b'{"value":[' + b",".join([b"{}"] * (bodies.COMMAS_MAX + 2)) + b"]}"
+    for kind in (bodies.Identifier, dict):
+        with pytest.raises(TooManyItems, match="more parts"):
+            bodies.decode(parts, kind)
+    with pytest.raises(TooManyItems, match="more parts"):
+        asyncio.run(bodies.decode_each(b"[" + parts + b"]", bodies.Identifier))
 
 
 def test_others_have_their_turn_while_a_batch_is_read(monkeypatch):
