@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _RSA_PADDING = bytes(4)
 _SM2_SPKI_HEAD = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d034200")
 _SM2_POINT_OCTETS = 65
+_SM2_BITS = 256
 _PEM_START = b"-----BEGIN"
 
 
@@ -272,7 +273,10 @@ def public_key_from_jwk(document: object) -> SigningPublicKey:
     if kty == "SM2":
         if "d" in document:
             return Sm2PublicKey.from_octets(octets_of_base64url(document["d"], "d"))
-        return Sm2PublicKey(integer_of_text(document, "x"), integer_of_text(document, "y"))
+        x, y = integer_of_text(document, "x"), integer_of_text(document, "y")
+        if max(x, y).bit_length() > _SM2_BITS:
+            raise MalformedMessage(f"x and y of an SM2 key have at most {_SM2_BITS} bits", field="public_key")
+        return Sm2PublicKey(x, y)
     raise MalformedMessage(f"kty {kty[:20]!r} is unknown: RSA, DSA and SM2 are known", field="public_key")
 
 

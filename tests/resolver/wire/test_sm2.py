@@ -97,3 +97,11 @@ def test_a_stored_key_goes_out_as_it_came():
     pem = KEY.to_pem().encode()
     assert HsPubkey.from_wire(pem).to_wire() == pem
     assert HsPubkey.from_wire(pem) == HsPubkey(KEY)
+
+
+@pytest.mark.parametrize("large", ["x", "y"])
+def test_numbers_too_large_for_the_curve_are_no_key(large):
+    """They were a key, and one that nothing could write: who stored it over REST met a defect."""
+    document = KEY.to_jwk() | {large: base64url(b"\1" + bytes(32))}
+    with pytest.raises(MalformedMessage, match="at most 256 bits"):
+        public_key_from_jwk(document)
