@@ -88,6 +88,9 @@ def create(
     """
     target: Target = ctx.obj
     kind = _kind(certificate, public_key, secret_file, makes_secret=makes_secret)
+    is_made = kind == pb.KEY_KIND_API_TOKEN or makes_secret
+    if out is not None and not is_made:
+        raise Failed("--out is for what the node makes, a token or a --secret: leave it out", INVALID)
     request = pb.CreateKeyRequest(
         principal_id=principal_id,
         kind=kind,
@@ -100,8 +103,7 @@ def create(
         validate_only=validate_only,
     )
     # The file is made before the token: a token that cannot be kept would be lost.
-    is_made = kind == pb.KEY_KIND_API_TOKEN or makes_secret
-    descriptor = None if out is None or not is_made or validate_only else _new_file(out)
+    descriptor = None if out is None or validate_only else _new_file(out)
     try:
         with target.client() as client:
             answer = client.call(methods.CREATE_KEY, request)

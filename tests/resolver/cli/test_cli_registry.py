@@ -59,6 +59,9 @@ def test_a_user_gets_keys_for_the_handle_doors(node, tmp_path):
     assert "HS_PUBKEY" in str(found)
     assert "HS_SECKEY" not in str(found)
     assert node("key", "create", "hdl-user", "--secret", "--public-key", public).code == 2
+    ignored = tmp_path / "ignored"
+    assert node("key", "create", "hdl-user", "--public-key", public, "--out", ignored).code == 2
+    assert not ignored.exists()
 
 
 def test_a_prefix_goes_through_its_life_cycle(node):
