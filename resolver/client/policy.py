@@ -35,6 +35,10 @@ TIMEOUT_DEFAULT_S = 10.0
 PATIENCE_DEFAULT_S = 60.0
 """Seconds that a stream goes on reconnecting without any progress; longer than a node takes to restart."""
 
+RETRY_INFO_SPREAD = 0.25
+"""Share of what RetryInfo says that is waited more, at random: whoever was refused together was told the same time, and
+would be back together."""
+
 LATEST_START_S = 0.001
 """An attempt with less time than this left is not started."""
 
@@ -44,8 +48,9 @@ class RetryPolicy:
     """How often, and how long between: exponential back-off with full jitter.
 
     The wait before attempt n + 1 is a random share of ``first_delay_s * factor ** (n - 1)``, at most
-    ``delay_max_s``, and never less than what RetryInfo asks for. ``attempts_max`` None means that only time
-    ends the attempts. ``resets_too`` also retries streams that the transport broke.
+    ``delay_max_s``, and never less than what RetryInfo asks for, but up to ``RETRY_INFO_SPREAD`` of that more.
+    ``attempts_max`` None means that only time ends the attempts. ``resets_too`` also retries streams that the
+    transport broke.
     """
 
     attempts_max: int | None = 6
@@ -139,5 +144,9 @@ class Attempts:
             return 0.0 if left_s > LATEST_START_S and self._credential.renew(self.metadata) else None
         if not self._policy.retries(failed) or self._made == self._policy.attempts_max:
             return None
-        delay_s = max(self._policy.delay_s(self._made, self._random()), failed.retry_after_s or 0.0)
+        share, told_s = self._random(), failed.retry_after_s or 0.0
+        delay_s = self._policy.delay_s(self._made, share)
+        if delay_s < told_s:
+            spread_s = min(RETRY_INFO_SPREAD * told_s, (left_s - told_s) / 2)
+            delay_s = told_s + share * max(0.0, spread_s)
         return delay_s if delay_s + LATEST_START_S < left_s else None

@@ -48,7 +48,7 @@ def test_only_unavailable_and_cancelled_are_retried_without_being_asked_to(code)
 
 
 def test_resource_exhausted_is_retried_only_when_the_node_says_when():
-    each = attempts()
+    each = attempts(share=0.0)
     each.start()
     assert each.wait_s(CallFailed(Code.RESOURCE_EXHAUSTED, "", retry_after_s=0.5)) == 0.5
     each.start()
@@ -81,9 +81,26 @@ def test_retry_info_is_the_least_wait():
     assert each.wait_s(CallFailed(Code.UNAVAILABLE, "", retry_after_s=1.5)) == 1.5
 
 
+def test_who_was_refused_together_does_not_come_back_together():
+    seeded = random.Random(7)
+    waits = []
+    for _ in range(1_000):
+        each = attempts(share=seeded.random())
+        each.start()
+        waits.append(each.wait_s(CallFailed(Code.UNAVAILABLE, "", retry_after_s=1.0)))
+    assert 1.0 <= min(waits) < 1.01
+    assert 1.24 < max(waits) <= 1.25
+
+
+def test_the_spread_leaves_time_for_the_attempt():
+    each = attempts(budget_s=1.1, share=1.0)
+    each.start()
+    assert 1.0 < each.wait_s(CallFailed(Code.UNAVAILABLE, "", retry_after_s=1.0)) < 1.06
+
+
 def test_nothing_is_waited_for_beyond_the_deadline():
     clock = FakeClock()
-    each = attempts(clock=clock, budget_s=2.0)
+    each = attempts(clock=clock, budget_s=2.0, share=0.0)
     each.start()
     assert each.left_s == 2.0
     clock.now_s = 1.25
