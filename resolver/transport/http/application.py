@@ -145,7 +145,8 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["state"].get("refused", False):
+        said: dict[str, bool] = scope.get("state", {})
+        if said.get("refused", False):
             return  # its body was no body: nothing may come of it
         started_s = time.monotonic()
         status = 0
@@ -180,7 +181,7 @@ class Application:
             operation = scope.get("operation", UNKNOWN)
             # A door whose failures have the HTTP status of a success says by itself what came of a request.
             result = scope.get("result") or str(status or UNANSWERED)
-            if not scope["state"].get("refused", False):  # the refusal is counted
+            if not said.get("refused", False):  # the refusal is counted
                 self._observe(operation, result, time.monotonic() - started_s, 1, door.name)
 
 
