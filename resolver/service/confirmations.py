@@ -11,9 +11,10 @@ import mmap
 import os
 import struct
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from resolver.errors import Overloaded, Unconfirmed
+from resolver.errors import Overloaded, StorageFull, Unconfirmed
 from resolver.limits import MIRRORS_MAX
 
 if TYPE_CHECKING:
@@ -43,49 +44,67 @@ class Confirmations:
 
     def __init__(self, path: Path, *, needed: int = 0, timeout_s: float = 10.0) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(self._descriptor, _OCTETS)
-        self._map = mmap.mmap(self._descriptor, _OCTETS)
+        self._map: mmap.mmap | None = None
         self.needed = needed
         self._timeout_s = timeout_s
+        self._mapped()
 
     def close(self) -> None:
         """Give the file back."""
-        self._map.close()
+        if self._map is not None:
+            self._map.close()
         os.close(self._descriptor)
+
+    def _mapped(self) -> mmap.mmap | None:
+        """The file, None while the disk has no room for it: a page without a block would end the process by SIGBUS."""
+        if self._map is None:
+            with suppress(OSError):
+                os.posix_fallocate(self._descriptor, 0, _OCTETS)
+                self._map = mmap.mmap(self._descriptor, _OCTETS)
+        return self._map
 
     def clear(self) -> None:
         """Forget every mirror: a new epoch begins."""
-        self._map[:] = bytes(_OCTETS)
+        places = self._mapped()
+        if places is not None:
+            places[:] = bytes(_OCTETS)
 
     def place(self, mirror_id: str) -> int:
-        """The place of a mirror. Raises Overloaded when all are taken."""
-        name = mirror_id.encode()
+        """The place of a mirror. Raises Overloaded when all are taken, StorageFull on a full disk."""
+        name, places = mirror_id.encode(), self._mapped()
+        if places is None:
+            raise StorageFull("the disk has no room to note what mirrors hold: free some", retry_after_s=2.0)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         try:
             found: int | None = None
             for number in range(MIRRORS_MAX):
-                taken = self._name(number)
+                taken = _name(places, number)
                 if taken == name:
                     return number
                 if not taken and found is None:
                     found = number
             if found is None:
                 raise Overloaded(f"the primary knows {MIRRORS_MAX} mirrors: restart it to forget those that have left")
-            self._map[found * _PLACE.size : (found + 1) * _PLACE.size] = _PLACE.pack(name, 0, 0, 0, 0)
+            places[found * _PLACE.size : (found + 1) * _PLACE.size] = _PLACE.pack(name, 0, 0, 0, 0)
             return found
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def note(self, place: int, serial: int, sequence: int, time_us: int) -> None:
         """Keep what a mirror has acknowledged."""
-        at = place * _PLACE.size + _NAME_OCTETS
+        places, at = self._mapped(), place * _PLACE.size + _NAME_OCTETS
+        if places is None:
+            return
         for number, value in enumerate((serial, sequence, time_us)):
-            _NUMBER.pack_into(self._map, at + number * 8, value)
+            _NUMBER.pack_into(places, at + number * 8, value)
 
     def held(self) -> Iterator[Held]:
         """Every mirror that has greeted."""
+        places = self._mapped()
+        if places is None:
+            return
         for number in range(MIRRORS_MAX):
-            name, serial, sequence, time_us, _ = _PLACE.unpack_from(self._map, number * _PLACE.size)
+            name, serial, sequence, time_us, _ = _PLACE.unpack_from(places, number * _PLACE.size)
             if name[0]:
                 yield Held(name.rstrip(b"\0").decode(), serial, sequence, time_us)
 
@@ -106,6 +125,7 @@ class Confirmations:
                 )
             time.sleep(_LOOK_S)
 
-    def _name(self, number: int) -> bytes:
-        at = number * _PLACE.size
-        return self._map[at : at + _NAME_OCTETS].rstrip(b"\0")
+
+def _name(places: mmap.mmap, number: int) -> bytes:
+    at = number * _PLACE.size
+    return places[at : at + _NAME_OCTETS].rstrip(b"\0")
