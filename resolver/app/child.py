@@ -53,6 +53,7 @@ class Child:
         metrics: Path,
         clock: Clock,
         command: Sequence[str] = COMMAND,
+        store_file: tuple[int, int] = (0, 0),
     ) -> Child:
         """Start a worker and give it its assignment."""
         reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -73,7 +74,7 @@ class Child:
             os.close(writing)
             raise
         child = cls(index, process, clock)
-        child._tell(Assignment(index, config, doors, writing))
+        child._tell(Assignment(index, config, doors, writing, store_file))
         os.close(writing)
         child._listener = asyncio.create_task(child._listen(reading))
         return child

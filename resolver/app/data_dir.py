@@ -5,6 +5,7 @@
     ├── files/                what applications uploaded, by digest
     ├── credentials/          admin.token (0600), written at the first start only
     ├── run/                  lock (held by the supervisor), metrics/ of the workers
+    ├── rescued-…/            what a data file held that was removed under the running node
     └── endpoints.json        where the doors answer; there while they do
 
 Files others wait for appear whole or not at all: written beside, synced, renamed.

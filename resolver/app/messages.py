@@ -39,6 +39,8 @@ class Assignment(Struct, frozen=True, tag="assignment"):
     config: Config
     doors: dict[str, tuple[str, int]]
     status_fd: int
+    store_file: tuple[int, int] = (0, 0)
+    """Device and inode of the data file the supervisor has open: a worker opens that one or none."""
 
 
 class Reload(Struct, frozen=True, tag="reload"):

@@ -29,6 +29,7 @@ from resolver.app.crew import Crew
 from resolver.app.data_dir import DataDir, StartRefused, StoreRefused
 from resolver.app.node_collector import NodeCollector
 from resolver.app.ports import Reservation, reserve
+from resolver.app.store_watch import StoreWatch
 from resolver.app.systemd import notify, watchdog_interval_s
 from resolver.clock import SystemClock
 from resolver.config.changes import Applied, changes, take_over
@@ -42,8 +43,8 @@ from resolver.telemetry.logs import configure_logging
 from resolver.telemetry.metrics import MetricsDirectory
 from resolver.v1 import mirror_pb2
 from storage import page_cache
-from storage.errors import StorageError, StoreDamaged
-from storage.extent import REMEDY, require_whole
+from storage.errors import StorageError
+from storage.extent import REMEDY
 from storage.lmdb_engine import DATA_FILE, LmdbEngine
 from storage.survey import survey
 from storage.tables import Table
@@ -115,6 +116,7 @@ class Supervisor:
             finally:
                 self._now.set()
                 await crew.stop(self._now)
+                self._watch.rescue(engine)
                 self._data.remove_endpoints()
                 if self._admin is not None:
                     await self._admin.close()
@@ -186,7 +188,7 @@ class Supervisor:
         except (ResolverError, StorageError, OSError) as error:
             engine.close()
             raise StartRefused(str(error)) from error
-        self._engine = engine
+        self._engine, self._watch = engine, StoreWatch(self._data.store)
         return engine
 
     def _prepare_search(self, engine: LmdbEngine) -> None:
@@ -228,7 +230,9 @@ class Supervisor:
 
     async def _spawn(self, index: int) -> Child:
         """Start a worker with the configuration of now."""
-        return await Child.spawn(index, self._config, self._doors, self._data.metrics, self._clock)
+        return await Child.spawn(
+            index, self._config, self._doors, self._data.metrics, self._clock, store_file=self._watch.file
+        )
 
     async def _open_admin(self, listening: socket.socket) -> None:
         """Open the admin door when its libraries are there."""
@@ -345,7 +349,8 @@ class Supervisor:
             await asyncio.sleep(interval_s)
             try:
                 crew.tick()
-                self._look_at_extent(crew)
+                if why := self._watch.look():
+                    crew.give_up(why)
                 above.look(crew.above)
                 certificates.look(self._config.tls)
                 notify("WATCHDOG=1")
@@ -355,15 +360,6 @@ class Supervisor:
                 log.warning("housekeeping failed", why=str(error))
             except Exception:
                 log.exception("defect in housekeeping, it goes on")
-
-    def _look_at_extent(self, crew: Crew) -> None:
-        """End the node when its data file was cut short: each process that meets a page that is gone dies silently."""
-        try:
-            require_whole(self._data.store / DATA_FILE)
-        except StoreDamaged as error:
-            crew.give_up(str(error))
-        except OSError as error:
-            log.warning("the data file cannot be looked at", why=error.strerror)
 
 
 def _require_usable(config: Config) -> None:

@@ -30,6 +30,7 @@ from resolver.app.memory import IdleMemory, share_one_arena
 from resolver.app.messages import BEAT_S, Assignment, Reload, Status, WorkerExit
 from resolver.app.mirror_service import MirrorService, mirror_options
 from resolver.app.site_service import SiteService
+from resolver.app.store_watch import require_same
 from resolver.clock import SystemClock
 from resolver.node.quotas import Quota
 from resolver.service import Service, ServiceOptions
@@ -97,6 +98,7 @@ class Worker:
             require_upb()
             self._tls = tls_files(self._config, self._clock)
             data = DataDir(Path(self._config.node.data_dir))
+            require_same(data.store, self._assignment.store_file)
             self._engine = LmdbEngine(data.store, map_octets=self._config.storage.map_octets)
             self._service = Service(
                 self._engine,

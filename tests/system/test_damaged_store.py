@@ -117,6 +117,30 @@ def test_a_running_node_ends_and_says_why(damaged):
     assert not (damaged / "endpoints.json").exists()
 
 
+@pytest.mark.parametrize("how", ["removed", "replaced", "with its directory"])
+def test_a_lost_data_file_ends_the_node_and_nothing_else_is_lost(damaged, whole, tmp_path, how):
+    """A worker that came later began an empty store, which denied what exists."""
+    with serving(damaged) as node:
+        if how == "with its directory":
+            shutil.rmtree(damaged / "store")
+        elif how == "removed":
+            data_file(damaged).unlink()
+        else:
+            shutil.copy(data_file(whole), tmp_path / "other")
+            (tmp_path / "other").replace(data_file(damaged))
+        for pid in node.workers():
+            os.kill(pid, signal.SIGKILL)
+        assert node.process.wait(60) == STORE
+    what = "was replaced" if how == "replaced" else "was removed"
+    assert f"{what} under the running node: what it held is saved in" in log_lines(damaged)[-1]
+    (saved,) = damaged.glob("rescued-*")
+    shutil.rmtree(damaged / "store")
+    saved.rename(damaged / "store")
+    assert run("check", "--data-dir", damaged).returncode == 0
+    with serving(damaged) as node, channel_to(node) as channel:
+        assert resolve(channel, "88.300.1/7").values[0].type == "URL"
+
+
 def test_a_doubtful_store_fails_the_doctor(damaged):
     overwrite_leaves(data_file(damaged))
     ran = run("doctor", "--data-dir", damaged)

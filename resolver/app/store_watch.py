@@ -1,0 +1,88 @@
+"""The data file under a running node: whole, and still the one that was opened.
+
+A file that is cut short ends whoever meets a page that is gone. One that is removed or replaced is worse, since nothing
+fails: those who have it open go on writing to what nobody can open again, and a new worker would begin an empty store.
+So the supervisor looks once a second and lets the node end; what the old file holds is then copied out of the engine
+that has it open still, with everything that was acknowledged.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from storage.directories import make_directory
+from storage.errors import StorageError, StoreDamaged
+from storage.extent import require_whole
+from storage.lmdb_engine import DATA_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage.engine import Engine
+
+_log = structlog.get_logger()
+
+
+def file_of(store: Path) -> tuple[int, int]:
+    """What tells the data file of a store from any other: device and inode. Raises OSError."""
+    found = (store / DATA_FILE).stat()
+    return found.st_dev, found.st_ino
+
+
+def require_same(store: Path, file: tuple[int, int]) -> None:
+    """Raise StoreDamaged unless the data file is the one given, or none is: a worker never begins a store."""
+    try:
+        is_same = not any(file) or file_of(store) == file
+    except OSError:
+        is_same = False
+    if not is_same:
+        raise StoreDamaged(f"{store / DATA_FILE} was removed or replaced under the running node")
+
+
+class StoreWatch:
+    """Looks after the data file of a store that is open."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self.file = file_of(store)
+        self._rescued = store.parent / time.strftime("rescued-%Y%m%dT%H%M%SZ", time.gmtime())
+        self._is_lost = False
+
+    def look(self) -> str:
+        """Why the node has to end; empty while all is well."""
+        data = self._store / DATA_FILE
+        try:
+            if file_of(self._store) == self.file:
+                require_whole(data)
+                return ""
+            what = "was replaced"
+        except FileNotFoundError:
+            what = "was removed"
+        except StoreDamaged as error:
+            return str(error)
+        except OSError as error:
+            _log.warning("the data file cannot be looked at", why=error.strerror)
+            return ""
+        self._is_lost = True
+        return (
+            f"{data} {what} under the running node: what it held is saved in {self._rescued}; put that in place of "
+            f"{self._store}, and start again"
+        )
+
+    def rescue(self, engine: Engine) -> None:
+        """Save what a lost file holds. Call it when nobody writes any more."""
+        if not self._is_lost:
+            return
+        try:
+            make_directory(self._store)
+            make_directory(self._rescued)
+            engine.copy_to(self._rescued)
+        except (StorageError, OSError) as error:
+            held = f"/proc/{os.getpid()}/fd"
+            _log.error("what the lost data file holds could not be saved", why=str(error), it_was_in=held)
+        else:
+            _log.error("the data file was lost, what it held is saved", place=str(self._rescued))
