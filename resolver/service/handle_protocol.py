@@ -211,13 +211,17 @@ class HandleProtocol:
         """The request in a frame, its session opened and checked. Raises WireError and Declined."""
         id_ = frame.envelope.session_id
         session = self.authentication.sessions.find(id_, self._core.clock.monotonic_s()) if id_ else None
-        seal = peer.seal if session is None and frame.envelope.is_encrypted else None
+        seal: Session | None = None
         if frame.envelope.is_encrypted:
-            keeper = session or seal
-            if keeper is None:
+            if session is None and peer.seal is None:
                 code = ResponseCode.SESSION_TIMEOUT if id_ else ResponseCode.SESSION_FAILED
                 raise Declined(code, "the session is unknown or has ended: begin another one")
-            asked = _opened(frame, keeper, needs_mac=session is not None)
+            opened = None if session is None else _opened(frame, session, needs_mac=True)
+            if opened is None and peer.seal is not None:  # the id is made up, and may be that of somebody's session
+                opened, session, seal = _opened(frame, peer.seal, needs_mac=False), None, peer.seal
+            if opened is None:
+                raise Declined(ResponseCode.SESSION_FAILED, "the message does not decrypt with the key of this session")
+            asked = opened
         else:
             op_code = _op_code(frame)
             if op_code != OpCode.CHALLENGE_RESPONSE:
@@ -313,8 +317,8 @@ async def _password_denied(_turn: Turn) -> None:
     )
 
 
-def _opened(frame: Frame, session: Session, *, needs_mac: bool) -> Message:
-    """The message in an encrypted frame. Raises Declined, in the same words whatever is wrong.
+def _opened(frame: Frame, session: Session, *, needs_mac: bool) -> Message | None:
+    """The message in an encrypted frame; None for any that is wrong.
 
     Padding, what it decrypts to and the MAC are one to whoever asks: told apart, they decrypt what others have sent,
     an octet in some hundred tries. So the MAC is looked at here, before anything is done that shows.
@@ -323,7 +327,7 @@ def _opened(frame: Frame, session: Session, *, needs_mac: bool) -> Message:
         opened = Message.from_frame(session.open(frame))
         if not needs_mac or opened.header.op_code in _OUTSIDE_SESSIONS or session.has_made(opened):
             return opened
-    raise Declined(ResponseCode.SESSION_FAILED, "the message does not decrypt with the key of this session")
+    return None
 
 
 def _op_code(frame: Frame) -> int:

@@ -266,6 +266,24 @@ def test_encrypted_connection_of_teleinfos_sdk(node, worker):
     sealed.client.close()
 
 
+def test_a_made_up_id_may_be_that_of_a_session_of_somebody_else(node, monkeypatch):
+    """Its messages were tried with the key of that session only, for as long as it lasted."""
+    kept = node.protocols[0].authentication.sessions
+    monkeypatch.setattr(kept, "_randomness", lambda octets: (10_007).to_bytes(octets, "big"))
+    others = kept.begin(
+        sessions.SessionKey(sessions.cipher_code(3), bytes(16)), "elsewhere", 60.0, node.clock.monotonic_s()
+    )
+    monkeypatch.undo()
+    sealed = Sealed(node, 0, "0.NA/88.300.20", "a")
+    assert others.id == sealed.id
+    assert sealed.ask(2, requests.OfHandle("/")).header.response_code == 1
+    assert sealed.log_in("a").header.response_code == 1
+    assert sealed.ask(100, one("88.300.20/COLLIDING")).header.response_code == 1
+    assert others.identity is None
+    kept.end(others.id)
+    sealed.client.close()
+
+
 def test_seal_proves_nothing(node):
     """Whoever knows a public key can ask for one, and cannot read it; a key of one's own makes nobody else."""
     sealed = Sealed(node, 0, "0.NA/88.300.20", "a")
