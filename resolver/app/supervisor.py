@@ -23,12 +23,13 @@ import structlog
 from resolver import __version__
 from resolver.app import backends, descriptors, optional_doors, upstream
 from resolver.app.banner import banner
-from resolver.app.certificates import CertificateWatch, require_certificate
+from resolver.app.certificates import CertificateWatch
 from resolver.app.child import Child
 from resolver.app.crew import Crew
 from resolver.app.data_dir import DataDir, StartRefused, StoreRefused
 from resolver.app.node_collector import NodeCollector
 from resolver.app.ports import Reservation, reserve
+from resolver.app.prerequisites import require_usable
 from resolver.app.store_watch import StoreWatch
 from resolver.app.systemd import notify, watchdog_interval_s
 from resolver.clock import SystemClock
@@ -88,7 +89,7 @@ class Supervisor:
         """Start, serve, stop. Raises StartRefused with a sentence when the node cannot start."""
         os.umask(0o077)
         descriptors.raise_limit()
-        _require_usable(self._config)
+        require_usable(self._config)
         choice = backends.choose(self._config.grpc.backend)
         self._data.create()
         with ExitStack() as held:
@@ -304,7 +305,7 @@ class Supervisor:
         """Read the configuration again, keep what cannot change, say what happened."""
         try:
             after = self._read_again()
-            _require_usable(after)
+            require_usable(after)
         except (ConfigInvalid, StartRefused) as error:
             log.warning("configuration not taken over, the old one stays", faults=str(error).split("\n"))
             return
@@ -360,12 +361,6 @@ class Supervisor:
                 log.warning("housekeeping failed", why=str(error))
             except Exception:
                 log.exception("defect in housekeeping, it goes on")
-
-
-def _require_usable(config: Config) -> None:
-    """Raise StartRefused when the next worker could not start with the configuration."""
-    backends.choose(config.grpc.backend)
-    require_certificate(config.tls)
 
 
 def _read_ahead(store: Path) -> None:

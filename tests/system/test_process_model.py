@@ -283,6 +283,8 @@ def test_reload_says_what_changed_and_what_needs_a_restart(tmp_path):
             "[log]\nlevle = 1\n",
             '[tls]\ncertificate_file = "/no"\nkey_file = "/no"\n',
             '[federation]\nallow_networks = "10.20"\n',
+            '[federation]\ntop_file = "/no"\n',
+            '[mirror]\nca_file = "/no"\n',
         )
         for number, text in enumerate(unusable):
             file.write_text(text)
