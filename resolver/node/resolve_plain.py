@@ -29,7 +29,7 @@ NO_KEY = b"/"
 _ONE_OCTET_MAX = 127
 """Largest length that protobuf writes in one octet."""
 
-_LOOK = 64
+_LOOK = 128
 """Rows read before their octets are looked at: a record may have a mebibyte, and a batch a thousand names of it."""
 
 
@@ -61,12 +61,12 @@ def keys_in(request: bytes) -> Sequence[bytes] | None:
 
 
 def find_plain(
-    reader: Reader, served: ServedPrefixes, keys: Sequence[bytes], octets_max: int = limits.ANSWER_OCTETS_MAX
+    reader: Reader, served: ServedPrefixes, keys: Sequence[bytes], octets_max: int | None = limits.ANSWER_OCTETS_MAX
 ) -> tuple[list[bytes | None], Mapping[str, int]]:
     """The body for each folded name, None for what is not plain; and how many bodies there are of each prefix.
 
     Keys have 1 to 448 octets, as those of ``keys_of`` and ``keys_in``. When rows together exceed ``octets_max`` none is
-    plain.
+    plain; without it, who asks for few looks at their octets itself.
     """
     rows = _rows(reader, keys, octets_max)
     if rows is None:
@@ -88,8 +88,12 @@ def find_plain(
     return bodies, counts
 
 
-def _rows(reader: Reader, keys: Sequence[bytes], octets_max: int) -> list[bytes | None] | None:
+def _rows(reader: Reader, keys: Sequence[bytes], octets_max: int | None) -> list[bytes | None] | None:
     """The rows of some keys; None when they are too many octets to be held together."""
+    if octets_max is None:
+        if len(keys) <= _LOOK:
+            return reader.get_rows(Table.RECORDS, keys)
+        octets_max = limits.ANSWER_OCTETS_MAX
     rows: list[bytes | None] = []
     octets = 0
     for start in range(0, len(keys), _LOOK):

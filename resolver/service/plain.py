@@ -53,7 +53,7 @@ class Plain:
         keys = [self.key_of(question) or NO_KEY for question in questions]
         core = self._core
         with core.reading() as reader:
-            bodies, counts = find_plain(reader, core.served, keys)
+            bodies, counts = find_plain(reader, core.served, keys, None)
         recalled = 0
         if core.elsewhere is not None and None in bodies:
             recalled = self._recall(core.elsewhere, questions, bodies)
