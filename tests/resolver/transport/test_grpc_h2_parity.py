@@ -15,6 +15,9 @@ from tests.support.builders import HIDDEN, PREFIX_A, register, value
 
 NAME = f"{PREFIX_A}/one"
 LONG = "x" * 400
+WRITE_FAILED = "Internal error from Core"
+"""What grpc.aio says in the place of the status when its first write meets a call that is over (grpc/grpc 36066)."""
+
 TOKENS = {"bad token": "Bearer idis_nobody", "not bearer": "Basic abc", "too long": "Bearer " + "x" * 600}
 
 CASES = {
@@ -157,10 +160,13 @@ def test_bad_credentials_are_refused_alike(world, header):
         async with both_clients(world) as clients:
             for method in (methods.RESOLVE, methods.CREATE_HANDLE, methods.STREAM_RESOLVE, methods.WATCH, CHECK):
                 request = method.request()
+                metadata = (("authorization", header),)
                 found = {
-                    kind: await outcome(client, "", method, [request], metadata=(("authorization", header),))
+                    kind: await outcome(client, "", method, [request], metadata=metadata)
                     for kind, client in clients.items()
                 }
+                while found["grpcio"][1] == WRITE_FAILED:
+                    found["grpcio"] = await outcome(clients["grpcio"], "", method, [request], metadata=metadata)
                 assert found["h2"] == found["grpcio"], method.name
             assert found["h2"][0] is grpc.StatusCode.OK  # health takes no credential
 
