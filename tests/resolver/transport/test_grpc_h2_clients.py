@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import ipaddress
 import ssl
+import struct
 
 import grpc
 import pytest
@@ -23,7 +24,22 @@ from resolver.registry import keys
 from resolver.transport.health import CHECK
 from resolver.transport.tls import TlsFiles
 from resolver.v1 import changes_pb2, registration_pb2, registry_pb2, resolution_pb2
-from tests.resolver.transport.h2_doors import Peer, door_of, h2_client, run
+from tests.resolver.transport.h2_doors import (
+    ACK,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    PING,
+    PREFACE,
+    SETTINGS,
+    WINDOW_UPDATE,
+    Peer,
+    door_of,
+    goaway_of,
+    h2_client,
+    run,
+)
 from tests.support.builders import ADMIN, PREFIX_A, register, value
 
 NAME = f"{PREFIX_A}/one"
@@ -195,6 +211,51 @@ def test_tls(world, tls_files):
             plain.writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
             await plain.reader.read()
             assert plain.reader.at_eof()
+
+    run(main())
+
+
+def test_a_greeting_in_tls_may_be_cut_anywhere_and_a_drain_is_told(world, tls_files):
+    register(world.engine, world.clock, NAME, [value(index, "x" * 90_000) for index in range(1, 5)])
+
+    async def main():
+        context = ssl.create_default_context(cadata=tls_files.ca.decode())
+        context.set_alpn_protocols(["h2"])
+
+        async def connect(port):
+            peer = Peer(*await asyncio.open_connection("localhost", port, ssl=context))
+            Peer.made.append(peer)
+            return peer
+
+        async with world.serving() as asker, door_of("h2", asker.service, tls=tls_files(mutual=False)) as place:
+            window = (1 << 20).to_bytes(4, "big")
+            for cut in range(1, 70, 7):
+                peer = await connect(place.port)
+                greeting = PREFACE + bytes(3) + b"\4" + bytes(5) + b"\0\0\4\x08" + bytes(5) + window
+                for piece in (greeting[:cut], greeting[cut:]):
+                    peer.writer.write(piece)
+                    await peer.writer.drain()
+                peer.send(SETTINGS, ACK)
+                peer.send(HEADERS, END_HEADERS, 1, peer.headers())
+                peer.send(WINDOW_UPDATE, 0, 1, window)
+                octets = QUESTION.SerializeToString()
+                peer.send(DATA, END_STREAM, 1, struct.pack(">BI", 0, len(octets)) + octets)
+                fields, data = await peer.answer(1)
+                assert (fields["grpc-status"], len(data) > 360_000) == ("0", True)
+                peer.writer.close()
+            greeted, silent = await connect(place.port), await connect(place.port)
+            greeted.writer.write(PREFACE)
+            greeted.send(SETTINGS)
+            while (await greeted.frame())[:2] != (SETTINGS, ACK):
+                pass
+            leaving = asyncio.create_task(place.door.drain(100.0))
+            while (frame := await greeted.frame()) is not None:
+                if frame[0] == PING:
+                    greeted.send(PING, ACK, 0, frame[3])
+            assert goaway_of(greeted) == (0, b"")
+            assert await silent.frames() == []
+            async with asyncio.timeout(60):
+                await leaving
 
     run(main())
 
