@@ -259,6 +259,8 @@ class H2Connection(asyncio.Protocol):
         elif self._is_silent(now_s) or self._is_stuck(now_s):
             self._abort()
         else:
+            if self._calls.streams:  # nghttp2 has ended some itself; a peer that says nothing more does not tell
+                self._calls.take(self._session.events(), now_s)
             self._calls.tick(now_s)
             self._tick_leaving(now_s)
 

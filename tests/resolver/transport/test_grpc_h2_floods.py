@@ -14,6 +14,7 @@ from resolver.transport.h2_connection import H2Connection
 from resolver.transport.h2_guard import Guard
 from resolver.transport.h2_newcomer import Newcomer
 from resolver.transport.health import CHECK
+from resolver.transport.reflection import INFO_V1
 from resolver.v1 import changes_pb2, resolution_pb2
 from tests.resolver.transport.h2_doors import (
     ACK,
@@ -353,5 +354,20 @@ def test_a_stream_that_trickles_is_no_reason_to_be_punished(world):
                 await asyncio.sleep(0.06)
             assert heard == count
             watch.cancel()
+
+    run(main())
+
+
+def test_a_stream_that_is_ended_for_its_faults_stops_its_handler_though_the_peer_falls_silent(world):
+    async def main():
+        async with h2_client(world, write_timeout_s=0.2) as client:
+            peer = await Peer.connect(client.place.port)
+            peer.send(HEADERS, END_HEADERS, 1, peer.headers(path=INFO_V1.path, extra=[("content-length", "3")]))
+            peer.send(DATA, 0, 1, bytes(5))
+            while (await peer.frame())[0] != RST_STREAM:
+                pass
+            (connection,) = client.place.door._shared.connections
+            await until(lambda: not connection._calls.streams and not connection._calls.tasks)
+            assert [code for _, code, _ in client.place.observed] == [1]
 
     run(main())
