@@ -170,8 +170,11 @@ class Supervisor:
     def _open_store(self) -> LmdbEngine:
         """Open the store and make the administrator at the first start. Raises StartRefused, StoreRefused."""
         data = self._data.store / DATA_FILE
-        if data.exists() and not data.stat().st_size and self._data.admin_token.exists():
-            raise StoreRefused(f"{data} is empty, and this node has had a store: {REMEDY}")
+        token = self._data.admin_token
+        if token.exists() and not (data.exists() and data.stat().st_size):
+            raise StoreRefused(
+                f"{data} is missing or empty, and this node has had a store: {REMEDY}. To begin anew, remove {token}"
+            )
         try:
             if data.exists():
                 survey(self._data.store, self._config.storage.map_octets)

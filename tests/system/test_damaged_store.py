@@ -100,12 +100,14 @@ def test_a_node_starts_over_a_damaged_row(damaged, table, key):
             assert resolve(channel, "88.300.1/8").values[0].type == "URL"
 
 
-def test_an_emptied_file_is_not_taken_for_a_first_start(damaged):
+@pytest.mark.parametrize("lose", [lambda data: os.truncate(data, 0), lambda data: shutil.rmtree(data.parent)])
+def test_a_lost_file_is_not_taken_for_a_first_start(damaged, lose):
+    """A new store would deny what exists, and its token would take the place of the administrator's."""
     token = (damaged / "credentials" / "admin.token").read_text()
-    os.truncate(data_file(damaged), 0)
+    lose(data_file(damaged))
     process = start(damaged)
     assert process.wait(60) == STORE
-    assert "is empty, and this node has had a store: restore a backup" in log_lines(damaged)[-1]
+    assert "is missing or empty, and this node has had a store: restore a backup" in log_lines(damaged)[-1]
     assert (damaged / "credentials" / "admin.token").read_text() == token
 
 
