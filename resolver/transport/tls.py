@@ -59,8 +59,8 @@ class TlsFiles:
         self._clock = clock
         self._lock = Lock()
         self._contexts: list[tuple[ssl.SSLContext, ssl.VerifyMode]] = []
-        self._demanding: ssl.SSLContext | None = None
-        """The newest context that demands a certificate of the authorities, once one was asked for."""
+        self._demanding: list[_Renewed] = []
+        """Contexts that demand a certificate of the authorities."""
         self._stamp = _stamp(self._paths)
         self._loaded = load(certificate, key, client_ca)
         self._looked_s = clock.monotonic_s()
@@ -94,10 +94,11 @@ class TlsFiles:
             try:
                 for context, mode in self._contexts:
                     self._fill(context, mode, loaded)
-                if self._demanding is not None:
-                    newest = _empty_context(ALPN_PROTOCOLS)
-                    self._fill(newest, ssl.CERT_REQUIRED, loaded)
-                    self._demanding = newest
+                newest = [_empty_context(ALPN_PROTOCOLS) for _ in self._demanding]
+                for context in newest:
+                    self._fill(context, ssl.CERT_REQUIRED, loaded)
+                for demanding, context in zip(self._demanding, newest, strict=True):
+                    demanding.newest = context
             except (ssl.SSLError, OSError, ValueError) as error:
                 log.warning("certificate changed while it was read, looking again later", fault=str(error))
                 self._stamp = ()
@@ -110,21 +111,16 @@ class TlsFiles:
         """A server context for sockets that offers HTTP/2 and follows renewals.
 
         Where there are authorities, clients must present a certificate of theirs. One that is taken out of the file
-        must not be believed any longer, but a context forgets none, and a session that is resumed asks nobody: so each
-        handshake is done by the newest context, and none is resumed.
+        must not be believed any longer, but a context forgets none, nor the sessions that it began, and a session that
+        is resumed asks nobody: so each connection begins in the newest context, which knows no session of another.
         """
-        context = self._context(ALPN_PROTOCOLS, ssl.CERT_REQUIRED)
-        if self.wants_client_certificate:
-            context.num_tickets = 0
-            context.options |= ssl.OP_NO_TICKET
-            self._demanding = context
-            context.sni_callback = self._use_newest
+        if not self.wants_client_certificate:
+            return self._context(ALPN_PROTOCOLS, ssl.CERT_REQUIRED)
+        context = _empty_context(ALPN_PROTOCOLS)
+        with self._lock:
+            self._fill(context, ssl.CERT_REQUIRED, self._loaded)
+            self._demanding.append(context)
         return context
-
-    def _use_newest(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-        """Called early in each handshake, whether or not the client names a server."""
-        if self._demanding is not None:
-            connection.context = self._demanding
 
     def open_context(self, protocols: tuple[str, ...], *, asks: bool) -> ssl.SSLContext:
         """A server context that knows no authorities and follows renewals.
@@ -154,12 +150,24 @@ class TlsFiles:
         context.load_cert_chain(self._paths[0], self._paths[1])
         if loaded.client_ca is not None and certificates is not ssl.CERT_NONE:
             context.verify_mode = certificates
+            context.num_tickets = 0
+            context.options |= ssl.OP_NO_TICKET
             context.load_verify_locations(cadata=loaded.client_ca.decode("ascii", "ignore"))  # words in between
 
 
-def _empty_context(protocols: tuple[str, ...]) -> ssl.SSLContext:
+class _Renewed(ssl.SSLContext):
+    """A context that leaves its connections to the newest one; loops keep the context that they listen with."""
+
+    newest: ssl.SSLContext | None = None
+
+    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
+        """A connection, of the newest context."""
+        return super().wrap_bio(*args, **options) if self.newest is None else self.newest.wrap_bio(*args, **options)
+
+
+def _empty_context(protocols: tuple[str, ...]) -> _Renewed:
     """A server context that has no certificate yet."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _Renewed(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(list(protocols))
     return context

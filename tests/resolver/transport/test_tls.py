@@ -3,6 +3,7 @@
 import datetime as dt
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -188,20 +189,32 @@ def test_clients_need_a_certificate_of_the_authority(tmp_path):
 
 
 def shake_hands(server_side, root, own=None):
+    return connect(client_context(root, own), server_side).selected_alpn_protocol()
+
+
+def client_context(root, own):
     client = ssl.create_default_context(cadata=root.decode())
     if own is not None:
         client.load_cert_chain(own / "node.crt", own / "node.key")
     client.set_alpn_protocols(["h2", "http/1.1"])
+    return client
+
+
+def connect(client, server_side, session=None):
+    """The client's end of a connection whose hands were shaken."""
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     one = server_side.wrap_bio(to_server, to_client, server_side=True)
-    two = client.wrap_bio(to_client, to_server, server_hostname="localhost")
+    two = client.wrap_bio(to_client, to_server, server_hostname="localhost", session=session)
     for _ in range(4):
         for side in (two, one):
             try:
                 side.do_handshake()
             except ssl.SSLWantReadError:
                 continue
-    return two.selected_alpn_protocol()
+    with suppress(ssl.SSLWantReadError):
+        two.unwrap()  # OpenSSL forgets the session of a connection that is dropped
+    one.unwrap()
+    return two
 
 
 def test_socket_context_offers_h2_and_follows_renewals(files):
@@ -268,6 +281,26 @@ def test_authorities_that_were_taken_out_are_believed_no_more(tmp_path):
     assert shake_hands(context, chain, tmp_path / "after") == "h2"
     with pytest.raises(ssl.SSLError):
         shake_hands(context, chain, tmp_path / "before")
+
+
+def test_a_session_does_not_outlive_its_authority(tmp_path):
+    """Over TLS 1.2 a client comes back to its session without a certificate, and nobody verifies one."""
+    issue(tmp_path, "node")
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+        issue(tmp_path / name, name)
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_bytes((tmp_path / "before" / "node.crt").read_bytes())
+    made = TlsFiles(tmp_path / "node.crt", tmp_path / "node.key", authorities, poll_s=1.0, clock=FakeClock())
+    context, client = made.ssl_context(), client_context(made.current().chain, tmp_path / "before")
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    session = connect(client, context).session
+    again = connect(client, context, session)
+    assert again.session_reused
+    authorities.write_bytes((tmp_path / "after" / "node.crt").read_bytes())
+    assert made.recheck()
+    with pytest.raises(ssl.SSLError):
+        connect(client, context, again.session)
 
 
 def test_a_context_that_could_not_be_filled_is_filled_when_it_can(files):
