@@ -14,7 +14,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from resolver.errors import Meaning, Overloaded, Unavailable, WireError
+from resolver.errors import Meaning, MessageTooLarge, Overloaded, Unavailable, WireError
 from resolver.handle.codes import ResponseCode
 from resolver.wire import bounds
 from resolver.wire.header import OpFlag
@@ -29,7 +29,7 @@ READ_OCTETS = 64 << 10
 """Octets read from the connection at one time."""
 
 MESSAGES_MAX = 100_000
-"""Messages of one answer: a list of five million handles."""
+"""Messages of one answer: a list of five million handles. One that has more is an error, since its end is unknown."""
 
 
 def cause_of(error: OSError | EOFError) -> str:
@@ -93,7 +93,7 @@ class HandleConnection:
     async def ask(
         self, frame: Frame, is_last: Callable[[Frame], bool] = has_no_more, *, timeout_s: float | None = None
     ) -> list[Frame]:
-        """The messages of the answer to a request, whose id must not be in use. Raises ServerUnreachable.
+        """The messages of the answer to a request, whose id must not be in use. Raises ServerUnreachable, WireError.
 
         ``timeout_s`` goes before the connection's own.
         """
@@ -173,8 +173,12 @@ class HandleConnection:
         except WireError as error:
             waiting.future.set_exception(error)
             return
-        if done or len(waiting.frames) >= MESSAGES_MAX:
+        if done:
             waiting.future.set_result(waiting.frames)
+        elif len(waiting.frames) >= MESSAGES_MAX:
+            words = f"{self._host}:{self._port} answers in more than {MESSAGES_MAX} messages: ask for less at a time"
+            waiting.frames = []
+            waiting.future.set_exception(MessageTooLarge(words))
 
     async def close(self) -> None:
         """End the connection."""

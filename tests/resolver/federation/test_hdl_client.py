@@ -7,14 +7,17 @@ from ipaddress import ip_address
 import pytest
 
 from resolver.clock import SystemClock
-from resolver.errors import MalformedMessage, PrefixNotServed
+from resolver.errors import MalformedMessage, MessageTooLarge, PrefixNotServed
+from resolver.federation import connection as connections
 from resolver.federation.client import AnswerRefused, HandleClient
 from resolver.federation.connection import HandleConnection, ServerUnreachable
 from resolver.federation.identity import KeyIdentity, SecretIdentity
 from resolver.federation.sites import is_any_address, is_public_address, places_for
 from resolver.handle.codes import OpCode, ResponseCode
 from resolver.node.site_info import site_of
+from resolver.wire import requests
 from resolver.wire.hash_selection import server_index
+from resolver.wire.header import OpFlag
 from resolver.wire.predefined.hs_site import HsSite, Interface, Server, address_to_wire
 from resolver.wire.responses import Resolved
 from resolver.wire.versions import Version
@@ -126,6 +129,28 @@ def test_an_answer_to_another_operation_is_not_believed(node):
 
     with pytest.raises(MalformedMessage, match="another operation"):
         run(node, work, server_key=b"")
+
+
+@pytest.mark.parametrize("messages", [7, 8, 9, 30])
+def test_a_list_that_goes_on_is_no_list_that_has_ended(node, messages, monkeypatch):
+    """As many messages as may be are a whole answer; what goes on behind them is an error, never a shorter list."""
+    monkeypatch.setattr(connections, "MESSAGES_MAX", 8)
+    more = OpFlag.CONTINUOUS.value.to_bytes(4, "big")
+
+    def in_pieces(octets):
+        flags = bytes(a | b for a, b in zip(octets[28:32], more, strict=True))
+        return (octets[:28] + flags + octets[32:]) * (messages - 1) + octets
+
+    async def work(client):
+        async with serving({"": found()}, mangle=in_pieces) as server:
+            client._connection = HandleConnection("127.0.0.1", server.port, timeout_s=5.0)
+            return await client.ask(OpCode.RESOLUTION, requests.Resolution("88.300.1/A"))
+
+    if messages <= 8:
+        assert len(run(node, work, server_key=b"")) == messages
+    else:
+        with pytest.raises(MessageTooLarge, match=r"127\.0\.0\.1:\d+ answers in more than 8 messages"):
+            run(node, work, server_key=b"")
 
 
 def test_nobody_there(node):
