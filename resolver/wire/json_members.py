@@ -13,6 +13,13 @@ from resolver.errors import InvalidValue
 
 _ABSENT = object()
 
+_MARK = b"\xef\xbb\xbf"
+
+
+def without_mark(octets: bytes) -> bytes:
+    """JSON text without the byte order mark that some editors and clients put before it (RFC 8259, 8.1)."""
+    return octets.removeprefix(_MARK)
+
 
 def parse_json(octets: bytes | str) -> Any:
     """The document in some JSON text. Raises InvalidValue, also for nesting too deep to be real."""

@@ -12,6 +12,7 @@ from resolver.node.authorize import Role
 from resolver.telemetry.calls import SNMS, Operation
 from resolver.transport.http.calls import caller, source_of
 from resolver.transport.http.snms.envelope import Said, refusal
+from resolver.wire.json_members import without_mark
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -80,7 +81,7 @@ class Desk:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in {"", "application/json"}:
             raise Said(f"Content-Type 必须是 application/json，而不是 {kind[:80]}")
-        return await self.body(request, octets_max)
+        return without_mark(await self.body(request, octets_max))
 
     def _call(self, request: Request, entry: Entry) -> Call:
         """Who calls. Raises CredentialMissing, CredentialInvalid.

@@ -19,6 +19,7 @@ import msgspec
 
 from resolver.errors import InvalidField, MalformedMessage, TooManyItems
 from resolver.transport.http.transcoding.json_out import is_map
+from resolver.wire.json_members import without_mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -113,7 +114,7 @@ def _parsed(message: Message, octets: bytes) -> msgspec.Struct:
     if octets.count(b"{") > ITEMS_MAX:
         raise _too_many("")
     try:
-        values: msgspec.Struct = _schema(message.DESCRIPTOR).decoder.decode(octets or b"{}")
+        values: msgspec.Struct = _schema(message.DESCRIPTOR).decoder.decode(without_mark(octets) or b"{}")
     except msgspec.ValidationError as error:
         raise _misfit(message.DESCRIPTOR, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

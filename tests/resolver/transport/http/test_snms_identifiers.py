@@ -219,6 +219,16 @@ def test_bodies_that_are_none(snms):
     snms(main)
 
 
+def test_a_byte_order_mark_before_a_body_is_passed_over(snms):
+    async def main(node):
+        body = "\ufeff" + json.dumps(identifier(A))
+        headers = {"Content-Type": "application/json"}
+        answer = await node.a.send("POST", DATA, headers=headers, content=body.encode())
+        assert answer.json() == GOOD
+
+    snms(main)
+
+
 def test_paths_methods_and_sizes_outside_the_interface(snms):
     async def main(node):
         for method, path, status in (
