@@ -1,4 +1,7 @@
-"""Sockets of the Handle doors: shared with other workers; an IPv6 wildcard takes IPv4 too, over TCP as over UDP."""
+"""Sockets of the Handle doors: shared with other workers; an IPv6 wildcard takes IPv4 too, over TCP as over UDP.
+
+What keeps a silent connection from outliving its peer is set for those of the HTTP port, too.
+"""
 
 from __future__ import annotations
 

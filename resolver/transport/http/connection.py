@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from resolver.errors import InternalError, MalformedMessage, MessageTooLarge, RateExceeded
 from resolver.transport.http import bounds
 from resolver.transport.http.door import Failure
+from resolver.transport.http.old_versions import without_chunks
 
 if TYPE_CHECKING:
     import asyncio
@@ -227,7 +228,7 @@ class HttpConnection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Let a request be answered."""
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, app if cycle.scope["http_version"] == "1.1" else without_chunks(app, cycle))
 
     def on_response_complete(self) -> None:
         """Go on with the next request of the pipeline, or wait for one."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
+from resolver.transport.hdl_sockets import keep_alive
 from resolver.transport.http import bounds
 from resolver.transport.http.connection import HttpConnection
 
@@ -37,6 +39,10 @@ class Newcomer(asyncio.Protocol):
             self.transport.abort()
         else:
             self._door.newcomers.add(self)
+            client = transport.get_extra_info("socket")
+            if client is not None:
+                with suppress(OSError):  # it has gone already
+                    keep_alive(client)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""

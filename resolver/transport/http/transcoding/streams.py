@@ -41,7 +41,8 @@ FIRST_ANSWER_S = 0.25
 """Seconds that a status waits for the first answer, so that a refusal can be one."""
 
 KEEP_ALIVE_S = 15.0
-"""Seconds of silence after which an event stream says that it is alive: proxies end silent ones after 30 to 60."""
+"""Seconds of silence after which a stream of events or lines says that it is alive, the latter by an empty line:
+proxies end silent ones after 30 to 60, and a client that has vanished is noticed by what it does not acknowledge."""
 
 _IMPORT_PARAMETERS = ("import_id", "on_existing", "validate_only")
 
@@ -218,6 +219,8 @@ class Lines(Response):
             if not self._coming.done():
                 if self._as_events:
                     await _piece(send, b": alive\n\n")
+                elif gone is not None:
+                    await _piece(send, b"\n")
                 continue
             try:
                 response = self._coming.result()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 
@@ -390,6 +391,20 @@ def test_too_many_connections_are_closed_at_once(monkeypatch):
                 writer.close()
             await until(lambda: place.door.connection_count == 0)
             assert (await place.client.get("/api/echo/x")).status_code == 200
+
+    run(main())
+
+
+def test_a_client_that_vanished_is_asked_for():
+    async def main():
+        async with serving() as place:
+            _, writer = await asyncio.open_connection("127.0.0.1", place.port)
+            await until(lambda: place.door.newcomers)
+            (newcomer,) = place.door.newcomers
+            client = newcomer.transport.get_extra_info("socket")
+            assert client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 300
+            writer.close()
 
     run(main())
 

@@ -13,7 +13,7 @@ import uvloop
 from resolver.methods import METHODS, Shape
 from resolver.transport.http.calls import HttpOptions
 from resolver.transport.http.server import HttpDoor
-from resolver.transport.http.transcoding import bindings, openapi
+from resolver.transport.http.transcoding import bindings, openapi, streams
 from tests.support.builders import PREFIX_A, PREFIX_B, register, value
 from tests.support.node import no_second_ends
 
@@ -173,6 +173,27 @@ def test_bad_bodies_are_told_what_is_wrong(world, case):
             assert words in told["message"]
             if field is not None:
                 assert violation(answer) == field
+
+    run(main())
+
+
+def test_a_byte_order_mark_before_json_is_passed_over(world):
+    """Windows editors and .NET put one there; RFC 8259 lets a parser ignore it."""
+    mark = "\ufeff".encode()
+
+    async def main():
+        async with serving(world, "user_a") as place:
+            body = json.dumps({"name": f"{PREFIX_A}/marked", "values": [value_of(1)]}).encode()
+            headers = {"content-type": "application/json"}
+            made = await place.client.post("/v1/handles", content=mark + body, headers=headers)
+            assert made.status_code == 200, made.text
+            line = json.dumps({"name": f"{PREFIX_A}/line", "values": [value_of(1)]}).encode()
+            answer = await place.client.post("/v1/handles:import?importId=m", content=mark + line + b"\n")
+            assert answer.status_code == 200, answer.text
+            assert b"error" not in answer.content
+            assert (await place.client.get(f"/v1/handles/{PREFIX_A}/line")).status_code == 200
+            twice = await place.client.post("/v1/handles", content=mark * 2 + body, headers=headers)
+            assert twice.status_code == 400
 
     run(main())
 
@@ -393,6 +414,40 @@ def test_changes_come_as_lines_and_as_events(world):
                 assert [await anext(lines) for _ in range(2)] == ["", "id: 3"]
             bad = await client.get("/v1/changes:watch", headers=headers | {"last-event-id": "x"})
             assert (bad.status_code, violation(bad)) == (400, "from_serial")
+
+    run(main())
+
+
+def test_a_silent_stream_says_that_it_is_alive(world, monkeypatch):
+    """What is never sent anything is never missed either: a client that vanished was, at the next change."""
+    monkeypatch.setattr(streams, "KEEP_ALIVE_S", 0.02)
+
+    async def main():
+        async with serving(world, "administrator") as place:
+            for accept, said in {streams.LINES: "\n", streams.EVENTS: ": alive\n\n"}.items():
+                headers = {"accept": accept}
+                async with place.client.stream("GET", "/v1/changes:watch", headers=headers) as response:
+                    assert await anext(response.aiter_text()) == said
+
+    run(main())
+
+
+def test_a_client_of_http_1_0_gets_a_stream_without_chunks(world):
+    register(world.engine, world.clock, f"{PREFIX_A}/x")
+
+    async def main():
+        async with serving(world, "administrator") as place:
+            reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
+            token = place.client.headers["authorization"]
+            head = f"GET /v1/changes:watch?fromSerial=1&stopAtEnd=true HTTP/1.0\r\nauthorization: {token}\r\n"
+            writer.write(f"{head}connection: keep-alive\r\n\r\n".encode())
+            head, _, body = (await asyncio.wait_for(reader.read(), 60)).partition(b"\r\n\r\n")
+            assert b"transfer-encoding" not in head
+            assert b"content-length" not in head
+            assert b"connection: close" in head
+            (line,) = body.splitlines()
+            assert [each["change"]["name"] for each in json.loads(line)["changes"]] == [f"{PREFIX_A}/x"]
+            writer.close()
 
     run(main())
 
