@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from resolver import limits
 from resolver.clock import day_of
-from resolver.errors import AnswerTooLarge, InvalidField
+from resolver.errors import AnswerTooLarge, InvalidField, NotFound
 from resolver.handle.name import PREFIX_OF_PREFIXES, Prefix
 from resolver.node import activity, listing, statistics
 from resolver.node.authorize import Action, permits, require
@@ -36,6 +36,14 @@ def _require_days(from_day: int, to_day: int) -> None:
             raise InvalidField(f"{day} is no day: write yyyymmdd", field=field)
     if from_day > to_day:
         raise InvalidField(f"the days end at {to_day}, before they begin at {from_day}", field="to_day")
+
+
+def _require_known(reader: Reader, prefix: str, response: pb.GetStatisticsResponse) -> None:
+    """Raise NotFound for a prefix that has neither a row nor handles, and was not asked for on the days answered."""
+    if not prefix or response.days or response.prefixes[0].serial:
+        return
+    if prefix_row(reader, response.prefixes[0].prefix) is None:
+        raise NotFound(f"prefix {prefix[:80]!r} does not exist: check it, or create it", field="prefix")
 
 
 class Node:
@@ -106,6 +114,7 @@ class Node:
                                 "the times and rates fill the answer: ask for fewer days", field="from_day"
                             )
                         response.activity.append(done)
+            _require_known(reader, request.prefix, response)
         return response
 
     @staticmethod

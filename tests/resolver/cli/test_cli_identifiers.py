@@ -145,6 +145,14 @@ def test_statistics_name_the_node_and_count_days(node):
     assert [row["address"] for row in told["sources"]["sources"]] == ["127.0.0.1"]
 
 
+def test_statistics_of_a_prefix_that_is_not_there_are_none(node):
+    told = node("stats", "88.300.没有", "--days", "2")
+    assert (told.code, told.out) == (5, "")
+    assert "prefix '88.300.没有' does not exist" in told.err
+    node("prefix", "create", "88.300.空")
+    assert node("stats", "88.300.空", "--json").json()["prefixes"][0]["handle_count"] == 0
+
+
 def test_health_is_an_exit_code(node):
     assert "is serving" in node("health").out
     assert node("health", "--json").json() == {"status": "SERVING"}
