@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from resolver.app.banner import command
-from resolver.cli.output import FAILED, Failed, note
+from resolver.cli.output import FAILED, Failed, Verb, emit, note, wants_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ SAMPLES = ("107531/0002", "101133/c52b", "232902/100e", "204318/2684")
 """Segments and suffixes of a Linux root hub, a Logitech receiver, an Intel network card and an Nvidia one."""
 
 
-@click.command("demo")
+@click.command("demo", cls=Verb)
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -46,7 +46,8 @@ SAMPLES = ("107531/0002", "101133/c52b", "232902/100e", "204318/2684")
     show_default=True,
     help="Directory of usb.ids and pci.ids (Debian package hwdata).",
 )
-def demo(data_dir: Path, prefix: str, hwdata: Path) -> None:
+@click.pass_context
+def demo(ctx: click.Context, data_dir: Path, prefix: str, hwdata: Path) -> None:
     """Register every USB and PCI product known to Debian, and resolve some."""
     for name in ("usb.ids", "pci.ids"):
         if not (hwdata / name).exists():
@@ -55,14 +56,17 @@ def demo(data_dir: Path, prefix: str, hwdata: Path) -> None:
     with _node(data_dir, prefix) as target:
         token_file = data_dir / "credentials" / "admin.token"
         idis = ["--target", target, "--token-file", str(token_file)]
+        if wants_json(ctx):
+            idis.append("--json")
         for kind in ("usb", "pci"):
             result = data_dir / f"{kind}-result.csv"
             _run(*idis, "import", "--format", f"{kind}-ids", str(hwdata / f"{kind}.ids"), "--result", str(result))
         names = [f"{prefix}.{sample}" for sample in SAMPLES]
         _run(*idis, "resolve", names[0])
-        _by_library(target, names)
+        _by_library(ctx, target, names)
         _run(*idis, "stats", names[0].partition("/")[0])
-    _next(data_dir, names)
+    if not wants_json(ctx):
+        _next(data_dir, names)
 
 
 def _command() -> list[str]:
@@ -71,10 +75,10 @@ def _command() -> list[str]:
 
 def _run(*arguments: str) -> None:
     """Show a command and run it. Raises Failed with its exit code."""
-    click.secho("$ idis " + shlex.join(arguments), bold=True)
+    click.secho("$ idis " + shlex.join(arguments), bold=True, err="--json" in arguments)
     code = subprocess.run([*_command(), *arguments], check=False).returncode  # noqa: S603 - our own command
     if code != 0:
-        raise Failed(f"idis {arguments[4]} ended with exit code {code}: see above", FAILED)
+        raise Failed(f"idis {shlex.join(arguments)} ended with exit code {code}: see above", FAILED)
 
 
 @contextmanager
@@ -115,18 +119,19 @@ def _wait(process: subprocess.Popen[bytes], endpoints: Path, before: int, log: P
     raise Failed(f"the node did not start: the reason is in {log}", FAILED)
 
 
-def _by_library(target: str, names: list[str]) -> None:
+def _by_library(ctx: click.Context, target: str, names: list[str]) -> None:
     """Resolve by the Python library, as an application would."""
     from resolver.client import Client  # noqa: PLC0415 - loads gRPC
     from resolver.v1.handle_pb2 import HandleRecord  # noqa: PLC0415 - as above
 
-    click.secho(f">>> Client({target!r}).resolve_many({names!r})", bold=True)
+    click.secho(f">>> Client({target!r}).resolve_many({names!r})", bold=True, err=wants_json(ctx))
     with Client(target) as client:
         for answer in client.resolve_many(names):
             if not isinstance(answer, HandleRecord):
                 raise Failed(answer.message, FAILED)
             texts = {value.type: value.data.decode() for value in answer.values}
-            click.echo(f"{answer.name}  {texts['VENDOR_NAME']}: {texts['PRODUCT_NAME']}")
+            text = f"{answer.name}  {texts['VENDOR_NAME']}: {texts['PRODUCT_NAME']}"
+            emit(ctx, {"name": answer.name, "values": texts}, text)
 
 
 def _next(data_dir: Path, names: list[str]) -> None:

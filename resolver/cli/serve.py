@@ -42,6 +42,7 @@ EXIT_CONFIG = 78
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Configuration file, otherwise DATA_DIR/idis.toml if there is one; idis config show prints one.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Log an object a line, and print no banner.")
 @click.option(
     "--banner/--no-banner", default=None, help="Print the commands to try next; the default on a terminal only."
 )
@@ -56,6 +57,7 @@ def serve(
     grpc_backend: str | None,
     config_file: Path | None,
     banner: bool | None,  # noqa: FBT001 - click passes options by name
+    as_json: bool,  # noqa: FBT001 - as above
 ) -> None:
     """Run the node.
 
@@ -72,6 +74,7 @@ def serve(
         "hdl.listen": hdl,
         "http.listen": http,
         "admin.listen": admin,
+        "log.format": "json" if as_json else None,
     }
 
     beside = Path(data_dir or os.environ.get("IDIS_NODE__DATA_DIR") or Node().data_dir) / "idis.toml"
@@ -93,7 +96,7 @@ def serve(
     from resolver.telemetry.logs import configure_logging  # noqa: PLC0415 - as above
 
     configure_logging(config.log.level, config.log.format)
-    wanted = sys.stdout.isatty() if banner is None else banner
+    wanted = sys.stdout.isatty() and not as_json if banner is None else banner
     try:
         code = asyncio.run(supervise(config, read, say=click.echo if wanted else None))
     except StartRefused as error:
