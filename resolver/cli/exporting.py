@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from resolver.cli.output import FAILED, INVALID, Failed, Verb, note, to_octets
+from resolver.cli.output import FAILED, Failed, Verb, note, to_octets, unwritten
 from resolver.handle.name import fold_octets
 from storage.directories import sync_directory
 
@@ -90,7 +90,7 @@ def opened(out: Path | None) -> Iterator[IO[bytes]]:
         note(f"written: {out}")
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise Failed(f"{out} cannot be written ({error.strerror or error}): name another file", INVALID) from error
+        raise unwritten(out, error) from error
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise

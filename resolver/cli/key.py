@@ -11,7 +11,18 @@ import click
 
 from resolver import methods
 from resolver.cli import key_files, pages, safely
-from resolver.cli.output import FAILED, INVALID, Failed, Family, note, to_json, to_octets, wants_json, words_of
+from resolver.cli.output import (
+    FAILED,
+    INVALID,
+    Failed,
+    Family,
+    note,
+    to_json,
+    to_octets,
+    unwritten,
+    wants_json,
+    words_of,
+)
 from resolver.cli.shown import moment
 from resolver.v1 import registry_pb2 as pb
 from storage.directories import sync_directory
@@ -165,7 +176,7 @@ def _new_file(out: Path) -> int:
     except FileExistsError as error:
         raise Failed(f"{out} exists already: name a new file", INVALID) from error
     except OSError as error:
-        raise Failed(f"{out} cannot be written ({error.strerror}): name another file", INVALID) from error
+        raise unwritten(out, error) from error
 
 
 @key.command("list")

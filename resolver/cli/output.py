@@ -8,10 +8,13 @@ one of them. Nothing here knows what a command does.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -38,6 +41,9 @@ EXITS: dict[int, str] = {
     INTERRUPTED: "interrupted",
 }
 """Every exit code and its meaning; scripts rely on them."""
+
+_PATH_ERRORS = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+"""Errors of a path, whatever the state of the disk."""
 
 BY_CODE: dict[int, int] = {
     1: UNREACHABLE,  # CANCELLED
@@ -156,6 +162,8 @@ def failures(ctx: click.Context) -> Iterator[None]:
     except BrokenPipeError:
         raise  # whoever read the output has enough: click ends quietly
     except OSError as error:
+        if error.filename and error.errno in _PATH_ERRORS:
+            raise unwritten(Path(os.fsdecode(error.filename)), error) from error
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise Failed(f"{what}: check the path, the rights and the room on the disk", STORE) from error
     except UnicodeError as error:
@@ -166,6 +174,13 @@ def failures(ctx: click.Context) -> Iterator[None]:
         ) from error
     except (KeyboardInterrupt, click.Abort):
         raise Failed("interrupted", INTERRUPTED) from None
+
+
+def unwritten(path: Path, error: OSError) -> Failed:
+    """What to raise for a file that somebody named and that cannot be made; tells of its directory if that is why."""
+    if not path.parent.is_dir():
+        return Failed(f"there is no directory {path.parent} for {path.name}: make it, or name another file", INVALID)
+    return Failed(f"{path} cannot be written ({error.strerror or error}): name another file", INVALID)
 
 
 def _of_call(failed: Any, ctx: click.Context) -> Failed:

@@ -144,6 +144,8 @@ def backup(ctx: click.Context, data_dir: Path | None, file: Path | None, scratch
     if file is None:
         make_directory(root / "backups")
         file = root / "backups" / (time.strftime("idis-%Y%m%dT%H%M%SZ", time.gmtime()) + SUFFIX)
+    elif not file.parent.is_dir():
+        raise Failed(f"there is no directory {file.parent} for {file.name}: make it, or name another file", INVALID)
     with _engine(root) as engine, _bar("octets") as bar:
         manifest = back_up(engine, file, bar, files=FileStore(root / FILES_DIRECTORY), scratch=scratch)
     if manifest.files_damaged:

@@ -32,7 +32,7 @@ import click
 
 from resolver import methods
 from resolver.cli import pages, safely
-from resolver.cli.output import INVALID, Failed, Family, emit, number_of, words_of
+from resolver.cli.output import INVALID, Failed, Family, emit, number_of, unwritten, words_of
 from resolver.cli.shown import moment
 from resolver.intake import form
 from resolver.intake.rows import IntakeError
@@ -177,7 +177,9 @@ def export(ctx: click.Context, template_id: str, xlsx: Path | None, csv_: Path |
         (form.write_csv if xlsx is None else form.write_xlsx)(row, path)
     except FileExistsError as error:
         raise Failed(f"{path} exists already: name a new file", INVALID) from error
-    except (OSError, IntakeError) as error:
+    except OSError as error:
+        raise unwritten(path, error) from error
+    except IntakeError as error:
         raise Failed(f"{path} was not written: {error}", INVALID) from error
     columns = [title for title, _ in form.items_of(row)]
     emit(ctx, {"file": str(path), "columns": [form.NAME_COLUMN, *columns]}, f"{path}: {len(columns) + 1} columns")

@@ -76,6 +76,10 @@ class ResultWriter:
         try:
             stream = path.open("wb", buffering=0)
         except OSError as error:
+            if not path.parent.is_dir():
+                raise IntakeError(
+                    f"there is no directory {path.parent} for the result file {path.name}: make it, or name another"
+                ) from error
             raise IntakeError(f"the result file {path} cannot be written: {error.strerror or error}") from error
         writer = cls(stream, path)
         writer._begin()

@@ -51,6 +51,18 @@ def test_every_option_takes_what_it_has_when_it_is_left_out(command):
             option.type_cast_value(ctx, default)
 
 
+@pytest.mark.parametrize("command", list(every_command()))
+def test_every_command_takes_json(command):
+    assert any("--json" in option.opts for option in command.params)
+
+
+def test_a_key_in_a_directory_that_is_not_there_is_a_fault_of_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = RUN.invoke(main.root, ["key", "generate", "没有/k.pem"])
+    assert told.exit_code == output.INVALID
+    assert "there is no directory 没有 for k.pem" in told.output
+
+
 def test_octets_that_are_no_utf8_are_told_and_no_defect():
     """A terminal in GB18030 with a locale in UTF-8 gives such arguments."""
     name = "88.300.1/标识".encode("gb18030").decode("utf-8", "surrogateescape")

@@ -68,9 +68,9 @@ def test_a_damaged_backup_is_refused(filled, tmp_path):
 
 def test_a_backup_into_a_directory_that_is_not_there_is_told_once(filled, tmp_path):
     ran = idis("backup", "--data-dir", filled.directory, tmp_path / "none" / "b.idisbak")
-    assert ran.code == 7
+    assert ran.code == 2
     assert ran.err.count("none") == 1, ran.err  # no name of a directory that nobody gave
-    assert "No such file or directory" in ran.err
+    assert "there is no directory" in ran.err
 
 
 def test_a_directory_without_a_store_is_told(tmp_path):
