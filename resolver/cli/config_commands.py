@@ -41,7 +41,7 @@ def config() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Configuration file to start from.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: value, default, sentence, variable, when applied.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, an object for each key.")
 @click.pass_context
 def show(ctx: click.Context, config_file: Path | None, as_json: bool) -> None:  # noqa: ARG001, FBT001 - wants_json reads it
     """Print every key with its value and one sentence, as TOML that is itself a configuration."""
@@ -49,7 +49,7 @@ def show(ctx: click.Context, config_file: Path | None, as_json: bool) -> None:  
         found = load(config_file, os.environ)
     except ConfigInvalid as error:
         _refuse(error, as_json=wants_json(ctx))
-    click.echo(listing.to_json(found) if wants_json(ctx) else listing.to_toml(found), nl=wants_json(ctx))
+    click.echo(listing.to_json(found) if wants_json(ctx) else listing.to_toml(found), nl=False)
 
 
 @config.command("check")

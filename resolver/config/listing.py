@@ -77,8 +77,8 @@ def to_toml(config: Config) -> str:
 
 
 def to_json(config: Config) -> str:
-    """The rows as a JSON array."""
-    return json.dumps([row._asdict() for row in rows(config)], ensure_ascii=False, indent=2)
+    """The rows as JSON, an object a line."""
+    return "".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows(config))
 
 
 def _to_toml_value(value: object) -> str:

@@ -32,7 +32,7 @@ def test_show_prints_a_configuration(run, tmp_path):
 
 
 def test_show_as_json_has_every_key(run):
-    rows = json.loads(run("show", "--json").stdout)
+    rows = [json.loads(line) for line in run("show", "--json").stdout.splitlines()]
     assert [row["key"] for row in rows] == list(keys())
     (listen,) = [row for row in rows if row["key"] == "grpc.listen"]
     assert listen["default"] == Config().grpc.listen
