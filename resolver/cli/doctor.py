@@ -24,6 +24,7 @@ import click
 from resolver.app import descriptors
 from resolver.app.backends import why_not_h2
 from resolver.cli.config_commands import wants_json
+from resolver.cli.output import to_octets
 from resolver.config.endpoint import Endpoint
 from resolver.config.settings import GIB, Config
 from resolver.config.sources import ConfigInvalid, load
@@ -227,7 +228,15 @@ def _certificates(patient: Patient) -> Finding:
         loaded = load_certificate(Path(tls.certificate_file), Path(tls.key_file), client_ca)
     except CertificateUnusable as error:
         return Finding("fail", str(error), "correct the [tls] section")
-    days = int((loaded.not_after_s - time.time()) // 86_400)
+    now_s = time.time()
+    if now_s < loaded.not_before_s:
+        begin = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(loaded.not_before_s))
+        return Finding(
+            "fail",
+            f"the certificate is not valid before {begin} UTC",
+            "set the clock right, or give a certificate that is valid now",
+        )
+    days = int((loaded.not_after_s - now_s) // 86_400)
     if days < 0:
         return Finding("fail", "the certificate has expired", "renew it; the node takes new files by itself")
     return Finding(
@@ -309,7 +318,7 @@ def _existing(path: Path) -> Path:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Configuration file of the node.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, an object for each check.")
 @click.pass_context
 def doctor(ctx: click.Context, data_dir: Path | None, config_file: Path | None, as_json: bool) -> None:  # noqa: ARG001, FBT001 - wants_json reads it
     """Check disk, store, secrets, limits, clock, doors and libraries, and say how to put each right."""
@@ -321,8 +330,8 @@ def doctor(ctx: click.Context, data_dir: Path | None, config_file: Path | None, 
         sys.exit(78)
     findings = examine(Patient(Path(config.node.data_dir).absolute(), config))
     if wants_json(ctx):
-        rows = [{"check": name, **finding._asdict()} for name, finding in findings.items()]
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        for name, finding in findings.items():
+            click.echo(to_octets({"check": name, **finding._asdict()}))
     else:
         for name, finding in findings.items():
             click.echo(f"{finding.state:4}  {name}: {finding.detail}")

@@ -45,6 +45,8 @@ class Loaded:
     chain: bytes
     key: bytes
     client_ca: bytes | None
+    not_before_s: float
+    """Begin of the certificate's validity, seconds since 1970."""
     not_after_s: float
     """End of the certificate's validity, seconds since 1970."""
 
@@ -194,7 +196,8 @@ def load(certificate: Path, key: Path, client_ca: Path | None) -> Loaded:
             x509.load_pem_x509_certificates(authorities)
         except UNREADABLE as error:
             raise CertificateUnusable(f"{client_ca} has no PEM certificate: {error}") from error
-    return Loaded(chain, secret, authorities, leaf.not_valid_after_utc.timestamp())
+    begin_s, end_s = leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
+    return Loaded(chain, secret, authorities, begin_s, end_s)
 
 
 def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:

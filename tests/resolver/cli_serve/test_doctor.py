@@ -1,5 +1,6 @@
 """What idis doctor finds, and what it says to do."""
 
+import datetime as dt
 import json
 import os
 import socket
@@ -7,6 +8,10 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from resolver.app.data_dir import DataDir
 from resolver.cli.doctor import CHECKS, Patient, doctor, examine
@@ -21,6 +26,18 @@ def data(tmp_path):
     data.write_admin_token("secret")
     LmdbEngine(data.store).close()
     return data
+
+
+def self_signed(directory, begin, end):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(begin).not_valid_after(end).sign(key, hashes.SHA256())
+    certificate, secret = directory / "node.crt", directory / "node.key"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    return {"tls__certificate_file": str(certificate), "tls__key_file": str(secret)}
 
 
 def findings(data, **flags):
@@ -82,6 +99,14 @@ def test_certificates(data, tmp_path):
     assert found["secret files"].state == "fail"
 
 
+def test_a_certificate_of_tomorrow_is_not_one_of_today(data, tmp_path):
+    for begin_days, state, word in ((1, "fail", "not valid before"), (-1, "ok", "lasts 98 more days")):
+        begin = dt.datetime.now(dt.UTC) + dt.timedelta(days=begin_days)
+        files = self_signed(tmp_path, begin, begin + dt.timedelta(days=100))
+        found = findings(data, **files)["certificates"]
+        assert (found.state, word in found.detail) == (state, True), found
+
+
 def test_small_map_with_a_large_store(data):
     with (data.store / "data.mdb").open("ab") as file:
         file.truncate(12 << 20)
@@ -91,7 +116,7 @@ def test_small_map_with_a_large_store(data):
 def test_report_and_exit_code(data):
     run = CliRunner(env={"IDIS_CONFIG": None})
     report = run.invoke(doctor, ["--data-dir", str(data.root), "--json"])
-    rows = json.loads(report.stdout)
+    rows = [json.loads(line) for line in report.stdout.splitlines()]
     assert {row["check"] for row in rows} == set(CHECKS)
     assert report.exit_code == (1 if any(row["state"] == "fail" for row in rows) else 0)
     data.admin_token.chmod(0o644)
