@@ -340,6 +340,7 @@ class Ledger:
         tally = Tally(stored.StoredTally.FromString(body or b""))
         if body == b"":  # damaged: a tally has octets
             recount(tally, self.writer, prefix_key, {})
+            self._tallies.setdefault(prefix_key, tally)  # to be written: else each transaction would count again
         return tally
 
     def _count(self, prefix_key: bytes) -> Count:

@@ -7,9 +7,9 @@ from resolver.clock import day_of
 from resolver.node.day_counts import NODE_KEY
 from resolver.node.ledger import day_key, serial_key
 from resolver.telemetry.calls import GRPC, REGISTRATION
-from resolver.v1 import handle_pb2, registry_pb2
+from resolver.v1 import handle_pb2, registry_pb2, stored_pb2
 from storage.tables import Table
-from tests.support.builders import PREFIX_A
+from tests.support.builders import PREFIX_A, add_prefix
 from tests.support.clock import DAY_US
 from tests.support.damage import damage
 
@@ -51,6 +51,34 @@ def test_writes_and_statistics_go_on(world, clock):
             counted = next(each for each in answer.days if each.prefix == PREFIX_A)
             assert (counted.creates, counted.resolutions, counted.handle_count) == (1, 2, 2), "counted since the damage"
             assert [source.resolutions for source in counted.sources] == [2]
+
+    asyncio.run(main())
+
+
+def test_a_damaged_tally_that_only_a_quota_reads_is_made_anew_once(world):
+    """It was counted again, a pass over the prefix under the writer lock, with every change of its enterprise."""
+    idle = "88.300.11"
+    with world.engine.write() as writer:
+        add_prefix(writer, idle, "ent-a")
+
+    async def main():
+        async with world.serving() as asker:
+            row = (await asker.ask("administrator", methods.GET_ENTERPRISE, enterprise_id="ent-a")).enterprise
+            row.quota.CopyFrom(registry_pb2.Quota(handles_max=100))
+            await asker.ask("administrator", methods.UPDATE_ENTERPRISE, enterprise=row)
+            values = [handle_pb2.HandleValue(index=1, type="URL", data=b"x")]
+            await asker.ask("user_a", methods.CREATE_HANDLE, name=f"{idle}/1", values=values)
+            with world.engine.read() as reader:
+                before = stored_pb2.StoredTally.FromString(reader.get(Table.TALLIES, idle.encode()))
+            damage(world.engine, Table.TALLIES, idle.encode())
+            await register(asker, 1)
+            with world.engine.read() as reader:
+                after = stored_pb2.StoredTally.FromString(reader.get(Table.TALLIES, idle.encode()))
+            assert (after.handle_count, after.record_octets, after.set_hash) == (
+                before.handle_count,
+                before.record_octets,
+                before.set_hash,
+            )
 
     asyncio.run(main())
 
