@@ -102,9 +102,11 @@ class Mirroring:
         core = self._core
         with core.reading() as reader:
             site = site_role.site_of(reader)
-        if not greeting.HasField("share"):
-            require_same_site(site, greeting)  # before its epoch is heeded: that of another site says nothing here
-        if greeting.epoch > site_role.epoch_of(site):
+        is_mirror = not greeting.HasField("share")
+        if is_mirror:
+            require_same_site(site, greeting)
+        is_of_site = not is_mirror or greeting.site_id == site.site_id  # the epoch of another site says nothing here
+        if is_of_site and greeting.epoch > site_role.epoch_of(site):
             site = await core.lane.submit(SiteJob(lambda ledger: site_role.fence(ledger.writer, greeting.epoch, "")))
         refusal = site_role.refusal(site)
         if refusal is not None:

@@ -75,6 +75,7 @@ def test_a_mirror_of_another_site_does_not_fence_this_one(world, tmp_path, had_m
             held = mirror_pb2.MirrorPosition(serial=7, sequence=7)
             with pytest.raises(InvalidTransition, match="belongs to another site"):
                 await greet(asker, epoch=5, held=held, site_id=b"another site")
+            await greet(asker, epoch=5, site_id=b"another site", start_sweep=True)  # one that has nothing yet
             await register(asker, 1)
 
     asyncio.run(main())
