@@ -69,7 +69,7 @@ class Child:
                 pass_fds=(writing,),
                 env=environment,
             )
-        except OSError:
+        except (OSError, RuntimeError):  # RuntimeError: no thread to wait for its end
             os.close(reading)
             os.close(writing)
             raise
