@@ -103,8 +103,11 @@ class Engine(Protocol):
     def space(self) -> Space:
         """Room left for writes."""
 
-    def copy_to(self, path: Path) -> None:
-        """A consistent, compact copy of the store in a new directory, while others read and write."""
+    def copy_to(self, path: Path, *, takes_all_room: bool = False) -> None:
+        """A consistent, compact copy of the store in a new directory, while others read and write.
+
+        ``takes_all_room`` lets it have what the store keeps back for itself.
+        """
 
     def housekeep(self) -> int:
         """Clear the reader slots of dead processes; how many there were. Call it every second."""

@@ -237,14 +237,16 @@ class LmdbEngine:
         pages = 2 + sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats)
         return pages * page
 
-    def copy_to(self, path: Path) -> None:
+    def copy_to(self, path: Path, *, takes_all_room: bool = False) -> None:
         """A consistent, compact copy of the store in a new directory, while others read and write.
 
         Give it a fast local disk: the copy is one read transaction and pins old pages for as long as it takes.
-        Raises StoreFull before anything is written when it would take the room that the store itself keeps back.
+        Raises StoreFull before anything is written when it would take the room that the store itself keeps back, which
+        ``takes_all_room`` lets it have.
         """
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kept = self.space().reserve_octets if path.stat().st_dev == self.path.stat().st_dev else 0
+        keeps = not takes_all_room and path.stat().st_dev == self.path.stat().st_dev
+        kept = self.space().reserve_octets if keeps else 0
         needed, room = self._live_octets(self._env.stat()["psize"]), max(0, _free_octets(path) - kept)
         if room < needed:
             raise StoreFull(

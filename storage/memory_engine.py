@@ -257,8 +257,9 @@ class MemoryEngine:
         reserve = min(RESERVE_OCTETS_MAX, int(self._octets_max * RESERVE_SHARE))
         return Space(max(0, self._octets_max - self._used_octets), reserve, self._used_octets)
 
-    def copy_to(self, path: Path) -> None:
+    def copy_to(self, path: Path, *, takes_all_room: bool = False) -> None:
         """The rows of this moment as an LMDB store in a new directory. Raises StoreUnusable, StoreFull."""
+        del takes_all_room  # memory keeps nothing back on a disk
         self._check_open()
         tables = self._tables
         copy = LmdbEngine(path)

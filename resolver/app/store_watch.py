@@ -69,8 +69,8 @@ class StoreWatch:
             return ""
         self._is_lost = True
         return (
-            f"{data} {what} under the running node: what it held is saved in {self._rescued}; put that in place of "
-            f"{self._store}, and start again"
+            f"{data} {what} under the running node: what it held is saved in {self._rescued}, unless the log above says "
+            f"otherwise; put that in place of {self._store}, and start again"
         )
 
     def rescue(self, engine: Engine) -> None:
@@ -78,9 +78,8 @@ class StoreWatch:
         if not self._is_lost:
             return
         try:
-            make_directory(self._store)
             make_directory(self._rescued)
-            engine.copy_to(self._rescued)
+            engine.copy_to(self._rescued, takes_all_room=True)  # nobody registers here any more
         except (StorageError, OSError) as error:
             held = f"/proc/{os.getpid()}/fd"
             _log.error("what the lost data file holds could not be saved", why=str(error), it_was_in=held)

@@ -51,13 +51,16 @@ LISTS: dict[str, Look] = {
     "hdl.replication_admins": _reference,
     "hdl.address": ip_address,
 }
-"""What each item of a setting has to be; ``hdl.address`` has one."""
+"""What each item of a setting has to be."""
+
+_SINGLE = {"hdl.address"}
+"""Settings that hold one item, and no list."""
 
 
 def faults_in(key: str, text: str) -> list[str]:
     """What is wrong with a setting of ``LISTS``, one sentence for each item."""
     found = []
-    for part in parts(text):
+    for part in [text] if text and key in _SINGLE else parts(text):
         try:
             LISTS[key](part)
         except ValueError as error:

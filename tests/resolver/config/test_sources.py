@@ -57,6 +57,7 @@ def test_other_variables_are_not_ours():
         ("[grcp]\n", "did you mean grpc?"),
         ("[workers]\nzzzz = 1", "idis config show lists every key"),
         ('[federation]\nallow_networks = "10.0.0.0/8, 10.20"', "federation.allow_networks: '10.20' does not appear"),
+        ('[hdl]\naddress = "192.0.2.1, 192.0.2.2"', "hdl.address: '192.0.2.1, 192.0.2.2' does not appear to be"),
         ('[federation]\nallow_networks = "10.0.0.1/8"', "10.0.0.1/8 has host bits set"),
         ('[federation]\nallow_ports = "2641,99999"', "'99999' is no port"),
         ('[federation]\nallow_ports = "2645-2640"', "'2645-2640' is no port"),
