@@ -69,8 +69,8 @@ class StoreWatch:
             return ""
         self._is_lost = True
         return (
-            f"{data} {what} under the running node: what it held is saved in {self._rescued}, unless the log above says "
-            f"otherwise; put that in place of {self._store}, and start again"
+            f"{data} {what} under the running node: what it held is saved in {self._rescued}, unless the log above "
+            f"says otherwise; put that in place of {self._store}, and start again"
         )
 
     def rescue(self, engine: Engine) -> None:
