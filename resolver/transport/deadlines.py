@@ -1,6 +1,7 @@
-"""Looks at the deadlines of many connections without keeping those waiting who ask.
+"""The times of connections: of many at once without keeping those waiting who ask, and of answers that are not taken.
 
-Closing a connection takes some microseconds, and thousands that came together end together.
+Closing a connection takes some microseconds, and thousands that came together end together. A client that takes its
+answers slowly is no idle one: it has its time for each piece, and not for the whole.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ LOOKED_AT_ONCE = 128
 """Connections looked at before the loop does other things: about a millisecond when all of them are closed."""
 
 
+WRITE_PROGRESS_OCTETS = 16 << 10
+"""Octets that win an answer its time again; what is taken more slowly is cut off."""
+
+_NEVER = float("inf")
+
+
 class Timed(Protocol):
     """A connection, or who waits to be one."""
 
@@ -35,3 +42,37 @@ async def check_all(connections: Sequence[Timed], now_s: float) -> None:
             _log.exception("defect in a connection")
         if number % LOOKED_AT_ONCE == 0:
             await asyncio.sleep(0)
+
+
+class Untaken:
+    """What a client has not taken of its answers, from ``pause_writing`` to ``resume_writing`` of its connection."""
+
+    __slots__ = ("_octets", "deadline_s")
+
+    def __init__(self) -> None:
+        self._octets = 0
+        self.deadline_s = _NEVER
+        """When a piece has to be taken."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the client has to take something before it is given more."""
+        return self.deadline_s != _NEVER
+
+    def begin(self, octets: int, deadline_s: float) -> None:
+        """So many octets wait for the client, which has until then to take some of them."""
+        self._octets, self.deadline_s = octets, deadline_s
+
+    def end(self) -> None:
+        """The client has taken enough to be given more."""
+        self.deadline_s = _NEVER
+
+    def is_over(self, octets: int, now_s: float, timeout_s: float) -> bool:
+        """Whether it took too few in its time, when so many wait now; else it has ``timeout_s`` again."""
+        if now_s < self.deadline_s:
+            return False
+        taken = self._octets - octets
+        if taken < WRITE_PROGRESS_OCTETS:
+            return True
+        self.begin(octets, now_s + timeout_s)
+        return False

@@ -21,12 +21,12 @@ from resolver.handle.codes import ResponseCode
 from resolver.service.hdl_counted import count_one
 from resolver.service.hdl_peer import Peer, unmapped
 from resolver.telemetry.calls import HDL_TCP
-from resolver.transport.deadlines import check_all
+from resolver.transport.deadlines import Untaken, check_all
 from resolver.transport.hdl_lobby import HEADER_TIMEOUT_S, Lobby
 from resolver.transport.hdl_parts import LOGIN_IDLE_S, TIMEOUTS_S, Part
 from resolver.transport.hdl_sockets import bound_socket, keep_alive
 from resolver.transport.hdl_streams import Alone, StreamKey, TlsStream
-from resolver.transport.hdl_waiting import WaitingRequests
+from resolver.transport.hdl_waiting import REQUESTS_IN_FLIGHT_MAX, WRITES_AT_ONCE, WaitingRequests
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.message import StreamPart
 from resolver.wire.stream import FrameStream
@@ -44,10 +44,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("handle")
 
 WRITE_TIMEOUT_S = 30.0
-"""Seconds a peer may leave answers untaken."""
-
-REQUESTS_IN_FLIGHT_MAX = 64
-"""Requests of one connection being answered; further ones wait, and it is not read from meanwhile."""
+"""Seconds in which a peer must take some of the answers that wait for it."""
 
 CONNECTIONS_MAX = 20_000
 """Connections of one worker; further ones are closed at once."""
@@ -58,7 +55,6 @@ SWEEP_S = 1.0
 _INTRODUCED_S = 0.02
 """Seconds in which clients of the lobby have become connections."""
 
-_NEVER = float("inf")
 _SERVER_ERROR = "Server error processing request, see server logs"
 
 
@@ -79,7 +75,7 @@ class _Connection(asyncio.Protocol):
         self._blocked: asyncio.Event | None = None
         self._ended = False
         self.deadline_s = door.now_s() + HEADER_TIMEOUT_S
-        self._write_deadline_s = _NEVER
+        self._untaken = Untaken()
         self._part = Part.NOTHING
         self._is_half_closed = False
 
@@ -94,6 +90,7 @@ class _Connection(asyncio.Protocol):
         octets, unsent = self._first
         self._first = (b"", b"")
         if unsent:
+            self.deadline_s = self._door.now_s() + self._door.idle_s  # it has asked, and may take its answer slowly
             self._transport.write(unsent)
         if octets:
             self.data_received(octets)
@@ -110,12 +107,13 @@ class _Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer does not take its answers."""
         self._blocked = asyncio.Event()
-        self._write_deadline_s = self._door.now_s() + WRITE_TIMEOUT_S
+        self._untaken.begin(self._transport.get_write_buffer_size(), self._door.now_s() + WRITE_TIMEOUT_S)
 
     def resume_writing(self) -> None:
         """The peer takes its answers again: those that waited for that are made now."""
         self._unblock()
-        self._write_deadline_s = _NEVER
+        self._untaken.end()
+        self.deadline_s = max(self.deadline_s, self._door.now_s() + WRITE_TIMEOUT_S)  # for what is left of them
         self._go_on()
 
     def _unblock(self) -> None:
@@ -168,11 +166,13 @@ class _Connection(asyncio.Protocol):
 
     def _answer_waiting(self) -> None:
         """Begin what waits, as long as the peer takes answers, not too many are made and no stream goes before."""
-        while self._waiting and not (self._blocked or self._tls or (self._alone is not None and self._alone.waiting)):
+        for _ in range(WRITES_AT_ONCE):
+            is_stream_first = self._alone is not None and self._alone.waiting
             most = REQUESTS_IN_FLIGHT_MAX - self._in_flight
-            if most <= 0:
+            if not self._waiting or self._blocked or self._tls or is_stream_first or most <= 0:
                 return
             self._transport.write(self._waiting.begin(self._peer.source, self._start, most))
+        asyncio.get_running_loop().call_soon(self._go_on)
 
     def _start(self, frame: Frame) -> None:
         """Answer a request beside the loop."""
@@ -293,8 +293,11 @@ class _Connection(asyncio.Protocol):
         self.leave(at_once=False)
 
     def check(self, now_s: float) -> None:
-        """Close the connection when its time is over; answers under way have as long as they need."""
-        if self._write_deadline_s <= now_s or (self.deadline_s <= now_s and not self._in_flight):
+        """Close the connection when its time is over; nobody is late while we answer, or it takes what was answered."""
+        if self._untaken.is_waiting:
+            if self._untaken.is_over(self._transport.get_write_buffer_size(), now_s, WRITE_TIMEOUT_S):
+                self._transport.abort()
+        elif self.deadline_s <= now_s and not self.is_busy:
             self._transport.abort()
 
     @property
@@ -304,6 +307,8 @@ class _Connection(asyncio.Protocol):
 
     def leave(self, *, at_once: bool) -> None:
         """Close for good, behind what is to be taken still: idle connections at once, others when they are answered."""
+        if at_once:
+            self._waiting.clear()
         if at_once or not self.is_busy:
             self._transport.close()
         else:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from resolver.service.handle_protocol import HandleProtocol
     from resolver.wire.message import Frame
 
+REQUESTS_IN_FLIGHT_MAX = 64
+"""Requests of one connection being answered; further ones wait, and it is not read from meanwhile."""
+
+WRITES_AT_ONCE = 16
+"""Pieces of answers written before other connections have their turn: some milliseconds."""
+
 _ANSWERS_OCTETS = 64 << 10
 """Octets of answers that are put together before they are written."""
 
@@ -40,6 +46,10 @@ class WaitingRequests:
     def add(self, frames: Iterable[Frame]) -> None:
         """Let requests wait behind those that do."""
         self._frames.extend(frames)
+
+    def clear(self) -> None:
+        """Forget what waits: nobody will be answered any more."""
+        self._frames.clear()
 
     def begin(self, source: str, start: Callable[[Frame], None], most: int) -> bytes:
         """Answer plain questions in one read transaction, and ``start`` up to ``most`` others; the answers, joined.

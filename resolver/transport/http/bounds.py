@@ -30,10 +30,7 @@ DISCARD_TIMEOUT_S = 5.0
 """Seconds that this may take."""
 
 WRITE_TIMEOUT_S = 30.0
-"""Seconds in which a client must take ``WRITE_PROGRESS_OCTETS`` of what waits for it, or all of it."""
-
-WRITE_PROGRESS_OCTETS = 16 << 10
-"""Octets that win an answer another ``WRITE_TIMEOUT_S``; what is taken more slowly is cut off."""
+"""Seconds in which a client must take ``deadlines.WRITE_PROGRESS_OCTETS`` of what waits for it, or all of it."""
 
 HANDSHAKE_TIMEOUT_S = 5.0
 """Seconds for the TLS handshake."""

@@ -16,6 +16,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from resolver.errors import InternalError, MalformedMessage, MessageTooLarge, RateExceeded
+from resolver.transport.deadlines import Untaken
 from resolver.transport.http import bounds
 from resolver.transport.http.door import Failure
 from resolver.transport.http.old_versions import without_chunks
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("http")
 
-_NEVER = float("inf")
 _ASCII = "".join(map(chr, range(0x80)))
 
 
@@ -88,8 +88,7 @@ class HttpConnection(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.deadline_s = deadline_s
-        self._write_deadline_s = _NEVER
-        self._unsent_octets = 0
+        self._untaken = Untaken()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection."""
@@ -249,25 +248,20 @@ class HttpConnection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The peer does not take its answer."""
         super().pause_writing()
-        self._unsent_octets = self.transport.get_write_buffer_size()
-        self._write_deadline_s = time.monotonic() + bounds.WRITE_TIMEOUT_S
+        self._untaken.begin(self.transport.get_write_buffer_size(), time.monotonic() + bounds.WRITE_TIMEOUT_S)
 
     def resume_writing(self) -> None:
         """The peer takes its answer again, and has time for the rest of it."""
         super().resume_writing()
-        self._write_deadline_s = _NEVER
+        self._untaken.end()
         self.deadline_s = max(self.deadline_s, time.monotonic() + bounds.WRITE_TIMEOUT_S)
 
     def check(self, now_s: float) -> None:
         """Close the connection when its time is over; an answer under way has as long as it needs."""
-        if self._write_deadline_s <= now_s:
-            taken = self._unsent_octets - self.transport.get_write_buffer_size()
-            if taken < bounds.WRITE_PROGRESS_OCTETS:
+        if self._untaken.is_waiting:
+            if self._untaken.is_over(self.transport.get_write_buffer_size(), now_s, bounds.WRITE_TIMEOUT_S):
                 self.transport.abort()
-                return
-            self._unsent_octets -= taken
-            self._write_deadline_s = now_s + bounds.WRITE_TIMEOUT_S
-        elif self.deadline_s <= now_s and self._write_deadline_s == _NEVER:
+        elif self.deadline_s <= now_s:
             self._end(now_s)
 
     def _end(self, now_s: float) -> None:

@@ -12,6 +12,7 @@ import pytest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from resolver.transport.deadlines import WRITE_PROGRESS_OCTETS
 from resolver.transport.http import bounds
 from resolver.transport.http.door import Door
 from tests.resolver.transport.http.test_http_server import failed, run, serving, talk, until
@@ -269,7 +270,7 @@ def test_a_client_that_takes_its_answer_slowly_gets_the_whole_of_it(monkeypatch)
             now_s, took = time.monotonic(), 0
             await until(lambda: connection.flow.write_paused)
             while connection.flow.write_paused:
-                took += await take(client, 8 * bounds.WRITE_PROGRESS_OCTETS)
+                took += await take(client, 8 * WRITE_PROGRESS_OCTETS)
                 now_s += bounds.WRITE_TIMEOUT_S + 1
                 if connection.flow.write_paused:  # else its time is that of the clock again
                     connection.check(now_s)
