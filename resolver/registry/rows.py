@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from resolver import limits
 from resolver.errors import AlreadyExists, InvalidField, NotFound, VersionMismatch
 from resolver.node.listing import after, page_size, start_of, token_for
 from storage.tables import Table
@@ -20,6 +21,7 @@ ID_OCTETS_MAX = 64
 """Octets of an id."""
 
 _ID = re.compile(r"[a-z0-9._-]{1,64}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _MINTED_OCTETS = 10
 _REGISTRY_VERSION = b"registry_version"
 
@@ -34,7 +36,13 @@ class Row(Protocol):
         """The row as octets."""
 
 
-R = TypeVar("R")
+class _Sized(Protocol):
+    def ByteSize(self) -> int:  # noqa: N802 - protobuf's name
+        """Octets of a message."""
+
+
+R = TypeVar("R", bound=_Sized)
+T = TypeVar("T")
 
 
 def registry_version(reader: Reader) -> int:
@@ -67,9 +75,8 @@ def check_text(text: str, octets_max: int, field: str, *, required: bool = False
     octets = len(text.encode())
     if octets > octets_max:
         raise InvalidField(f"{field} has {octets} octets; at most {octets_max} are allowed", field=field)
-    for letter in text:
-        if letter < " " and letter not in "\n\t":
-            raise InvalidField(f"{field} holds the control character U+{ord(letter):04X}: remove it", field=field)
+    if (control := _CONTROL.search(text)) is not None:
+        raise InvalidField(f"{field} holds the control character U+{ord(control[0]):04X}: remove it", field=field)
 
 
 def check_enum(kind: EnumTypeWrapper[Any], number: int, field: str) -> None:
@@ -104,7 +111,7 @@ def replace(writer: Writer, table: Table, key: bytes, row: Row, before: Row) -> 
     touch(writer)
 
 
-def find(reader: Reader, table: Table, key: bytes, parse: Callable[[bytes], R], thing: str) -> R:
+def find(reader: Reader, table: Table, key: bytes, parse: Callable[[bytes], T], thing: str) -> T:
     """The row under a key. Raises NotFound."""
     body = reader.get(table, key) if 0 < len(key) <= 480 else None
     if body is None:
@@ -123,7 +130,7 @@ def page(
 ) -> tuple[list[R], str]:
     """One page of a whole table: the rows wanted, and the token of the next page or "".
 
-    A page reads all rows up to its last: use an index where few are wanted of many.
+    A page reads all rows up to its last: use an index where few are wanted of many. It ends where it fills an answer.
     """
     return _page(reader, table, b"", listing, asked, token, lambda _, body: parse(body), wanted)
 
@@ -151,13 +158,14 @@ def _page(
 ) -> tuple[list[R], str]:
     size = page_size(asked)
     rows: list[R] = []
-    last = b""
+    last, octets = b"", 0
     for key, body in reader.scan(table, start_of(listing, token, first), after(first) if first else None):
         row = load(key, body)
         if not wanted(row):
             continue
-        if len(rows) == size:
+        if len(rows) == size or octets > limits.ANSWER_OCTETS_MAX // 2:
             return rows, token_for(listing, last)
         rows.append(row)
         last = key
+        octets += row.ByteSize()
     return rows, ""

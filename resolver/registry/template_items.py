@@ -36,8 +36,7 @@ def check(row: pb.Template) -> None:
         raise InvalidField("industry_codes has more than four levels (GB/T 4754)", field="template.industry_codes")
     for code in row.industry_codes:
         rows.check_text(code, 8, "template.industry_codes")
-    if len(row.items) > ITEMS_MAX:
-        raise InvalidField(f"the template has more than {ITEMS_MAX} items", field="template.items")
+    require_few(len(row.items))
     seen: set[int] = set()
     for position, item in enumerate(row.items):
         field = f"template.items[{position}]"
@@ -50,6 +49,23 @@ def check(row: pb.Template) -> None:
         rows.check_text(item.name, 255, f"{field}.name")
         rows.check_text(item.definition, limits.DESCRIPTION_OCTETS_MAX, f"{field}.definition")
         _check_kind(item, field)
+
+
+def require_small(row: pb.Template) -> None:
+    """Raise InvalidField for a template that changes have made larger than one request is: items are never removed."""
+    octets = row.ByteSize()
+    if octets > limits.RECORD_OCTETS_MAX:
+        raise InvalidField(
+            f"the template would have {octets} octets with all its items; at most {limits.RECORD_OCTETS_MAX} are "
+            "allowed: shorten options and definitions",
+            field="template.items",
+        )
+
+
+def require_few(count: int) -> None:
+    """Raise InvalidField for more items than a template may have."""
+    if count > ITEMS_MAX:
+        raise InvalidField(f"the template has more than {ITEMS_MAX} items", field="template.items")
 
 
 def _check_kind(item: pb.TemplateItem, field: str) -> None:

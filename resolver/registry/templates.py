@@ -58,6 +58,8 @@ def _store(writer: Writer, caller: Caller, row: pb.Template, version: int, now_u
             field="template",
         )
     template_items.check(row)
+    if not row.deleted:
+        template_items.require_small(row)
     row.version, row.update_time_us, row.principal_id = version, now_us, caller.principal_id
     body = row.SerializeToString(deterministic=True)
     writer.put(Table.TEMPLATES, row.template_id.encode(), body)
@@ -187,12 +189,13 @@ def history(reader: Reader, caller: Caller, request: pb.ListTemplateVersionsRequ
     if request.page_token:
         stop = start_of(listing, request.page_token, first)[:-1]
     found: list[pb.Template] = []
-    last = b""
+    last, octets = b"", 0
     for key, body in reader.scan(Table.TEMPLATE_VERSIONS, first, stop, reverse=True):
-        if len(found) == size or sum(row.ByteSize() for row in found) > limits.ANSWER_OCTETS_MAX // 2:
+        if len(found) == size or octets > limits.ANSWER_OCTETS_MAX // 2:
             return found, token_for(listing, last)
         found.append(pb.Template.FromString(body))
         last = key
+        octets += len(body)
     return found, ""
 
 

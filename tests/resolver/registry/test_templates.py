@@ -2,6 +2,7 @@
 
 import pytest
 
+from resolver import limits
 from resolver.errors import (
     AlreadyExists,
     InvalidField,
@@ -320,3 +321,64 @@ def test_bounds(book, monkeypatch):
     for unknown in ("", "t" * 129, "标" * 200):
         with pytest.raises(NotFound):
             book.get(template_id=unknown, label=unknown)
+
+
+def test_a_page_ends_where_it_fills_an_answer(book, monkeypatch):
+    """A thousand templates may have a mebibyte each: a page of them was read and sent whole."""
+    monkeypatch.setattr(limits, "ANSWER_OCTETS_MAX", 4_000)
+    for number in range(6):
+        book.create(template_id=f"t{number}", description="x" * 1_000)
+    for _ in range(5):
+        book.update(template_id="t0", description="x" * 1_000)
+    for ask, wanted in (
+        (book.page, [f"t{number}" for number in range(6)]),
+        (lambda **more: book.page(prefix=PREFIX_A, **more), [f"t{number}" for number in range(6)]),
+        (lambda **more: book.history(template_id="t0", **more), ["t0"] * 6),
+    ):
+        found, token, pages = [], "", 0
+        while token or not pages:
+            rows, token = ask(page_token=token)
+            assert 1 <= len(rows) <= 2
+            found += [row.template_id for row in rows]
+            pages += 1
+        assert sorted(found) == wanted
+
+
+def test_each_version_is_measured_once(book, monkeypatch):
+    """All of a page were measured again for each."""
+    book.create(template_id="t")
+    for _ in range(9):
+        book.update(template_id="t")
+    measured = []
+
+    class Row:
+        parse = pb.Template.FromString
+
+        def __init__(self, body):
+            self.version = Row.parse(body).version
+
+        def ByteSize(self):  # noqa: N802 - protobuf's name
+            measured.append(self)
+            return 100
+
+    with book.world.engine.read() as reader:
+        monkeypatch.setattr(templates, "template_row", lambda *_: pb.Template(template_id="t"))
+        monkeypatch.setattr(registry.pb.Template, "FromString", Row)
+        rows, _ = registry.history(reader, USER_A, pb.ListTemplateVersionsRequest(template_id="t"))
+    assert [row.version for row in rows] == list(range(10, 0, -1))
+    assert len(measured) <= 10
+
+
+def test_changes_together_make_no_template_that_is_larger_than_one_request(book, monkeypatch):
+    monkeypatch.setattr(limits, "RECORD_OCTETS_MAX", 5_000)
+
+    def large(index):
+        return pb.TemplateItem(index=index, type="A", definition="x" * 1_000)
+
+    book.create(template_id="t", items=[large(2_000 + number) for number in range(4)])
+    with pytest.raises(InvalidField, match="with all its items"):
+        book.update(template_id="t", items=[large(2_010)])
+    small = book.update(template_id="t", items=[pb.TemplateItem(index=2_000, type="A")])
+    assert (small.version, len(small.items)) == (2, 4)
+    monkeypatch.setattr(limits, "RECORD_OCTETS_MAX", 100)
+    assert book.delete("t").deleted

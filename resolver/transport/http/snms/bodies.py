@@ -37,6 +37,9 @@ SLICE_OCTETS = 256 << 10
 COMMAS_MAX = 1 << 20
 """Commas of a body: 16 MiB of identifiers have fewer, and each comma may stand for an object of a hundred octets."""
 
+COMMAS_OF_ONE_MAX = 1 << 17
+"""Commas of one identifier, template or application: the largest have some ten thousand beside those in texts."""
+
 T = TypeVar("T")
 
 
@@ -153,9 +156,13 @@ def _misfit(words: str) -> str:
     return words if found is None or kind is None else f"{found[2] + ' ' if found[2] else '请求体'}的类型应为{kind}"
 
 
+_RAWS = list[Raw]
+
+
 def decode(body: bytes, kind: type[T]) -> T:
     """A body of one shape. Raises Said for anything else, and TooManyItems."""
-    if len(body) > COMMAS_MAX and body.count(b",") > COMMAS_MAX:
+    commas_max = COMMAS_MAX if kind is _RAWS else COMMAS_OF_ONE_MAX
+    if len(body) > commas_max and body.count(b",") > commas_max:
         raise TooManyItems("the body has more parts than any identifier or template needs: split it")
     try:
         return msgspec.json.decode(body, type=kind, strict=False)
@@ -175,7 +182,7 @@ async def decode_each(body: bytes, kind: type[T]) -> list[T | Said]:
         except msgspec.ValidationError:
             pass  # item by item below
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            decode(body, list[Raw])
+            decode(body, _RAWS)
             raise Said("请求体不是正确的 JSON") from None
     if items is None:
         items = await _decode_slowly(body, kind)
@@ -239,7 +246,7 @@ async def _decode_slowly(body: bytes, kind: type[T]) -> list[T | Said]:
     """The items of an array one by one, with turns for others between them."""
     items: list[T | Said] = []
     octets = 0
-    raws = decode(body, list[Raw])
+    raws = decode(body, _RAWS)
     require_few(len(raws))  # before any is looked at: there may be millions
     for raw in raws:
         octets += len(bytes(raw))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.routing import Route
 
+from resolver import limits
 from resolver.errors import CredentialMissing, MessageTooLarge, Overloaded, ResolverError
 from resolver.node.authorize import Role
 from resolver.telemetry.calls import SNMS, Operation
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 BODY_OCTETS_MAX = 16 << 20
 """Octets of a body: 2,000 identifiers of twenty long values each."""
+
+ONE_OCTETS_MAX = 2 * limits.SINGLE_MESSAGE_OCTETS_MAX
+"""Octets of a body about one identifier or template, which is decoded in one go: the largest, twice as long in JSON."""
 
 HELD_OCTETS_MAX = 64 << 20
 """Octets of bodies that may be coming in at once in a worker."""
@@ -76,7 +80,7 @@ class Desk:
             self._held_octets -= octets
         return b"".join(pieces)
 
-    async def json(self, request: Request, octets_max: int = BODY_OCTETS_MAX) -> bytes:
+    async def json(self, request: Request, octets_max: int = ONE_OCTETS_MAX) -> bytes:
         """The body of a request that says it is JSON, or says nothing. Raises Said."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in {"", "application/json"}:

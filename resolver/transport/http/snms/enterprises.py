@@ -21,6 +21,10 @@ FILES = "files/"
 """What paths of files begin with: the directory of files in the node's data directory."""
 
 
+RECORD_OCTETS_MAX = 256 << 10
+"""Octets of an application: its forms have some ten thousand. All of them are kept, and pages look at many."""
+
+
 class Enterprises:
     """Handlers of enterprises and files."""
 
@@ -41,13 +45,13 @@ class Enterprises:
 
     async def apply(self, request: Request, call: Call) -> Response:
         """Make an enterprise, its user and its prefix, which waits for the audit."""
-        document = bodies.decode(await self._desk.json(request), dict[str, Any])
+        document = bodies.decode(await self._desk.json(request, RECORD_OCTETS_MAX), dict[str, Any])
         await self._applications.apply(call, document, request_id_of(request))
         return reply(data=True)
 
     async def upgrade(self, request: Request, call: Call) -> Response:
         """File again for an enterprise whose user exists."""
-        document = bodies.decode(await self._desk.json(request), dict[str, Any])
+        document = bodies.decode(await self._desk.json(request, RECORD_OCTETS_MAX), dict[str, Any])
         await self._applications.apply_again(call, document, request_id_of(request))
         return reply(data=True)
 

@@ -18,7 +18,7 @@ from resolver.errors import ResolverError, TemplateNotFollowed, WireError
 from resolver.handle.name import Handle
 from resolver.node.templates import ITEM_INDEX_MIN, REFERENCE_INDEX
 from resolver.transport.http.snms import bodies
-from resolver.transport.http.snms.desk import Desk, Entry, request_id_of
+from resolver.transport.http.snms.desk import BODY_OCTETS_MAX, Desk, Entry, request_id_of
 from resolver.transport.http.snms.envelope import (
     BUSINESS_FAILURE,
     NOT_FOUND,
@@ -158,7 +158,7 @@ class Identifiers:
         return reply(batch.told(rows, lambda name: name, _code_and_message))
 
     async def _identifiers(self, request: Request) -> Sequence[bodies.Identifier | Said]:
-        return await bodies.decode_each(await self._desk.json(request), bodies.Identifier)
+        return await bodies.decode_each(await self._desk.json(request, BODY_OCTETS_MAX), bodies.Identifier)
 
     def _reader(self) -> _Reader:
         return _Reader(self._desk)

@@ -18,6 +18,7 @@ from resolver import methods
 from resolver.errors import NotFound
 from resolver.handle.name import fold
 from resolver.node.templates import ITEM_INDEX_MIN
+from resolver.registry import template_items
 from resolver.transport.http.snms import bodies
 from resolver.transport.http.snms.desk import Desk, Entry, request_id_of
 from resolver.transport.http.snms.envelope import Missing, Said, reply
@@ -193,6 +194,7 @@ def _template(given: bodies.Template, *, numbers_items: bool, needs_state: bool)
     """A template of the node. Raises Missing, Said."""
     if not given.items:
         raise Missing("items")
+    template_items.require_few(len(given.items))
     prefix = bodies.text(given.prefix, "prefix", bodies.PREFIX_CHARACTERS_MAX)
     label = bodies.text(given.version, "version", bodies.VERSION_CHARACTERS_MAX)
     industries = [

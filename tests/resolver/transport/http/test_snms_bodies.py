@@ -50,6 +50,15 @@ def test_a_body_that_is_made_of_commas_is_not_decoded():
         asyncio.run(bodies.decode_each(b"[" + parts + b"]", bodies.Identifier))
 
 
+def test_what_is_about_one_thing_has_fewer_parts():
+    parts = b'{"value":[' + b",".join([b"{}"] * (bodies.COMMAS_OF_ONE_MAX + 2)) + b"]}"
+    for kind in (bodies.Identifier, bodies.Template, dict):
+        with pytest.raises(TooManyItems, match="more parts"):
+            bodies.decode(parts, kind)
+    many = b"[" + b",".join([b'{"handle":"%b"}' % (b"," * 200)] * 1_000) + b"]"
+    assert len(asyncio.run(bodies.decode_each(many, bodies.Identifier))) == 1_000
+
+
 def test_others_have_their_turn_while_a_batch_is_read(monkeypatch):
     monkeypatch.setattr(bodies, "AT_ONCE_OCTETS_MAX", 0)
     monkeypatch.setattr(bodies, "SLICE_OCTETS", 1)

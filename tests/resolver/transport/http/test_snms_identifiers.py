@@ -9,7 +9,7 @@ import pytest
 
 from resolver import methods
 from resolver.transport.http.calls import SnmsOptions
-from resolver.transport.http.snms import bodies, identifiers
+from resolver.transport.http.snms import bodies, desk, enterprises, identifiers
 from resolver.v1 import registration_pb2 as registration
 from resolver.v1 import template_pb2
 from tests.resolver.transport.http.snms_door import PASSWORD, Erp, identifier, run, value
@@ -241,7 +241,13 @@ def test_paths_methods_and_sizes_outside_the_interface(snms):
             assert (response.status_code, response.json()["status"]) == (status, -2)
         response = await node.a.send("PATCH", DATA)
         assert set(response.headers["allow"].split(", ")) == {"POST", "PUT", "DELETE"}
-        for path, octets in ((DATA, 16 << 20), ("/identity/token", 64 << 10)):
+        for path, octets in (
+            (DATA, desk.ONE_OCTETS_MAX),
+            (f"{DATA}/batchCreate", 16 << 20),
+            ("/snms/api/v5/template", desk.ONE_OCTETS_MAX),
+            ("/snms/api/v3/ent/apply", enterprises.RECORD_OCTETS_MAX),
+            ("/identity/token", 64 << 10),
+        ):
             response = await node.a.send("POST", path, content=b" " * octets + b"{}")
             assert (response.status_code, response.json()) == (413, failure("请求内容过大"))
 
