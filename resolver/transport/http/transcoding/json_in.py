@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 ITEMS_MAX = 100_000
 """Items of all lists in one body together: what fills the largest gRPC message with values of 40 octets."""
 
+COMMAS_MAX = 8 * ITEMS_MAX
+"""Commas of one body: so many items have few more, and what is between two may become an object of fifty octets."""
+
 ITEMS_AT_ONCE = 200
 """Items that are put into a message before others have their turn: about a millisecond."""
 
@@ -111,7 +114,7 @@ async def read_in_turns(message: Message, octets: bytes) -> None:
 
 def _parsed(message: Message, octets: bytes) -> msgspec.Struct:
     """JSON as its schema has it. Raises MalformedMessage and InvalidField."""
-    if octets.count(b"{") > ITEMS_MAX:
+    if len(octets) > ITEMS_MAX and (octets.count(b"{") > ITEMS_MAX or octets.count(b",") > COMMAS_MAX):
         raise _too_many("")
     try:
         values: msgspec.Struct = _schema(message.DESCRIPTOR).decoder.decode(without_mark(octets) or b"{}")

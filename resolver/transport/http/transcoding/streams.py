@@ -37,6 +37,9 @@ ROWS_PER_CHUNK = 500
 CHUNK_OCTETS_MAX = 1 << 20
 """Octets of lines that make a chunk when they are fewer rows."""
 
+AT_ONCE_OCTETS_MAX = 16 << 10
+"""Octets of a line that becomes a message in one go."""
+
 FIRST_ANSWER_S = 0.25
 """Seconds that a status waits for the first answer, so that a refusal can be one."""
 
@@ -100,7 +103,7 @@ class Dialogue:
             return
         async for number, line in lines:
             message = self._method.request()
-            _read(message, line, number)
+            await _read(message, line, number)
             yield message
 
     @staticmethod
@@ -110,7 +113,7 @@ class Dialogue:
         """Rows gathered into chunks, in the same way every time, so that an import can be sent again."""
         octets = 0
         async for number, line in lines:
-            _read(chunk.handles.add(), line, number)
+            await _read(chunk.handles.add(), line, number)
             octets += len(line)
             if len(chunk.handles) == ROWS_PER_CHUNK or octets >= CHUNK_OCTETS_MAX:
                 yield _next_chunk(chunk)
@@ -136,10 +139,13 @@ def _next_chunk(chunk: registration.ImportHandlesRequest) -> registration.Import
     return ready
 
 
-def _read(message: Message, line: bytes, number: int) -> None:
-    """Fill a message from a line. Raises the error with the number of the line."""
+async def _read(message: Message, line: bytes, number: int) -> None:
+    """Fill a message from a line, a long one in turns. Raises the error with the number of the line."""
     try:
-        json_in.read(message, line)
+        if len(line) > AT_ONCE_OCTETS_MAX:
+            await json_in.read_in_turns(message, line)
+        else:
+            json_in.read(message, line)
     except ResolverError as error:
         error.message = f"line {number}: {error.message}"
         error.args = (error.message,)
@@ -148,17 +154,21 @@ def _read(message: Message, line: bytes, number: int) -> None:
 
 async def _lines(request: Request, octets_max: int) -> AsyncIterator[tuple[int, bytes]]:
     """The lines of a body with their numbers, empty ones left out. Raises MessageTooLarge."""
-    rest, number = b"", 0
+    begun, number = bytearray(), 0  # of a line that is not whole, grown in place: it may come in thousands of pieces
     async for piece in request.stream():
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
+        start = 0
+        while (end := piece.find(b"\n", start)) >= 0:
+            begun += piece[start:end]
+            line, start = bytes(begun), end + 1
+            begun.clear()
             number += 1
             if line.strip():
                 yield number, line
-        if len(rest) > octets_max:
+        begun += piece[start:]
+        if len(begun) > octets_max:
             raise MessageTooLarge(f"line {number + 1} has more than {octets_max} octets: a line is one request")
-    if rest.strip():
-        yield number + 1, rest
+    if begun.strip():
+        yield number + 1, bytes(begun)
 
 
 def _each(message: Message) -> Iterator[bytes]:

@@ -7,9 +7,10 @@ import random
 import pytest
 from google.protobuf import json_format
 
-from resolver.errors import InvalidField, MalformedMessage, TooManyItems
+from resolver import methods
+from resolver.errors import InvalidField, MalformedMessage, MessageTooLarge, TooManyItems
 from resolver.methods import METHODS
-from resolver.transport.http.transcoding import json_in, json_out
+from resolver.transport.http.transcoding import json_in, json_out, streams
 from resolver.transport.http.transcoding.paths import Paths
 from resolver.v1 import registration_pb2, registry_pb2, resolution_pb2
 
@@ -138,6 +139,64 @@ def test_what_is_wrong_in_a_long_list_is_named_and_more_is_refused(monkeypatch):
     monkeypatch.setattr(json_in, "ITEMS_MAX", 16)
     with pytest.raises(TooManyItems):
         asyncio.run(_read_batch([*rows, {"values": [{}]}]))
+
+
+def test_a_body_of_more_parts_than_items_have_is_not_decoded(monkeypatch):
+    """Eight megabytes of texts of two octets were 1.6 million objects before anybody counted them."""
+    names = b",".join([b'"ab"'] * (json_in.COMMAS_MAX + 2))
+    monkeypatch.setattr(json_in, "_schema", lambda _: pytest.fail("it was decoded"))
+    with pytest.raises(TooManyItems):
+        json_in.read(registration_pb2.BatchDeleteHandlesRequest(), b'{"names":[%b]}' % names)
+
+
+class _Request:
+    """The body of a request in some pieces."""
+
+    def __init__(self, pieces):
+        self._pieces = pieces
+
+    async def stream(self):
+        for piece in self._pieces:
+            yield piece
+
+
+def test_lines_are_the_same_however_they_are_cut():
+    chance = random.Random(7)
+    body = b'{"names":["a"]}\n\n \n{"names":["b","c"]}\r\n{"names":["\xe6\xa0\x87"]}'
+    for _ in range(200):
+        cuts = sorted(chance.choices(range(len(body) + 1), k=chance.randrange(12)))
+        pieces = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+
+        async def read(pieces=pieces):
+            return [line async for line in streams._lines(_Request(pieces), 30)]
+
+        assert asyncio.run(read()) == [
+            (1, b'{"names":["a"]}'),
+            (4, b'{"names":["b","c"]}\r'),
+            (5, '{"names":["标"]}'.encode()),
+        ]
+
+    async def whole():
+        return [line async for line in streams._lines(_Request([b"x" * 20] * 3), 30)]
+
+    with pytest.raises(MessageTooLarge, match="line 1 has more than 30"):
+        asyncio.run(whole())
+
+
+def test_others_have_their_turn_while_a_long_line_is_read():
+    """A chunk of an import in one line of some megabytes held up the loop for half a second."""
+    rows = 2_000
+    batch = registration_pb2.ImportHandlesRequest(import_id="i", sequence=1)
+    for row in range(rows):
+        batch.handles.add(name=f"88.1/{row}").values.add(index=1, type="URL", data=b"x")
+
+    async def read():
+        dialogue = streams.Dialogue(methods.IMPORT_HANDLES, ())
+        return [each async for each in dialogue.requests(_Request([json_out.to_json(batch) + b"\n"]))]
+
+    found, turns = asyncio.run(_turns_during(read()))
+    assert found == [batch]
+    assert turns >= rows // json_in.ITEMS_AT_ONCE - 1
 
 
 async def _read_batch(rows):
