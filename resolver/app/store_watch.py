@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from resolver.app.data_dir import StoreRefused
 from storage.directories import make_directory
 from storage.errors import StorageError, StoreDamaged
 from storage.extent import require_whole
@@ -22,7 +23,11 @@ from storage.lmdb_engine import DATA_FILE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from resolver.app.data_dir import DataDir
     from storage.engine import Engine
+
+_RESCUED = "rescued-{}"
+"""Directory beside the store."""
 
 _log = structlog.get_logger()
 
@@ -43,13 +48,27 @@ def require_same(store: Path, file: tuple[int, int]) -> None:
         raise StoreDamaged(f"{store / DATA_FILE} was removed or replaced under the running node")
 
 
+def require_none_rescued(data: DataDir) -> None:
+    """Raise StoreRefused while something that was saved waits for the operator.
+
+    A service manager starts a node again that has ended: on the file that was put in the place of its own it would deny
+    what it has acknowledged, and where there is none it would ask for a backup, which is older than what was saved.
+    """
+    for rescued in sorted(data.root.glob(_RESCUED.format("*"))):
+        if (rescued / DATA_FILE).exists():
+            raise StoreRefused(
+                f"{rescued} holds what a data file held that was removed or replaced under the running node: put it in "
+                f"place of {data.store}, or move it away to go on with what is there now"
+            )
+
+
 class StoreWatch:
     """Looks after the data file of a store that is open."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
         self.file = file_of(store)
-        self._rescued = store.parent / time.strftime("rescued-%Y%m%dT%H%M%SZ", time.gmtime())
+        self._rescued = store.parent / _RESCUED.format(time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
         self._is_lost = False
 
     def look(self) -> str:
@@ -81,6 +100,7 @@ class StoreWatch:
             make_directory(self._rescued)
             engine.copy_to(self._rescued, takes_all_room=True)  # nobody registers here any more
         except (StorageError, OSError) as error:
+            (self._rescued / DATA_FILE).unlink(missing_ok=True)  # a part of it is no store
             held = f"/proc/{os.getpid()}/fd"
             _log.error("what the lost data file holds could not be saved", why=str(error), it_was_in=held)
         else:

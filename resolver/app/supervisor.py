@@ -30,7 +30,7 @@ from resolver.app.data_dir import DataDir, StartRefused, StoreRefused
 from resolver.app.node_collector import NodeCollector
 from resolver.app.ports import Reservation, reserve
 from resolver.app.prerequisites import require_usable
-from resolver.app.store_watch import StoreWatch
+from resolver.app.store_watch import StoreWatch, require_none_rescued
 from resolver.app.systemd import notify, watchdog_interval_s
 from resolver.clock import SystemClock
 from resolver.config.changes import Applied, changes, take_over
@@ -91,6 +91,7 @@ class Supervisor:
         descriptors.raise_limit()
         require_usable(self._config)
         choice = backends.choose(self._config.grpc.backend)
+        require_none_rescued(self._data)
         self._data.create()
         with ExitStack() as held:
             held.enter_context(self._data.lock())

@@ -134,6 +134,8 @@ def test_a_lost_data_file_ends_the_node_and_nothing_else_is_lost(damaged, whole,
     what = "was replaced" if how == "replaced" else "was removed"
     assert f"{what} under the running node: what it held is saved in" in log_lines(damaged)[-1]
     (saved,) = damaged.glob("rescued-*")
+    assert start(damaged).wait(60) == STORE, "a service manager would start it on what is there now"
+    assert f"error: {saved} holds what a data file held" in log_lines(damaged)[-1]
     if how == "replaced":
         shutil.rmtree(damaged / "store")
     assert not (damaged / "store").exists(), "mv would put what was saved into it"
