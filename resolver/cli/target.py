@@ -137,7 +137,9 @@ class Target:
 
     def _unusable(self, error: Exception) -> Failed:
         if isinstance(error, OSError):
+            of_token = self.token_file is not None and str(error.filename) == str(self.token_file)
             return Failed(
-                f"{error.filename} cannot be read ({error.strerror}): check --token-file and the --tls options", DENIED
+                f"{error.filename} cannot be read ({error.strerror}): check --token-file and the --tls options",
+                DENIED if of_token else INVALID,
             )
         return Failed(str(error), DENIED)

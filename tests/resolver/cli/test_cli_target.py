@@ -66,6 +66,12 @@ def test_a_damaged_endpoints_file_is_told(tmp_path, said):
         Target(data_dir=tmp_path, say=said.append).client()
 
 
+def test_a_missing_authority_is_a_fault_of_the_command_line(tmp_path):
+    with pytest.raises(Failed, match="cannot be read") as failed:
+        Target("127.0.0.1:9", tls_ca=tmp_path / "机构.pem").client()
+    assert failed.value.exit_code == 2
+
+
 def test_half_a_client_certificate_is_refused(tmp_path):
     with pytest.raises(Failed, match="--tls-key"):
         Target("127.0.0.1:9", tls_cert=tmp_path / "c.pem").client()
@@ -85,6 +91,7 @@ def test_what_the_transport_says_is_told_in_plain_words():
     )
     assert "no gRPC door" in unreachable("h", "Failed parsing HTTP/2 (Expected SETTINGS frame as the first frame)")
     assert "--tls-ca" in unreachable("h", "Ssl handshake failed: CERTIFICATE_VERIFY_FAILED: unable to get issuer")
+    assert "--tls-cert" in unreachable("h", "Socket closed")  # so ends a handshake without a certificate
     assert "(something new)" in unreachable("h", "something new")
 
 
