@@ -35,8 +35,10 @@ REASONS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("Socket closed", "Connection reset", "GOAWAY"),
-        "it ended the connection: if it wants TLS give --tls-ca, if it wants to know its clients --tls-cert and "
-        "--tls-key of an authority it knows, else try again",
+        (
+            "it ended the connection: if it wants TLS give --tls-ca, if it wants to know its clients --tls-cert and "
+            "--tls-key of an authority it knows, else try again"
+        ),
     ),
 )
 """What gRPC writes, any of them, and what to say instead; the first that fits."""
