@@ -16,7 +16,7 @@ from resolver.handle.name import Prefix, fold
 from resolver.node.authorize import Action, Caller, Role, require
 from resolver.node.prefixes import prefix_row
 from resolver.registry import enterprise_form, enterprises, files, logins, prefix_handles, principals, rows
-from resolver.registry.undo import undone_when_refused
+from resolver.registry.undo import undone_when_refused, whole_or_nothing
 from resolver.v1 import registry_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
 from storage.tables import Table
@@ -177,7 +177,8 @@ def _apply_for_prefix(ledger: Ledger, caller: Caller, text: str, enterprise_id: 
     if prefix_row(ledger.writer, fold(prefix.text)) is not None:
         raise _taken("entBasicInfo.entPrefix")
     row = pb.Prefix(prefix=prefix.text, enterprise_id=enterprise_id, status=pb.PREFIX_STATUS_APPLIED)
-    prefix_handles.create(ledger, caller, row)
+    with whole_or_nothing(ledger):  # in here: what is put back around it takes back also what would show the half
+        prefix_handles.create(ledger, caller, row)
 
 
 def _store(

@@ -5,12 +5,15 @@ import asyncio
 import pytest
 
 from resolver import methods
-from resolver.errors import RecordTooLarge
+from resolver.errors import RecordCorrupt, RecordTooLarge
 from resolver.node.site_info import site_of
+from resolver.registry import passwords
 from resolver.v1 import handle_pb2, registry_pb2
 from resolver.wire.predefined.hs_site import HsSite
 from storage.tables import Table
+from tests.resolver.transport.http.test_snms_enterprises import JPEG, application
 from tests.support.builders import PREFIX_A, PREFIX_B
+from tests.support.damage import damage
 
 
 def wide_route():
@@ -66,5 +69,27 @@ def test_what_is_only_validated_is_refused_alike(world):
                     routes=[wide_route()] * 10,
                     validate_only=True,
                 )
+
+    asyncio.run(main())
+
+
+def test_an_application_whose_prefix_is_refused_half_way_leaves_nothing(world, tmp_path, monkeypatch):
+    """The mark of the change was put back with the rest, and the prefix of an enterprise that is not there stayed."""
+    monkeypatch.setattr(passwords, "LOG2_N", 4)
+
+    async def main():
+        async with world.serving(files_dir=tmp_path) as asker:
+            applications, admin = asker.service.applications, asker.call("administrator")
+            document = application((await applications.upload(admin, JPEG, ""))[0])
+            prefix = document["entBasicInfo"]["entPrefix"]
+            place = f"0.NA/{prefix}".encode()
+            with world.engine.write() as writer:  # left by another installation, and damaged
+                writer.put(Table.RECORDS, place, b"\x0a\x00")
+            damage(world.engine, Table.RECORDS, place)
+            with pytest.raises(RecordCorrupt):
+                await applications.apply(admin, document, "")
+            with world.engine.read() as reader:
+                assert reader.get(Table.PREFIXES, prefix.encode()) is None
+                assert reader.count(Table.ENTERPRISE_RECORDS) == 0
 
     asyncio.run(main())
