@@ -58,7 +58,8 @@ class Coalescer:
         self._waiting: dict[Chosen, Waiting] = {}
         self._also: dict[Future, list[Future]] = {}
         """The futures of who asked for a name that was waiting already, by that of who asked first."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Waiting] = {}
+        """Batches under way."""
         self._flush_is_due = False
 
     def ask(self, name: str, chosen: Chosen = EVERYTHING) -> Future:
@@ -85,9 +86,12 @@ class Coalescer:
         for waiting in self._waiting.values():
             self._give_up(waiting)
         self._waiting.clear()
-        for task in self._tasks:
+        under_way = dict(self._tasks)
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
+        for batch in under_way.values():  # a task that is cancelled before its first step does nothing
+            self._give_up(batch)
 
     def _flush(self) -> None:
         self._flush_is_due = False
@@ -102,11 +106,11 @@ class Coalescer:
             else:
                 batch = waiting
             task = self._loop.create_task(self._resolve(batch, chosen))
-            self._tasks.add(task)
+            self._tasks[task] = batch
             task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if self._waiting and not self._flush_is_due:
             self._flush()
 

@@ -11,7 +11,7 @@ from scripted_node import refuse, running
 
 from resolver import methods
 from resolver.client import AsyncClient, CallFailed, InvalidArgument, NotFound, RetryPolicy, Unavailable
-from resolver.client.coalescing import SHARE_MIN
+from resolver.client.coalescing import SHARE_MIN, Coalescer
 from resolver.v1 import resolution_pb2
 from resolver.v1.handle_pb2 import HandleRecord
 
@@ -238,3 +238,20 @@ def test_closing_fails_whoever_waits_as_other_calls_fail(node):
     with running(node.methods()) as target:
         asyncio.run(main(target))
         node.release.set()
+
+
+def test_who_asks_in_the_turn_in_which_the_client_is_closed_is_told_so():
+    """A batch whose task was cancelled before its first step told nobody: who had asked waited for ever."""
+
+    async def never(*_):
+        raise AssertionError("nothing is asked any more")
+
+    async def main():
+        asking = Coalescer(never, never, in_flight_max=2)
+        future = asking.ask("88.1/A")
+        await asyncio.sleep(0)  # the batch has its task, which has not begun
+        await asking.close()
+        with pytest.raises(CallFailed, match="was closed"):
+            await asyncio.wait_for(future, 20)
+
+    asyncio.run(main())
