@@ -77,7 +77,7 @@ class HttpConnection(HttpToolsProtocol):
         self._certificate = b""
         self._header_octets = 0
         self._partial_octets = 0
-        self._headers_ended = 0
+        self._heard = 0
         self._is_in_header = False
         self._is_in_body = False
         self._is_answered = False
@@ -116,7 +116,7 @@ class HttpConnection(HttpToolsProtocol):
             return
         if not (self._is_in_header or self._is_in_body or data.isascii()):
             data = _encoded_target(data)
-        is_all_header, ended = not self._is_in_body, self._headers_ended
+        heard, was_in_body = self._heard, self._is_in_body
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -126,8 +126,9 @@ class HttpConnection(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._refuse(self._refusal or _why(error))
             return
-        # A line is told of when it is whole; until then its octets are those of the pieces that are nothing but header.
-        if self._is_in_header and is_all_header and ended == self._headers_ended:
+        # A line is told of when it is whole; until then its octets are those of the pieces that are nothing but header,
+        # or, behind a body, nothing but trailer.
+        if heard == self._heard and (self._is_in_body if was_in_body else self._is_in_header):
             self._partial_octets += len(data)
             if self._partial_octets > bounds.HEADER_OCTETS_MAX:
                 self._refuse(_too_long())
@@ -174,8 +175,8 @@ class HttpConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the answer; the body has its time from here."""
         self._is_in_header = False
-        self._body_octets = 0
-        self._headers_ended += 1
+        self._body_octets = self._partial_octets = 0
+        self._heard += 1
         if not self.url.startswith(b"/"):
             self.url = _origin_form(self.url)
         if self._answers_at_once():
@@ -210,6 +211,8 @@ class HttpConnection(HttpToolsProtocol):
         """Take a piece of the body; enough of them win more time."""
         if self._is_answered:
             return  # plain questions have none: their headers have been looked at
+        self._heard += 1
+        self._partial_octets = 0
         self._body_octets += len(body)
         if self._body_octets >= bounds.BODY_PROGRESS_OCTETS:
             self._body_octets = 0
@@ -232,8 +235,12 @@ class HttpConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request of the pipeline, or wait for one."""
         self.server_state.total_requests += 1
+        now_s = time.monotonic()
         if self.transport.is_closing():
+            self.deadline_s = max(self.deadline_s, now_s + bounds.WRITE_TIMEOUT_S)  # to take the end of the answer
             return
+        if self.flow.read_paused:
+            self.deadline_s = max(self.deadline_s, now_s + bounds.BODY_TIMEOUT_S)  # of what could not come meanwhile
         self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
@@ -241,7 +248,7 @@ class HttpConnection(HttpToolsProtocol):
         elif self._refused is not None:
             self._tell(self._refused)
         elif not self._is_in_header:
-            self.deadline_s = time.monotonic() + self._door.idle_s
+            self.deadline_s = now_s + self._door.idle_s
             if self._is_in_body:
                 self.transport.close()  # answered before the body was read: the rest of it is no request
 
@@ -272,7 +279,7 @@ class HttpConnection(HttpToolsProtocol):
         is_ours = self.cycle is not None and not self.cycle.response_complete and not self._is_in_header
         if is_ours and not self._is_in_body:
             return
-        if is_ours and self.flow.read_paused:
+        if (is_ours or self._is_in_header) and self.flow.read_paused:
             self.deadline_s = now_s + bounds.BODY_TIMEOUT_S  # its client can send nothing until we read on
         elif self._is_in_header or (is_ours and not self.cycle.response_started):
             self._refuse(Failure(408, MalformedMessage("the request took too long to come"), {}))

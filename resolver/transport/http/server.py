@@ -127,8 +127,9 @@ class HttpDoor:
             self._server.close()
         for connection in self._connections():
             connection.shutdown()
-        if self.state.tasks and grace_s > 0:
-            await asyncio.wait(list(self.state.tasks), timeout=grace_s)
+        # Once more when one has ended: the next of its pipeline has begun.
+        while self.state.tasks and (left_s := over_s - time.monotonic()) > 0:
+            await asyncio.wait(list(self.state.tasks), timeout=left_s)
         while self._has_unsent() and time.monotonic() < over_s:  # noqa: ASYNC110 - no transport tells when it is empty
             await asyncio.sleep(_UNSENT_LOOK_S)
         for connection in self._connections():

@@ -326,3 +326,77 @@ def test_a_client_that_takes_next_to_nothing_of_its_answer_is_closed(monkeypatch
             client.close()
 
     run(main())
+
+
+def test_a_request_that_is_not_read_meanwhile_is_not_late(monkeypatch):
+    """Ten seconds after half of it had come it was refused, though nobody read the other half."""
+    monkeypatch.setattr(bounds, "SWEEP_S", 3_600.0)
+
+    async def main():
+        async with serving(DOOR) as place:
+            reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
+            writer.write(WHOLE + b"GET /api/echo HTTP/1.1\r\n\r\nGET /api/echo?last HTTP/1.1\r\nho")
+            await place.service.begun.wait()
+            connection = connection_of(place)
+            assert connection.flow.read_paused
+            writer.write(b"st: x\r\n\r\n")
+            late_s = time.monotonic() + bounds.HEADER_TIMEOUT_S + 1
+            connection.check(late_s)
+            place.service.let_go.set()
+            said = await reader.readuntil(b"0 - ")
+            connection.check(late_s)
+            said += await reader.readuntil(b"last")
+            assert statuses(said) == ["200", "200", "200"]
+            writer.close()
+
+    run(main())
+
+
+def test_a_door_that_is_drained_answers_what_waits_behind_an_answer():
+    """Only what was being answered when the drain began was waited for: the rest of a pipeline was cut off."""
+
+    async def main():
+        async with serving(DOOR) as place:
+            asking = asyncio.create_task(talk(place.port, WHOLE + b"GET /api/echo HTTP/1.1\r\n\r\n" * 9))
+            await place.service.begun.wait()
+            draining = asyncio.create_task(place.door.drain(60.0))
+            await asyncio.sleep(0.05)
+            place.service.let_go.set()
+            assert statuses(await asking) == ["200"] * 10
+            await draining
+
+    run(main())
+
+
+@pytest.mark.parametrize("line", [b"x-a: ", b""])
+def test_a_trailer_that_does_not_end_is_refused(line):
+    """Its octets were kept until its time was over, however many came."""
+
+    async def main():
+        async with serving(DOOR) as place:
+            head = b"POST /api/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"
+            said = await talk(place.port, head + line, *[b"y" * 8_192] * 5, pause_s=0.02)
+            assert statuses(said) == ["431"]
+
+    run(main())
+
+
+def test_the_end_of_an_answer_may_be_taken_after_a_long_wait_for_it(monkeypatch):
+    """Its client had asked so long ago that the connection was over with the next look at it."""
+    monkeypatch.setattr(bounds, "SWEEP_S", 3_600.0)
+    monkeypatch.setattr(bounds, "BODY_TIMEOUT_S", 0.0)
+
+    async def main():
+        async with serving(DOOR) as place:
+            client, connection = await open_narrow(place)
+            connection.transport.set_write_buffer_limits(high=2 * LARGE)
+            asked = b"GET /api/large HTTP/1.1\r\nconnection: close\r\n\r\n"
+            await asyncio.get_running_loop().sock_sendall(client, asked)
+            await until(connection.transport.is_closing)
+            assert connection.transport.get_write_buffer_size()
+            assert not connection.flow.write_paused
+            connection.check(time.monotonic() + 1)
+            assert await take(client, LARGE) >= LARGE
+            client.close()
+
+    run(main())
