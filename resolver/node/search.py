@@ -29,6 +29,9 @@ TYPE_OCTETS_MAX = 64
 DATA_OCTETS_MAX = 256
 """Octets of data in a key; of longer data the rest is read from the record."""
 
+PARTS_MAX = 64
+"""Parts of a pattern between two ``*``: each is looked for in the data of every row."""
+
 TYPES_MAX = 16
 """Types that can be chosen: every one costs a row for each of its values."""
 
@@ -153,8 +156,15 @@ class Pattern(NamedTuple):
 
     @classmethod
     def from_text(cls, text: str) -> Pattern:
-        """The pattern in a text; ``*`` stands for any octets, and case of ASCII letters does not count."""
-        return cls(tuple(fold_octets(part.encode("utf-8", "surrogateescape")) for part in text.split("*")))
+        """The pattern in a text; ``*`` stands for any octets, and case of ASCII letters does not count.
+
+        Raises InvalidField.
+        """
+        parts = [fold_octets(part.encode("utf-8", "surrogateescape")) for part in text.split("*")]
+        middle = [part for part in parts[1:-1] if part]  # ** is no more than *
+        if len(middle) > PARTS_MAX:
+            raise InvalidField(f"a pattern has more than {PARTS_MAX} parts between '*': ask for fewer")
+        return cls((*parts[:1], *middle, *parts[1:][-1:]))
 
     def fits(self, data: bytes) -> bool:
         """Whether some folded data is what is looked for."""

@@ -31,6 +31,12 @@ ROWS_MAX = 200_000
 SLICE_ROWS = 1_000
 """Rows of one read transaction: about a millisecond."""
 
+OCTETS_MAX = 64 << 20
+"""Octets of records one question may look at: some tenths of a second, in slices."""
+
+SLICE_OCTETS = 256 << 10
+"""Octets of records that are looked at before others have their turn: a few milliseconds."""
+
 NAMES_MAX = 10_000
 """Names of one answer."""
 
@@ -61,31 +67,44 @@ class ReverseLookup:
             raise InvalidField(f"{unknown[0][:80]!r} cannot be searched for, only {', '.join(chosen)}")
         # The condition whose start says most leads; its rows are read, the others are checked.
         leading = max(terms, key=lambda type_: len(terms[type_].parts[0]) + (len(terms[type_].parts) == 1))
-        names: dict[str, None] = {}
+        names: list[str] = []
+        seen: set[bytes] = set()  # a record has a row for each of its values
         start: bytes | None = b""
-        rows = 0
+        rows = octets = slice_octets = 0
         while start is not None:
             with self._core.reading() as reader:
                 part = search.search(reader, leading, terms[leading], start, SLICE_ROWS)
-                for key in part.found:
-                    if (name := self._checked(reader, caller, key, terms)) is not None:
-                        names[name] = None
+            for key in part.found:
+                if key in seen:
+                    continue
+                seen.add(key)
+                with self._core.reading() as reader:
+                    body = self._body(reader, key)
+                    if (name := self._checked(reader, caller, body, terms)) is not None:
+                        names.append(name)
+                octets, slice_octets = octets + len(body), slice_octets + len(body)
+                if slice_octets > SLICE_OCTETS:
+                    slice_octets = 0
+                    await asyncio.sleep(0)
+                if octets > OCTETS_MAX:
+                    raise _too_broad()
             start, rows = part.following, rows + part.rows
             if len(names) > NAMES_MAX or (rows >= ROWS_MAX and start is not None):
-                raise InvalidField(
-                    f"the question is too broad: over {NAMES_MAX} handles or {ROWS_MAX} values would have to be looked "
-                    "at; begin the value with what it begins with, not with '*'"
-                )
+                raise _too_broad()
             await asyncio.sleep(0)
-        return list(names)
+        return names
 
-    def _checked(self, reader: Reader, caller: Caller, key: bytes, terms: Mapping[str, Pattern]) -> str | None:
-        """The name of a candidate that fits all conditions and may be listed by the caller."""
+    @staticmethod
+    def _body(reader: Reader, key: bytes) -> bytes:
+        """The public record of a candidate, empty for one that has gone. Raises RecordCorrupt."""
         try:
-            body = reader.get(Table.RECORDS, key)
+            return reader.get(Table.RECORDS, key) or b""
         except RowCorrupt as error:
             raise RecordCorrupt(f"{error}; the look-up is not complete without it") from error
-        if body is None:
+
+    def _checked(self, reader: Reader, caller: Caller, body: bytes, terms: Mapping[str, Pattern]) -> str | None:
+        """The name of a candidate that fits all conditions and may be listed by the caller."""
+        if not body:
             return None
         record = record_octets.parse(body)
         prefix = fold(split(record.name)[0])
@@ -96,3 +115,10 @@ class ReverseLookup:
             any(type_ == each and pattern.fits(data) for each, data in values) for type_, pattern in terms.items()
         )
         return record.name if fits else None
+
+
+def _too_broad() -> InvalidField:
+    return InvalidField(
+        f"the question is too broad: over {NAMES_MAX} handles, {ROWS_MAX} values or {OCTETS_MAX} octets of records "
+        "would have to be looked at; begin the value with what it begins with, not with '*'"
+    )

@@ -86,6 +86,16 @@ def test_long_data_is_left_to_whoever_reads_the_record(store):
     assert found(store, "URL", "y*") == []
 
 
+def test_a_pattern_has_few_parts():
+    assert Pattern.from_text("*" * 5_000) == Pattern.from_text("**") == Pattern.from_text("*")
+    assert Pattern.from_text("a**b***c") == Pattern.from_text("a*b*c")
+    assert Pattern.from_text("a") == Pattern((b"A",))
+    most = "*".join(["x"] * (search.PARTS_MAX + 2))
+    assert len(Pattern.from_text(most).parts) == search.PARTS_MAX + 2
+    with pytest.raises(InvalidField, match="64 parts"):
+        Pattern.from_text(most + "*x")
+
+
 def test_other_types_build_the_table_anew(store):
     for number in range(12):
         register(store, f"88.300.10/{number}", value(1, "URL", b"u%d" % number), value(2, "NAME", b"n%d" % number))

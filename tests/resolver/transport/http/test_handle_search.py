@@ -1,5 +1,7 @@
 """Reverse look-up and the tunnel for Handle messages over real sockets."""
 
+import asyncio
+
 import pytest
 
 from resolver.handle.codes import OpCode
@@ -58,6 +60,29 @@ def test_a_question_that_is_too_broad_is_refused(node, monkeypatch):
     monkeypatch.setattr(reverse_lookup, "SLICE_ROWS", 5)
     assert "too broad" in find(node, "URL=*example*").json()["message"]
     assert find(node, "URL=https://x.example/29").json() == ["88.300.1/s29"]
+
+
+def test_a_record_is_looked_at_once_however_many_of_its_values_fit(node, monkeypatch):
+    """Two thousand rows of one record were two thousand looks at all of it, without a turn for anybody else."""
+    node.store("88.300.1/many", *(value(index, "URL", f"https://many.example/{index}") for index in range(1, 101)))
+    node.store("88.300.1/other", value(1, "URL", "https://many.example/x"))
+    looks = []
+    checked = reverse_lookup.ReverseLookup._checked
+    monkeypatch.setattr(
+        reverse_lookup.ReverseLookup,
+        "_checked",
+        lambda self, reader, caller, body, terms: looks.append(len(body)) or checked(self, reader, caller, body, terms),
+    )
+    assert find(node, "URL=https://many*").json() == ["88.300.1/many", "88.300.1/other"]
+    assert len(looks) == 2
+    turns = []
+    sleep = asyncio.sleep
+    monkeypatch.setattr(reverse_lookup.asyncio, "sleep", lambda delay: turns.append(delay) or sleep(delay))
+    monkeypatch.setattr(reverse_lookup, "SLICE_OCTETS", 100)
+    assert len(find(node, "URL=https://x.ex*").json()) == 30
+    assert len(turns) >= 10
+    monkeypatch.setattr(reverse_lookup, "OCTETS_MAX", 1_000)
+    assert "too broad" in find(node, "URL=https://x.ex*").json()["message"]
 
 
 def test_it_is_off_unless_types_are_chosen(tmp_path):
