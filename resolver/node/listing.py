@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _TOKEN_OCTETS_MAX = 1_024
 _FRAME_OCTETS = 5
 
+PASSED_OVER_MAX = 2_000
+"""Rows that a page passes over because they are none of the list: some milliseconds. The next page goes on there."""
+
 
 def after(prefix: bytes) -> bytes | None:
     """The least key greater than every key that starts with ``prefix``; None when there is none."""
@@ -68,9 +71,10 @@ def start_of(listing: str, token: str, first: bytes) -> bytes:
 
 def handles(
     reader: Reader, prefix: Prefix, suffix_start: str, token: str, *, size: int, include_restricted: bool
-) -> Iterator[tuple[bytes, pb.HandleRecord]]:
+) -> Iterator[tuple[bytes, pb.HandleRecord | None]]:
     """Key and record of the handles of one page, in key order; at most ANSWER_OCTETS_MAX octets together.
 
+    Without a record comes the key that a page ends at which has passed over too many rows: the list goes on behind it.
     Of a site of several servers only this one's. With ``include_restricted`` a record also has the values its owner may
     read.
     """
@@ -78,7 +82,7 @@ def handles(
     whole = prefix.handle_key_start + suffix
     first = whole[: limits.KEY_WHOLE_OCTETS_MAX]
     start = start_of(f"handles {prefix.folded}", token, first)
-    octets = count = 0
+    octets = count = passed_over = 0
     share = shares.share_of(reader)
     sifting = share if share is not None and share.sifts else None
     if sifting is not None and not sifting.lists(whole):
@@ -86,10 +90,16 @@ def handles(
     try:
         for key, body in reader.scan(Table.RECORDS, start, after(first)):
             record = record_octets.parse(body)
-            if sifting is not None and not sifting.answers(fold_octets(record.name.encode())):
-                continue  # it is another server's, and on its way from here or to here
-            if len(whole) > len(first) and not fold_octets(record.name.encode()).startswith(whole):
-                continue  # the keys of long handles end in a digest: their order says nothing of their ends
+            # What is another server's is on its way from here or to here. The keys of long handles end in a digest:
+            # their order says nothing of their ends.
+            if (sifting is not None and not sifting.answers(fold_octets(record.name.encode()))) or (
+                len(whole) > len(first) and not fold_octets(record.name.encode()).startswith(whole)
+            ):
+                passed_over += 1
+                if passed_over == PASSED_OVER_MAX:
+                    yield key, None
+                    return
+                continue
             if include_restricted:
                 _add_restricted(reader, key, record)
             octets += record.ByteSize() + _FRAME_OCTETS

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from resolver.service.core import Core
     from storage.engine import Reader
 
-_READ_OCTETS_MAX = 4 * limits.ANSWER_OCTETS_MAX
+_READ_OCTETS_MAX = 2 * limits.ANSWER_OCTETS_MAX
 """Octets of records read for one batch, beyond which its other names are to be asked again: of a thousand names of the
 largest record hardly a value may be wanted, and reading all of them took the loop three seconds."""
 
@@ -255,13 +255,16 @@ class Resolution:
                 )
             )
         response = pb.ListHandlesResponse()
-        if len(rows) > size or sum(record.ByteSize() for _, record in rows) > limits.ANSWER_OCTETS_MAX // 2:
-            rows = rows[:size]
+        records = [record for _, record in rows if record is not None]
+        if len(records) > size or sum(record.ByteSize() for record in records) > limits.ANSWER_OCTETS_MAX // 2:
+            rows, records = rows[:size], records[:size]
+            response.next_page_token = listing.token_for(f"handles {prefix.folded}", rows[-1][0])
+        elif len(records) < len(rows):  # it ends at one that was passed over
             response.next_page_token = listing.token_for(f"handles {prefix.folded}", rows[-1][0])
         if request.include_records:
-            response.records.extend(record for _, record in rows)
+            response.records.extend(records)
         else:
-            response.names.extend(record.name for _, record in rows)
+            response.names.extend(record.name for record in records)
         return response
 
 

@@ -18,6 +18,7 @@ from resolver.errors import (
     ResolverError,
     ValuesNotFound,
 )
+from resolver.node import listing
 from resolver.v1 import changes_pb2, stored_pb2
 from storage.tables import Table
 from tests.support.builders import HIDDEN, NOBODY, PREFIX_A, PREFIX_B, register, value
@@ -94,6 +95,27 @@ def test_long_handles_are_compared_whole(world):
             await asker.ask("", methods.RESOLVE, name=start + "c")
         listed = await asker.ask("user_a", methods.LIST_HANDLES, prefix=PREFIX_A, suffix_start="l" * 600 + "A")
         assert list(listed.names) == [start + "a"]
+
+    run(world, main)
+
+
+def test_a_list_looks_at_so_many_rows_of_others_and_goes_on_there(world, monkeypatch):
+    """Under 448 octets all long handles are neighbours: a list of few of them read them all at once."""
+    monkeypatch.setattr(listing, "PASSED_OVER_MAX", 5)
+    start = f"{PREFIX_A}/" + "L" * 600
+    for number in range(20):
+        register(world.engine, world.clock, f"{start}{'AB'[number % 4 == 0]}{number}", [value(1, "x")])
+
+    async def main(asker):
+        names, token, pages = [], "", 0
+        while token or not pages:
+            asked = {"prefix": PREFIX_A, "suffix_start": "L" * 600 + "B", "page_size": 3, "page_token": token}
+            answer = await asker.ask("user_a", methods.LIST_HANDLES, **asked)
+            assert len(answer.names) <= 3
+            names += answer.names
+            token, pages = answer.next_page_token, pages + 1
+        assert sorted(names) == sorted(f"{start}B{number}" for number in range(0, 20, 4))
+        assert pages >= 4
 
     run(world, main)
 

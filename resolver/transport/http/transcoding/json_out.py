@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 ITEMS_AT_ONCE = 100
 """Items of a list that are made before others have their turn: a millisecond or two of records."""
 
+OCTETS_AT_ONCE = 32 << 10
+"""Octets of messages likewise: a record may have two thousand values."""
+
 _ENCODE = msgspec.json.Encoder().encode
 
 # Field types of descriptor.proto.
@@ -38,15 +41,25 @@ def to_json(message: Message) -> bytes:
 async def to_json_in_turns(message: Message) -> bytes:
     """As ``to_json``; others have their turn while a long list is made."""
     made = {}
+    is_short = message.ByteSize() <= OCTETS_AT_ONCE
     for field, value in message.ListFields():
         name, convert = _fields(message.DESCRIPTOR)[field.number]
-        if field.type != _MESSAGE or not field.is_repeated or is_map(field) or len(value) <= ITEMS_AT_ONCE:
+        if (
+            field.type != _MESSAGE
+            or not field.is_repeated
+            or is_map(field)
+            or (is_short and len(value) <= ITEMS_AT_ONCE)
+        ):
             made[name] = convert(value)
             continue
         items: list[Any] = []
-        for start in range(0, len(value), ITEMS_AT_ONCE):
-            items += convert(value[start : start + ITEMS_AT_ONCE])
-            await asyncio.sleep(0)
+        count = octets = 0
+        for item in value:
+            items += convert((item,))
+            count, octets = count + 1, octets + item.ByteSize()
+            if count == ITEMS_AT_ONCE or octets > OCTETS_AT_ONCE:
+                count = octets = 0
+                await asyncio.sleep(0)
         made[name] = items
     return _ENCODE(made)
 

@@ -127,6 +127,18 @@ def test_others_have_their_turn_while_long_lists_are_read_and_written():
         assert message is names or written >= rows // json_out.ITEMS_AT_ONCE - 1
 
 
+def test_others_have_their_turn_while_few_large_records_are_written():
+    """Forty records of two thousand values each were one piece."""
+    answer = resolution_pb2.BatchResolveResponse()
+    for number in range(40):
+        record = answer.records.add(name=f"88.1/{number}")
+        for index in range(500):
+            record.values.add(index=index + 1, type="URL", data=b"x" * 80)
+    octets, turns = asyncio.run(_turns_during(json_out.to_json_in_turns(answer)))
+    assert octets == json_out.to_json(answer)
+    assert turns >= 39
+
+
 def test_what_is_wrong_in_a_long_list_is_named_and_more_is_refused(monkeypatch):
     monkeypatch.setattr(json_in, "ITEMS_AT_ONCE", 1)
     rows = [{"name": "a", "values": [{"index": 1}, {"index": 2}]}] * 5
