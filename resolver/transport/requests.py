@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from resolver.errors import CredentialInvalid, MalformedMessage, MessageTooLarge
 from resolver.service import Credential
+from resolver.transport import item_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,7 @@ _TOKEN_LENGTH_MAX = 512
 
 
 def parse(method: Method[Message, Message], octets: bytes) -> Message:
-    """The request message in some octets. Raises MessageTooLarge or MalformedMessage.
+    """The request message in some octets. Raises MessageTooLarge, TooManyItems or MalformedMessage.
 
     Fields that this version does not know are dropped from what writes: stored, they would be served to everybody, and
     a later version that knows them would take them for checked.
@@ -31,6 +32,7 @@ def parse(method: Method[Message, Message], octets: bytes) -> Message:
             f"the request has {len(octets)} octets; {method.name} takes at most {method.octets_max}: send less at a "
             "time"
         )
+    item_counts.require_few(method, octets)
     try:
         request = method.request.FromString(octets)
     except DecodeError:
