@@ -43,7 +43,7 @@ def survey(store: Path, map_octets: int) -> None:
     root = str(Path(__file__).parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH", "")])]
     child = subprocess.run(  # noqa: S603 - our own interpreter and module
-        (sys.executable, "-m", "storage.survey", str(store), str(map_octets)),
+        (sys.executable, "-P", "-m", "storage.survey", str(store), str(map_octets)),
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         stdin=subprocess.DEVNULL,
         capture_output=True,

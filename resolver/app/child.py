@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from resolver.clock import Clock
     from resolver.config.settings import Config
 
-COMMAND = (sys.executable, "-m", "resolver.app.worker")
+COMMAND = (sys.executable, "-P", "-m", "resolver.app.worker")
 """What a worker runs. Workers are spawned: a store or a gRPC core must never cross a fork."""
 
 

@@ -2,7 +2,8 @@
 
 A page that points nowhere makes the engine die of a signal, which leaves nobody to say anything. The process that was
 called therefore starts the same command once more, hands on the signals that stop it, and gives its exit code; what
-the child prints goes where it always goes. A command that was not called as a program runs in place.
+the child prints goes where it always goes. A command that was not called as a program runs in place. No child of ours
+looks for modules where it was called (``-P``): a click.py that lies there would run with the rights of the operator.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def _run(arguments: tuple[str, ...]) -> int:
     before = {number: signal.signal(number, hand_on) for number in _STOPS}
     try:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            (sys.executable, "-m", "resolver.cli.guarded", *arguments),
+            (sys.executable, "-P", "-m", "resolver.cli.guarded", *arguments),
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         )
         children.append(child)

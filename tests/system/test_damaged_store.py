@@ -151,6 +151,17 @@ def test_a_doubtful_store_fails_the_doctor(damaged):
     assert CRASHED in ran.stdout
 
 
+@pytest.mark.parametrize("verb", ["check", "doctor"])
+def test_nothing_that_lies_where_a_command_is_called_is_run(damaged, tmp_path, verb):
+    """An operator, who may be root, calls it anywhere, also where others write."""
+    for module in ("click", "lmdb", "msgspec"):
+        (tmp_path / f"{module}.py").write_text("open('it ran', 'w')\n")
+    command = [sys.executable, "-P", "-m", "resolver", verb, "--data-dir", str(damaged)]  # as the program idis does
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.stdout
+    assert not (tmp_path / "it ran").exists()
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 128 + 15), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_command_in_a_child_ends_with_the_process_that_was_called(damaged, number, code):
     command = [sys.executable, "-m", "resolver", "dump", "--data-dir", str(damaged)]
