@@ -58,6 +58,11 @@ def require_certificate(tls: Tls) -> None:
         _end_of(tls)
 
 
+def own_certificate(tls: Tls) -> tuple[Path, Path] | tuple[None, None]:
+    """The files of chain and key that the node shows other nodes of its site; none without TLS."""
+    return (Path(tls.certificate_file), Path(tls.key_file)) if tls.certificate_file else (None, None)
+
+
 def _end_of(tls: Tls) -> float:
     """When the certificate expires, seconds since 1970. Raises StartRefused."""
     from resolver.transport.tls import CertificateUnusable, load  # noqa: PLC0415 - loads gRPC, needed with TLS only

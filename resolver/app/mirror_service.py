@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from resolver.app.certificates import own_certificate
 from resolver.app.copying_core import copying_core
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
 from resolver.app.sole_worker import SoleWorker
 from resolver.config.settings import Config
 from resolver.errors import ResolverError
-from resolver.federation.mirror import Follower, MirrorCredentials
+from resolver.federation.mirror import Follower
 from resolver.federation.mirror_files import FileCopies
+from resolver.federation.node_channel import NodeCredentials
 from resolver.node import site_role
 from resolver.service.core import Core, MirrorOptions
 from resolver.service.mirroring import SiteJob
@@ -49,13 +51,15 @@ def mirror_options(config: Config, doors: Mapping[str, tuple[str, int]]) -> Mirr
     return MirrorOptions(run, config.mirror.confirmations, config.mirror.confirm_timeout_s, address)
 
 
-def credentials_of(config: Config, data: DataDir) -> MirrorCredentials:
+def credentials_of(config: Config, data: DataDir) -> NodeCredentials:
     """What this node shows a primary. Raises StartRefused."""
     path = Path(config.mirror.token_file) if config.mirror.token_file else data.mirror_token
     authorities = config.mirror.ca_file
     try:
         token = path.read_text("ascii").strip() if path.exists() or config.mirror.token_file else ""
-        return MirrorCredentials(token, Path(authorities).read_bytes() if authorities else None)
+        return NodeCredentials(
+            token, Path(authorities).read_bytes() if authorities else None, *own_certificate(config.tls)
+        )
     except (OSError, ValueError) as error:
         raise StartRefused(f"[mirror] token_file or ca_file cannot be read: {error}") from error
 
@@ -111,7 +115,7 @@ def make_mirror(
     root: Path,
     primary: str,
     mirror_id: str,
-    credentials: MirrorCredentials,
+    credentials: NodeCredentials,
     on_progress: Callable[[pb.FollowResponse, Copied], None],
 ) -> pb.MirrorPosition:
     """Make a data directory the copy of a primary's store, or bring one up to date; what it holds then.
@@ -136,7 +140,7 @@ async def _copy(
     data: DataDir,
     primary: str,
     mirror_id: str,
-    credentials: MirrorCredentials,
+    credentials: NodeCredentials,
     on_progress: Callable[[pb.FollowResponse, Copied], None],
 ) -> pb.MirrorPosition:
     core = copying_core(engine, MirrorOptions(data.run))

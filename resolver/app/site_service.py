@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from resolver.app.certificates import own_certificate
 from resolver.app.copying_core import copying_core
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
 from resolver.app.sole_worker import SoleWorker
 from resolver.config.settings import Config
 from resolver.errors import InvalidTransition, ResolverError
-from resolver.federation.siblings import Siblings, SiteCredentials, pulls_of
+from resolver.federation.node_channel import NodeCredentials
+from resolver.federation.siblings import Siblings, pulls_of
 from resolver.node import shares, site_info, site_record, site_role
 from resolver.node.ledger import last_serial
 from resolver.service.mirroring import SiteJob
@@ -35,12 +37,12 @@ _log = structlog.get_logger("site")
 _ANNOUNCE_S = 0.2
 
 
-def credentials_of(config: Config, data: DataDir) -> SiteCredentials:
+def credentials_of(config: Config, data: DataDir) -> NodeCredentials:
     """What this server shows the others. Raises ResolverError."""
     path = Path(config.site.token_file) if config.site.token_file else data.site_token
     try:
         authorities = Path(config.site.ca_file).read_bytes() if config.site.ca_file else None
-        return SiteCredentials(path.read_text("ascii").strip(), authorities)
+        return NodeCredentials(path.read_text("ascii").strip(), authorities, *own_certificate(config.tls))
     except (OSError, ValueError) as error:
         raise InvalidTransition(
             f"[site] token_file or ca_file cannot be read, and the other servers are to be shown a token: {error}"
@@ -83,7 +85,7 @@ class SiteService(SoleWorker):
         prepare(self._data, self._core.engine, self._assignment.config, self._assignment.doors, self._clock)
 
 
-def make_server(root: Path, registry: str, server: int, credentials: SiteCredentials) -> int:
+def make_server(root: Path, registry: str, server: int, credentials: NodeCredentials) -> int:
     """Make a data directory that of a new server of a site; the serial it holds of the registry then.
 
     An interrupted copy goes on. Raises StartRefused, StorageError, and what ``Siblings.follow`` raises.
@@ -100,7 +102,7 @@ def make_server(root: Path, registry: str, server: int, credentials: SiteCredent
         return held
 
 
-async def _copy(engine: LmdbEngine, registry: str, server: int, credentials: SiteCredentials) -> int:
+async def _copy(engine: LmdbEngine, registry: str, server: int, credentials: NodeCredentials) -> int:
     with engine.read() as reader:
         row = shares.server_row(reader)
         if last_serial(reader) and not row.id:

@@ -38,7 +38,9 @@ def mirror() -> None:
     help="API token of a principal with the role mirror, made on the primary.",
 )
 @click.option("--id", "mirror_id", required=True, metavar="NAME", help="Name of this mirror in the site.")
-@click.option("--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Authorities, for TLS.")
+@click.option(
+    "--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Authorities, for TLS; as --tls-ca."
+)
 @click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR")
 @click.pass_context
 def init(ctx: click.Context, primary: str, mirror_token: Path, mirror_id: str, ca: Path | None, data_dir: Path) -> None:
@@ -54,10 +56,10 @@ def init(ctx: click.Context, primary: str, mirror_token: Path, mirror_id: str, c
     from resolver.app.mirror_service import make_mirror  # noqa: PLC0415 - as above
     from resolver.cli.unreachable import unreachable  # noqa: PLC0415 - with its only use
     from resolver.errors import ResolverError  # noqa: PLC0415 - as above
-    from resolver.federation.mirror import MirrorCredentials  # noqa: PLC0415 - as above
     from storage.errors import StorageError  # noqa: PLC0415 - as above
 
-    credentials = MirrorCredentials(mirror_token.read_text("ascii").strip(), ca.read_bytes() if ca else None)
+    target: Target = ctx.obj
+    credentials = target.credentials(mirror_token.read_text("ascii").strip(), ca)
     rows = 0
     with Progress(0, "rows") as progress:
 

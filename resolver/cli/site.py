@@ -69,7 +69,6 @@ def join(
     from resolver.app.site_service import make_server  # noqa: PLC0415 - as above
     from resolver.cli.unreachable import unreachable  # noqa: PLC0415 - with its only use
     from resolver.errors import ResolverError  # noqa: PLC0415 - as above
-    from resolver.federation.siblings import SiteCredentials  # noqa: PLC0415 - as above
     from storage.errors import StorageError  # noqa: PLC0415 - as above
 
     token = site_token.read_text("ascii").strip()
@@ -80,7 +79,8 @@ def join(
         write_whole(DataDir(data_dir).site_token, token.encode("ascii") + b"\n")
         emit(ctx, document, f"{data_dir} keeps the token that other servers are shown")
         return
-    credentials = SiteCredentials(token, ca.read_bytes() if ca else None)
+    target: Target = ctx.obj
+    credentials = target.credentials(token, ca)
     try:
         document["serial"] = make_server(data_dir, registry, server, credentials)
     except StartRefused as error:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from resolver.client import AsyncClient, Client, Options
+    from resolver.federation.node_channel import NodeCredentials
 
 DATA_DIRS = (Path("data"), Path("idis-data"))
 """Data directories looked into when none is named: that of ``make run``, and the default of ``idis serve``."""
@@ -75,6 +76,15 @@ class Target:
             return AsyncClient(address, **options)
         except (OSError, ValueError) as error:
             raise self._unusable(error) from error
+
+    def credentials(self, token: str, ca: Path | None) -> NodeCredentials:
+        """What a node that is made shows the one it copies: ``ca`` or --tls-ca, and the client certificate."""
+        from resolver.federation.node_channel import NodeCredentials  # noqa: PLC0415 - loads gRPC
+
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise Failed("--tls-cert and --tls-key belong together: give both", INVALID)
+        authorities = ca or self.tls_ca
+        return NodeCredentials(token, authorities.read_bytes() if authorities else None, self.tls_cert, self.tls_key)
 
     def found_token(self) -> Path | None:
         """The token of the administrator of the node that runs here, if one does and no node was named."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc
@@ -18,9 +17,10 @@ import msgspec
 import structlog
 from google.protobuf import json_format
 
-from resolver import limits, methods
+from resolver import methods
 from resolver.errors import InvalidTransition, MalformedMessage, ResolverError
 from resolver.federation.grpc_peer import reason_of, words_of
+from resolver.federation.node_channel import NodeCredentials, channel_to
 from resolver.node import mirror_copy, site_role
 from resolver.service import mirror_report
 from resolver.service.mirroring import SiteJob
@@ -52,14 +52,6 @@ _LOOK_S = 0.5
 _DISCARDED_MAX = 100_000
 
 
-@dataclass(frozen=True)
-class MirrorCredentials:
-    """What a mirror shows its primary, and by which authorities it knows it; without authorities there is no TLS."""
-
-    token: str
-    authorities: bytes | None = None
-
-
 class Parted(Exception):
     """The mirror's records are not the primary's."""
 
@@ -70,7 +62,7 @@ class Follower:
     def __init__(
         self,
         core: Core,
-        credentials: MirrorCredentials,
+        credentials: NodeCredentials,
         files: FileCopies,
         *,
         address: str,
@@ -123,7 +115,7 @@ class Follower:
 
         Raises AioRpcError, TimeoutError, ResolverError, Parted.
         """
-        async with self._channel(site.primary) as channel:
+        async with channel_to(site.primary, self._credentials) as channel:
             self._files.connect(channel, self._metadata())
             await self._files.complete()
             stream = channel.stream_stream(
@@ -210,7 +202,7 @@ class Follower:
     async def _fence(self, site: stored.StoredSite) -> None:
         """Tell the old primary that it is one no longer, and remember that it knows. Raises AioRpcError."""
         epoch = site_role.epoch_of(site)
-        async with self._channel(site.to_fence) as channel:
+        async with channel_to(site.to_fence, self._credentials) as channel:
             call = channel.unary_unary(
                 methods.FENCE_PRIMARY.path,
                 request_serializer=pb.FencePrimaryRequest.SerializeToString,
@@ -242,19 +234,6 @@ class Follower:
             file.flush()
             os.fsync(file.fileno())
         sync_directory(self._discarded.parent)
-
-    def _channel(self, place: str) -> grpc.aio.Channel:
-        options = (
-            ("grpc.max_receive_message_length", 4 * limits.MESSAGE_OCTETS_MAX),
-            ("grpc.enable_http_proxy", 0),
-            ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.keepalive_time_ms", 30_000),
-        )
-        if self._credentials.authorities is None:
-            return grpc.aio.insecure_channel(place, options=options)
-        return grpc.aio.secure_channel(
-            place, grpc.ssl_channel_credentials(self._credentials.authorities), options=options
-        )
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self._credentials.token}"),)

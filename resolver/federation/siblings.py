@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 import structlog
 
-from resolver import limits, methods
+from resolver import methods
 from resolver.errors import InvalidTransition, MalformedMessage, ResolverError
 from resolver.federation.grpc_peer import reason_of, words_of
+from resolver.federation.node_channel import NodeCredentials, channel_to
 from resolver.node import share_copy, shares, site_role
 from resolver.node.share_source import Wanted
 from resolver.service.mirroring import SiteJob
@@ -47,13 +48,6 @@ DROPPED_AT_ONCE, LOOKED_AT_ONCE = 500, 4_000
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.1, 1.0
 
 
-class SiteCredentials(NamedTuple):
-    """What this server shows the others, and by which authorities it knows them; without these there is no TLS."""
-
-    token: str
-    authorities: bytes | None = None
-
-
 class Pull(NamedTuple):
     """One thing to copy: of which server, from where, what."""
 
@@ -81,7 +75,7 @@ def pulls_of(row: stored.StoredServer) -> list[Pull]:
 class Siblings:
     """Copies what this server's store says is to be copied. ``run`` it as a task, cancel it at the end."""
 
-    def __init__(self, core: Core, credentials: Callable[[], SiteCredentials]) -> None:
+    def __init__(self, core: Core, credentials: Callable[[], NodeCredentials]) -> None:
         """``credentials`` are asked for with each connection, because an operator may give new ones."""
         self._core = core
         self._credentials = credentials
@@ -234,19 +228,6 @@ class Siblings:
 
 def _drop_some(ledger: Ledger) -> bool:
     return share_copy.drop_leftovers(ledger, DROPPED_AT_ONCE, LOOKED_AT_ONCE)
-
-
-def channel_to(place: str, credentials: SiteCredentials) -> grpc.aio.Channel:
-    """A channel to another server of the site."""
-    options = (
-        ("grpc.max_receive_message_length", 4 * limits.MESSAGE_OCTETS_MAX),
-        ("grpc.enable_http_proxy", 0),
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.keepalive_time_ms", 30_000),
-    )
-    if credentials.authorities is None:
-        return grpc.aio.insecure_channel(place, options=options)
-    return grpc.aio.secure_channel(place, grpc.ssl_channel_credentials(credentials.authorities), options=options)
 
 
 async def _next(

@@ -11,8 +11,9 @@ from resolver import methods
 from resolver.app.data_dir import DataDir
 from resolver.app.mirror_service import make_mirror
 from resolver.clock import SystemClock
-from resolver.federation.mirror import Follower, MirrorCredentials
+from resolver.federation.mirror import Follower
 from resolver.federation.mirror_files import FileCopies
+from resolver.federation.node_channel import NodeCredentials
 from resolver.node import site_role
 from resolver.service import Credential
 from resolver.service.core import Core, MirrorOptions
@@ -41,7 +42,7 @@ class Site:
     def __init__(self, client, files, root):
         self.client, self.files, self.data = client, FileStore(files), DataDir(root)
         self.copies = FileStore(self.data.files)
-        self.credentials = MirrorCredentials(client.world.tokens["mirror"])
+        self.credentials = NodeCredentials(client.world.tokens["mirror"])
 
     async def upload(self, octets):
         call = self.client.service.call_from("192.0.2.1", Credential(token=self.client.world.tokens["user_a"]))
