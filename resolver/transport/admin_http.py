@@ -21,6 +21,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from resolver.transport.deadlines import WRITE_PROGRESS_OCTETS, unacknowledged_octets
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 LOOK_S = 5.0
-"""Seconds between two looks at a client: one whose request is not whole, or that takes no answer, twice is closed."""
+"""Seconds between two looks at a client: one whose request is not whole, or that takes nothing, twice is closed."""
 
 REQUEST_OCTETS_MAX = 32 << 10
 """Octets of a request: it has no body."""
@@ -88,11 +90,12 @@ class _Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self.began_s = time.monotonic()
         self._was_stuck = False
-        self._octets = 0
+        self._octets = self._unsent = 0
         self.loop.call_later(LOOK_S, self._look)
-        if len(self.connections) > CONNECTIONS_MAX:
-            others = (each for each in self.connections if isinstance(each, _Connection) and not each.is_answered)
-            min(others, key=lambda each: each.began_s, default=self).transport.abort()
+        here = [each for each in self.connections if isinstance(each, _Connection) and not each.transport.is_closing()]
+        if len(here) > CONNECTIONS_MAX:
+            resting = (each for each in here if not each.is_answered)
+            min(resting, key=lambda each: each.began_s, default=self).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take octets of a request, so many and no more."""
@@ -117,7 +120,9 @@ class _Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             self.transport.abort()
             return
-        is_stuck = self.flow.write_paused or not (self.is_answered or self.timeout_keep_alive_task)
+        unsent, self._unsent = self._unsent, unacknowledged_octets(self.transport)
+        is_untaken = self.flow.write_paused and unsent - self._unsent < WRITE_PROGRESS_OCTETS
+        is_stuck = is_untaken or not (self.is_answered or self.timeout_keep_alive_task)
         if is_stuck and self._was_stuck:
             self.transport.abort()
             return

@@ -16,6 +16,7 @@ import ngh2
 from resolver import limits
 from resolver.errors import ShuttingDown
 from resolver.transport import h2_bounds as bounds
+from resolver.transport.deadlines import Untaken, unacknowledged_octets
 from resolver.transport.h2_calls import Calls
 from resolver.transport.h2_guard import Guard
 from resolver.transport.h2_shared import certificate_of, source_of
@@ -76,6 +77,7 @@ class H2Connection(asyncio.Protocol):
         self._flush_due = False
         self._paused = False
         self._stuck: tuple[int, float] | None = None
+        self._untaken = Untaken()
         """Octets that the socket has not taken, and since when."""
         self._leaving_s: float | None = None
         self._last_stream_told = False
@@ -199,6 +201,8 @@ class H2Connection(asyncio.Protocol):
         """Close after what is written has gone out."""
         if self._closed_s is None:
             self._mark_closed()
+            over_s = self._shared.monotonic_s() + limits.HANDSHAKE_TIMEOUT_S
+            self._untaken.begin(self._transport, over_s)
             self._transport.close()
 
     def _abort(self) -> None:
@@ -254,7 +258,7 @@ class H2Connection(asyncio.Protocol):
     def tick(self, now_s: float) -> None:
         """Now and then: end what is silent, stuck, idle or old."""
         if self._closed_s is not None:
-            if now_s - self._closed_s >= limits.HANDSHAKE_TIMEOUT_S:
+            if self._untaken.is_over(self._transport, now_s, limits.HANDSHAKE_TIMEOUT_S):
                 self._transport.abort()
         elif self._is_silent(now_s) or self._is_stuck(now_s):
             self._abort()
@@ -273,7 +277,7 @@ class H2Connection(asyncio.Protocol):
         """Whether the socket has taken nothing for too long."""
         if not self._paused:
             return False
-        left = self._transport.get_write_buffer_size()
+        left = unacknowledged_octets(self._transport)
         if self._stuck is None or left < self._stuck[0]:
             self._stuck = (left, now_s)
         return now_s - self._stuck[1] >= self._shared.write_timeout_s

@@ -107,7 +107,7 @@ class _Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer does not take its answers."""
         self._blocked = asyncio.Event()
-        self._untaken.begin(self._transport.get_write_buffer_size(), self._door.now_s() + WRITE_TIMEOUT_S)
+        self._untaken.begin(self._transport, self._door.now_s() + WRITE_TIMEOUT_S)
 
     def resume_writing(self) -> None:
         """The peer takes its answers again: those that waited for that are made now."""
@@ -295,7 +295,7 @@ class _Connection(asyncio.Protocol):
     def check(self, now_s: float) -> None:
         """Close the connection when its time is over; nobody is late while we answer, or it takes what was answered."""
         if self._untaken.is_waiting:
-            if self._untaken.is_over(self._transport.get_write_buffer_size(), now_s, WRITE_TIMEOUT_S):
+            if self._untaken.is_over(self._transport, now_s, WRITE_TIMEOUT_S):
                 self._transport.abort()
         elif self.deadline_s <= now_s and not self.is_busy:
             self._transport.abort()

@@ -255,7 +255,7 @@ class HttpConnection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The peer does not take its answer."""
         super().pause_writing()
-        self._untaken.begin(self.transport.get_write_buffer_size(), time.monotonic() + bounds.WRITE_TIMEOUT_S)
+        self._untaken.begin(self.transport, time.monotonic() + bounds.WRITE_TIMEOUT_S)
 
     def resume_writing(self) -> None:
         """The peer takes its answer again, and has time for the rest of it."""
@@ -266,7 +266,7 @@ class HttpConnection(HttpToolsProtocol):
     def check(self, now_s: float) -> None:
         """Close the connection when its time is over; an answer under way has as long as it needs."""
         if self._untaken.is_waiting:
-            if self._untaken.is_over(self.transport.get_write_buffer_size(), now_s, bounds.WRITE_TIMEOUT_S):
+            if self._untaken.is_over(self.transport, now_s, bounds.WRITE_TIMEOUT_S):
                 self.transport.abort()
         elif self.deadline_s <= now_s:
             self._end(now_s)

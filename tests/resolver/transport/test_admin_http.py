@@ -40,6 +40,7 @@ async def alive(port):
 
 def test_a_crowd_that_asks_nothing_keeps_nobody_out(monkeypatch):
     monkeypatch.setattr(admin_http, "CONNECTIONS_MAX", 10)
+    monkeypatch.setattr(admin_http, "LOOK_S", 3_600.0)
 
     async def main():
         async with serving() as port:
@@ -52,6 +53,65 @@ def test_a_crowd_that_asks_nothing_keeps_nobody_out(monkeypatch):
             assert await alive(port) == "ok\n"
             for writer in crowd:
                 writer.close()
+
+    asyncio.run(main())
+
+
+def test_a_crowd_that_comes_in_one_moment_is_no_larger_than_another(monkeypatch):
+    """Each that was one too many closed the same client, which was closed already: all the others stayed."""
+    monkeypatch.setattr(admin_http, "CONNECTIONS_MAX", 10)
+    monkeypatch.setattr(admin_http, "LOOK_S", 3_600.0)
+
+    async def main():
+        async with serving() as port:
+            crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
+            closed = 0
+            for client in crowd[:50]:  # the oldest go
+                client.setblocking(False)
+                with suppress(ConnectionError):
+                    assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+                closed += 1
+            assert closed == 50
+            assert await alive(port) == "ok\n"
+            for client in crowd:
+                client.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_page_that_is_taken_slowly_is_not_cut_off(monkeypatch):
+    """Who scrapes over a slow line had ten seconds for all of it."""
+    monkeypatch.setattr(admin_http, "LOOK_S", 3_600.0)
+    page, made = b"# nothing\n" * 1_000_000, []
+    monkeypatch.setattr(View, "metrics", lambda _: page)
+    connection_made = admin_http._Connection.connection_made
+
+    def noted(self, transport):
+        made.append(self)
+        connection_made(self, transport)
+
+    monkeypatch.setattr(admin_http._Connection, "connection_made", noted)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with serving() as port:
+            with socket.socket() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+                client.setblocking(False)
+                await loop.sock_connect(client, ("127.0.0.1", port))
+                await loop.sock_sendall(client, b"GET /metrics HTTP/1.1\r\n\r\n")
+                for _ in range(5):
+                    took = 0
+                    while took < 1_000_000:
+                        took += len(await loop.sock_recv(client, 65_536))
+                    (served,) = made
+                    assert served.flow.write_paused
+                    served._look()
+                    assert not served.transport.is_closing()
+                served._look()
+                assert served._was_stuck
+                served._look()
+                assert served.transport.is_closing()
 
     asyncio.run(main())
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
+import socket
 
-from resolver.transport.deadlines import LOOKED_AT_ONCE, check_all
+from resolver.transport.deadlines import LOOKED_AT_ONCE, Untaken, check_all, unacknowledged_octets
 
 
 class Due:
@@ -44,3 +45,32 @@ def test_a_defect_in_one_connection_keeps_no_other_from_its_end():
     sound = Sound()
     asyncio.run(check_all([Defective(), sound], 5.0))
     assert sound.seen == 5.0
+
+
+def test_what_the_kernel_holds_is_not_taken_yet():
+    """It takes more in pieces of a megabyte: who takes it slowly seemed to take nothing."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+            client.connect(listening.getsockname())
+            client.setblocking(False)
+            accepted, _ = listening.accept()
+            transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, accepted)
+            transport.write(bytes(8 << 20))
+            untaken = Untaken()
+            untaken.begin(transport, 30.0)
+            before = transport.get_write_buffer_size()
+            assert unacknowledged_octets(transport) > before
+            assert not untaken.is_over(transport, 29.0, 30.0)
+            for _ in range(40):
+                await loop.sock_recv(client, 4_096)
+            assert not untaken.is_over(transport, 31.0, 30.0)
+            assert not untaken.is_over(transport, 60.0, 30.0)
+            assert untaken.is_over(transport, 61.0, 30.0)
+            transport.abort()
+            await asyncio.sleep(0)
+            assert unacknowledged_octets(transport) == 0
+
+    asyncio.run(main())

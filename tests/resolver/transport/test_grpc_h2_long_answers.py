@@ -1,9 +1,12 @@
 """Long answers of a burst leave one by one and in pieces: memory for all of them at once came and went page by page."""
 
+import asyncio
+import socket
 import struct
 
 from resolver import methods
 from resolver.transport import h2_bounds
+from resolver.transport.deadlines import WRITE_PROGRESS_OCTETS
 from resolver.v1 import resolution_pb2
 from tests.resolver.transport import h2_doors
 from tests.resolver.transport.h2_doors import ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, Peer, h2_client, run
@@ -89,5 +92,51 @@ def test_questions_for_long_records_wait_like_others_and_all_are_answered(world)
                 tags += resolution_pb2.StreamResolveResponse.FromString(data[at + 5 : at + 5 + length]).tags
                 at += 5 + length
             assert tags == list(range(1, 101))
+
+    run(main())
+
+
+async def leaving_with_an_answer(world, client):
+    """A peer that takes nothing of a long answer, and its connection, which closes behind it."""
+    register(world.engine, world.clock, NAMES[0], [value(number + 1, "x" * 60_000) for number in range(16)])
+    peer = await Peer.connect(client.place.port, settings=struct.pack(">HI", 4, 2**31 - 1))
+    peer.send(h2_doors.WINDOW_UPDATE, 0, 0, (1 << 30).to_bytes(4, "big"))
+    await peer.begin()
+    (connection,) = client.place.door._shared.connections
+    transport = connection._transport
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+    transport.set_write_buffer_limits(high=4 << 20)
+    peer.writer.transport.pause_reading()
+    peer.send(h2_doors.GOAWAY, 0, 0, bytes(8))
+    peer.request(1, resolution_pb2.ResolveRequest(name=NAMES[0]).SerializeToString())
+    await h2_doors.until(lambda: connection._closed_s is not None)
+    return peer, connection
+
+
+def test_the_end_of_a_long_answer_may_be_taken_slowly_from_a_connection_that_closes(world):
+    """Whatever was not taken five seconds after the last stream of a leaving connection had ended was cut off."""
+
+    async def main():
+        async with h2_client(world) as client:
+            peer, connection = await leaving_with_an_answer(world, client)
+            transport = connection._transport
+            late_s, left = client.place.door._shared.monotonic_s(), transport.get_write_buffer_size()
+            assert left > h2_bounds.WRITE_OCTETS_LOW
+            peer.writer.transport.resume_reading()
+            reading = asyncio.create_task(peer.answer(1))
+            await h2_doors.until(lambda: transport.get_write_buffer_size() < left - WRITE_PROGRESS_OCTETS)
+            connection.tick(late_s + 6.0)
+            fields, data = await reading
+            assert (fields["grpc-status"], len(data) > 16 * 60_000) == ("0", True)
+
+    run(main())
+
+
+def test_a_connection_that_closes_waits_for_no_peer_that_takes_nothing(world):
+    async def main():
+        async with h2_client(world) as client:
+            _, connection = await leaving_with_an_answer(world, client)
+            connection.tick(client.place.door._shared.monotonic_s() + 6.0)
+            await h2_doors.until(lambda: not client.place.door._shared.connections)
 
     run(main())
