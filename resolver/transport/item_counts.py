@@ -28,6 +28,9 @@ BATCH_VALUES_MAX = 200_000
 _SLACK = 4
 """How many times more than a method takes are counted."""
 
+_LOOKED_AT = 1.5
+"""Fields that are looked at for each item that may be: a message of nothing but others took the loop half a second."""
+
 _VARINT, _FIXED_64, _LENGTH, _FIXED_32 = 0, 1, 2, 5
 """Kinds of fields on the wire (protobuf encoding); others begin and end groups, which have no octets of their own."""
 
@@ -91,21 +94,29 @@ def require_few(method: Method[Message, Message], octets: bytes) -> None:
         if octets.count(tag) + octets.count(tag | 0x80) <= bound.items_max:
             continue
         try:
-            count = _count(octets, 0, len(octets), bound.fields, bound.items_max)
+            left = [int(_LOOKED_AT * bound.items_max)]
+            count = _count(octets, (0, len(octets)), bound.fields, bound.items_max, left)
         except IndexError:
             continue
         if count > bound.items_max:
             raise TooManyItems(
-                f"the request has more than {bound.items_max} items in {bound.name}: send fewer at a time",
+                f"the request has more than {bound.items_max} items in {bound.name}, or beside it: send fewer at once",
                 field=bound.name,
             )
 
 
-def _count(octets: bytes, at: int, end: int, fields: tuple[int, ...], most: int) -> int:
-    """Items at a place in a message, counted until there are too many. Raises IndexError where it is cut off."""
+def _count(octets: bytes, part: tuple[int, int], fields: tuple[int, ...], most: int, left: list[int]) -> int:
+    """Items at a place in a part of a message, counted until there are too many, or no looks ``left``.
+
+    Raises IndexError where it is cut off.
+    """
+    at, end = part
     wanted, inner = fields[0], fields[1:]
     count = 0
     while at < end and count <= most:
+        left[0] -= 1
+        if left[0] < 0:
+            return most + 1
         key = octets[at]
         at += 1
         if key >= 0x80:
@@ -117,7 +128,7 @@ def _count(octets: bytes, at: int, end: int, fields: tuple[int, ...], most: int)
             if length >= 0x80:
                 length, at = _varint(octets, at - 1)
             if key >> 3 == wanted:
-                count += _count(octets, at, min(at + length, end), inner, most - count) if inner else 1
+                count += _count(octets, (at, min(at + length, end)), inner, most - count, left) if inner else 1
             at += length
         elif kind == _VARINT:
             _, at = _varint(octets, at)

@@ -96,3 +96,16 @@ def test_other_fields_are_stepped_over(monkeypatch):
     item_counts.require_few(CREATE_HANDLE, b"\x12" + varint(len(data)) + data)  # items are what is not inside of data
     for cut in (b"\x12", b"\x12\xff", b"\x80", b"\x08"):
         item_counts.require_few(CREATE_HANDLE, b"\x22\x80\xff\x01" + b"\x12" * 32_640 + cut)
+
+
+@pytest.mark.parametrize(("method", "place"), PLACES, ids=[f"{each[0].name} {each[1].name}" for each in PLACES])
+def test_fields_that_are_no_items_are_not_looked_at_for_long(method, place, monkeypatch):
+    """Two million numbers that look like tags of items took the loop half a second, from anybody."""
+    monkeypatch.setattr(item_counts, "UNCOUNTED_OCTETS_MAX", 0)
+    number = bytes([0x78, place.fields[-1] << 3 | 2])  # field 15, which is none
+    few, many = (number * count for count in (place.items_max, 2 * place.items_max))
+    for outer in reversed(place.fields[:-1]):
+        few, many = (bytes([outer << 3 | 2]) + varint(len(each)) + each for each in (few, many))
+    item_counts.require_few(method, few)
+    with pytest.raises(TooManyItems, match="or beside it"):
+        item_counts.require_few(method, many)
