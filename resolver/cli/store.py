@@ -14,7 +14,7 @@ import click
 
 from resolver.cli.exporting import opened
 from resolver.cli.guarded import StoreVerb
-from resolver.cli.output import FAILED, INVALID, Failed, emit, note, one_line, to_octets
+from resolver.cli.output import CONFLICT, FAILED, INVALID, Failed, emit, note, one_line, to_octets
 from resolver.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -205,6 +205,8 @@ def restore(ctx: click.Context, file: Path, data_dir: Path, *, accept_findings: 
     """Make a backup the store of a data directory that has none; the node must not run."""
     from storage.backup import restore as restore_backup  # noqa: PLC0415 - loads the engine
 
+    if (data_dir / "store" / "data.mdb").exists():
+        raise Failed(f"{data_dir} holds a store already: move it away first, nothing was changed", CONFLICT)
     with _bar("octets") as bar:
         verified = restore_backup(file, data_dir, bar, accept_findings=accept_findings)
     emit(
