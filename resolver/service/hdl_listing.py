@@ -38,6 +38,9 @@ _PAGE = bounds.HANDLES_PER_ANSWER_MAX
 _SKIP = 2_000
 """Rows passed over in one read transaction: about a millisecond."""
 
+_OCTETS_AT_ONCE = 256 << 10
+"""Octets of rows that are parsed in one read transaction: some milliseconds."""
+
 _OF_ROOT = f"{PREFIX_OF_PREFIXES}/{PREFIX_OF_PREFIXES}/"
 
 
@@ -93,7 +96,7 @@ class HandleListing:
                 skip -= skipped
                 await asyncio.sleep(0)
             while here is not None and (count is None or count > 0):
-                names, here = self._page(start, here, Table.RECORDS, _handle)
+                names, here = await self._page(start, here, Table.RECORDS, _handle)
                 yield names if count is None else names[:count]
                 count = None if count is None else count - len(names)
                 await asyncio.sleep(0)
@@ -153,9 +156,9 @@ class HandleListing:
 
     async def _send(self, turn: Turn, start: bytes, table: Table, shown: Callable[[bytes], str | None]) -> None:
         """Send the names under a key in messages of fifty, the last one without the CONTINUOUS flag."""
-        names, after = self._page(start, start, table, shown)
+        names, after = await self._page(start, start, table, shown)
         while after is not None:
-            following, next_after = self._page(start, after, table, shown)
+            following, next_after = await self._page(start, after, table, shown)
             if not following:
                 break
             await turn.answer(responses.Handles(tuple(names)), flags=OpFlag.CONTINUOUS.value)
@@ -165,11 +168,26 @@ class HandleListing:
             names, after = following, next_after
         await turn.answer(responses.Handles(tuple(names)))
 
-    def _page(
+    async def _page(
         self, start: bytes, after: bytes, table: Table, shown: Callable[[bytes], str | None]
     ) -> tuple[list[str], bytes | None]:
-        """Up to fifty names from a key on, its own of several servers, and the key to go on at; None at the end."""
+        """Fifty names from a key on and the key to go on at, or those that are left and None.
+
+        Others have their turn while rows are looked at that are large, or not to be listed.
+        """
+        names, here = self._some(start, after, table, shown, _PAGE)
+        while here is not None and len(names) < _PAGE:
+            await asyncio.sleep(0)
+            more, here = self._some(start, here, table, shown, _PAGE - len(names))
+            names += more
+        return names, here
+
+    def _some(
+        self, start: bytes, after: bytes, table: Table, shown: Callable[[bytes], str | None], most: int
+    ) -> tuple[list[str], bytes | None]:
+        """Names of some rows from a key on, its own of several servers, and the key to go on at; None at the end."""
         names: list[str] = []
+        looked = octets = 0
         share = self._core.served.share
         sifting = share if share is not None and share.sifts and table is Table.RECORDS else None
         if sifting is not None and not sifting.lists(start):
@@ -179,7 +197,8 @@ class HandleListing:
                 name = shown(body)
                 if name is not None and (sifting is None or sifting.answers(fold_octets(name.encode()))):
                     names.append(name)
-                if len(names) == _PAGE:
+                looked, octets = looked + 1, octets + len(body)
+                if len(names) == most or looked == _SKIP or octets > _OCTETS_AT_ONCE:
                     return names, key + b"\0"
         return names, None
 

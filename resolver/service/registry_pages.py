@@ -36,6 +36,9 @@ DOCUMENTS_AT_ONCE = 25
 
 R = TypeVar("R")
 
+_LISTED = ("orgName", "orgCrtType", "orgCrtCode", "entPrefix", "contactName", "contactPhone", "contactEmail")
+"""What lists show of a document: a page is a thousand of them, and one may have a quarter of a megabyte."""
+
 
 class Wanted(NamedTuple):
     """Which rows, and which page of them."""
@@ -137,7 +140,7 @@ class RegistryPages:
 
     def _records(self, call: Call, enterprise_ids: list[str]) -> list[Record]:
         with self._core.reading() as reader:
-            return [applications.record(reader, call.caller, each) for each in enterprise_ids]
+            return [_listed(applications.record(reader, call.caller, each)) for each in enterprise_ids]
 
     async def _walk(self, table: Table, start: bytes, look: Look, at_once: int) -> None:
         """Show every row whose key begins with ``start``, slice by slice."""
@@ -156,3 +159,10 @@ class RegistryPages:
                 if count == at_once:
                     return key + b"\0"
         return None
+
+
+def _listed(record: Record) -> Record:
+    """The record with what lists show of its document."""
+    basic = record.document.get("entBasicInfo", {})
+    kept = {name: basic[name] for name in _LISTED if name in basic}
+    return record._replace(document={"entBasicInfo": kept} if kept else {})

@@ -35,6 +35,9 @@ class HsVlist:
         """The group in a JSON value: a list of objects with handle and index. Raises InvalidValue."""
         if not isinstance(value, list):
             raise InvalidValue("a vlist is a list of objects with handle and index", field="data")
+        if len(value) > bounds.ADMINISTRATORS_MAX:
+            words = f"the vlist has {len(value)} members; at most {bounds.ADMINISTRATORS_MAX} are allowed"
+            raise InvalidValue(words, field="data")
         return cls(tuple(Reference(member_text(item, "handle"), member_index(item, "index")) for item in value))
 
     def to_json(self) -> list[dict[str, Any]]:

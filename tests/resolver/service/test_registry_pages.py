@@ -6,8 +6,10 @@ import pytest
 
 from resolver.errors import CredentialMissing
 from resolver.registry import enterprises
+from resolver.registry.applications import Record
 from resolver.service import registry_pages
 from resolver.service.registry_pages import Wanted
+from resolver.v1 import registry_pb2 as pb
 from tests.support.builders import ADMIN, add_prefix, enterprise
 
 PREFIXES = 60
@@ -127,3 +129,13 @@ def test_others_have_their_turn_while_a_page_is_made(many, monkeypatch):
 
     run(many, "administrator", ask)
     assert turns >= PREFIXES // 5
+
+
+def test_a_page_keeps_of_documents_what_lists_show():
+    """A thousand documents of a quarter of a megabyte were kept for one page."""
+    basic = {"orgName": "a", "entPrefix": "88.300.1", "orgDesc": "x" * 1_000, "unknown": "y"}
+    whole = Record(pb.Enterprise(enterprise_id="e"), {"sysUser": {}, "entBasicInfo": basic, "others": [1]}, 1, 2)
+    listed = registry_pages._listed(whole)
+    assert listed.document == {"entBasicInfo": {"orgName": "a", "entPrefix": "88.300.1"}}
+    assert listed.name == "a"
+    assert registry_pages._listed(whole._replace(document={})).document == {}

@@ -1,11 +1,14 @@
 """Creating, changing, deleting, listing and homing over real sockets: who may, who may not, and what is said."""
 
+import asyncio
+
 import pytest
 
 from resolver.handle.name import Handle
 from resolver.handle.value import Permission
 from resolver.node import handle_admin
 from resolver.node.lockout import FREE_FAILURES
+from resolver.service import hdl_listing
 from resolver.wire import requests
 from resolver.wire.challenges import HashCode
 from tests.resolver.transport.hdl_node import PRIVATE, SECRET, admin, group, handle_node, read_frame, rsa_key, value
@@ -168,6 +171,29 @@ def test_list_goes_out_in_messages_of_fifty(node):
     assert [len(answer.body.handles) for answer in found] == [50, 50, 20]
     assert [bool(answer.header.flags & 0x0400_0000) for answer in found] == [True, True, False]
     assert {name for answer in found for name in answer.body.handles} == names
+
+
+def test_rows_of_a_list_are_looked_at_some_at_a_time(node, monkeypatch):
+    """Fifty records of a mebibyte, or any number of prefixes that are not homed, were one piece."""
+    names = {f"88.300.6/S-{number:03}" for number in range(60)}
+    for name in names:
+        node.store(name, value(1, "URL", "x"))
+    read = []
+    handle = hdl_listing._handle
+    monkeypatch.setattr(hdl_listing, "_handle", lambda body: read.append(body) or handle(body))
+    turns = []
+    sleep = asyncio.sleep
+    monkeypatch.setattr(hdl_listing.asyncio, "sleep", lambda delay: turns.append(len(read)) or sleep(delay))
+    client = node.client()
+    for name, most in (("_SKIP", 7), ("_OCTETS_AT_ONCE", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(hdl_listing, name, most)
+            read.clear()
+            turns.clear()
+            found = client.authenticated(client.request(105, requests.OfHandle("0.NA/88.300.6")))
+        assert [len(answer.body.handles) for answer in found] == [50, 10]
+        assert {name for answer in found for name in answer.body.handles} == names
+        assert max(after - before for before, after in zip([0, *turns], [*turns, len(read)], strict=True)) <= 2 * 7
 
 
 def test_exactly_fifty_need_one_message(node):

@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from conformance.handle.octets import ENVELOPE, HEADER, credential, integers, text
+from resolver.errors import InvalidValue
 from resolver.handle.codes import ResponseCode
-from resolver.wire import requests, responses, sessions
+from resolver.wire import bounds, requests, responses, sessions
 from resolver.wire.ciphers import CipherCode
 from resolver.wire.cursor import Cursor
 from resolver.wire.key_files import KeyFileScheme, open_key_file
@@ -278,3 +279,10 @@ def test_key_file_of_triple_des_by_the_library(rnd):
     file = struct.pack(">I", 3) + text(salt) + struct.pack(">II", 10_000, 192) + text(iv) + text(hidden)
     assert open_key_file(file, b"secret") == plain
     assert KeyFileScheme(3) is KeyFileScheme.PBKDF2_TRIPLE_DES
+
+
+def test_a_group_in_json_has_no_more_members_than_one_that_is_read():
+    members = [{"handle": "0.NA/88.1", "index": 300}] * bounds.ADMINISTRATORS_MAX
+    assert len(HsVlist.from_wire(HsVlist.from_json(members).to_wire()).references) == bounds.ADMINISTRATORS_MAX
+    with pytest.raises(InvalidValue, match="at most"):
+        HsVlist.from_json([*members, {}])

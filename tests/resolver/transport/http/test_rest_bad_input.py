@@ -6,6 +6,7 @@ import random
 import httpx
 import pytest
 
+from resolver.transport.http import rest_input
 from tests.resolver.transport.hdl_node import admin, value
 from tests.resolver.transport.http.http_node import basic, http_node
 
@@ -93,6 +94,23 @@ def put(client, content, path=f"/api/handles/{NAME}", kind="application/json", *
 )
 def test_bodies_that_are_no_values(client, content):
     assert judge(put(client, content), 400, 4)["message"]
+
+
+@pytest.mark.parametrize("item", [b"[]", b"{}", b"1", b'""', b'"\\\\"', b'"\\""'])
+def test_a_body_of_more_parts_than_a_handle_has_is_not_parsed(client, item, monkeypatch):
+    """Four megabytes of empty lists took a hundred and ten."""
+    content = b"[" + b",".join([item] * (rest_input.PARTS_MAX + 2)) + b"]"
+    monkeypatch.setattr(rest_input, "parse_json", lambda _: pytest.fail("it was parsed"))
+    assert "parts" in judge(put(client, content), 400, 4)["message"]
+
+
+@pytest.mark.parametrize("text", [", " * 150_000, '"a",' * 140_000, "\\," * 140_000])
+def test_texts_may_have_any_commas(client, text):
+    content = json.dumps([URL | {"data": text}, ADMIN]).encode()
+    assert content.count(b",") > rest_input.PARTS_MAX
+    assert put(client, content).status_code in {200, 201}
+    assert client.get(f"/api/handles/{NAME}?index=1").json()["values"][0]["data"]["value"] == text
+    assert client.delete(f"/api/handles/{NAME}", headers=basic()).status_code == 200
 
 
 @pytest.mark.parametrize(
