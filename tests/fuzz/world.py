@@ -178,6 +178,9 @@ class _Transport:
     def is_closing(self):
         return self.closing
 
+    def get_write_buffer_size(self):
+        return 0
+
     def close(self):
         if not self.closing:
             self.closing = True

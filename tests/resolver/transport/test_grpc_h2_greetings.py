@@ -58,6 +58,9 @@ class Wire:
     def is_closing(self):
         return self.closed
 
+    def get_write_buffer_size(self):
+        return 0
+
     def set_protocol(self, protocol):
         self.protocol = protocol
 

@@ -145,7 +145,7 @@ class Identifiers:
 
     async def batch_delete(self, request: Request, call: Call) -> Response:
         """Delete many identifiers: an array of names, or an object with such an array as ``handles``."""
-        body = await self._desk.json(request)
+        body = await self._desk.json(request, BODY_OCTETS_MAX)
         if body.lstrip()[:1] == b"{":
             body = bytes(bodies.decode(body, dict[str, Raw]).get("handles", b"[]"))
         names = await bodies.decode_each(body, str)
