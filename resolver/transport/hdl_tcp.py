@@ -2,9 +2,9 @@
 
 Clients keep a connection for hours or open one for each request; both are served, and a client that closes its half
 gets its answers before ours closes. Whoever has logged in on a connection keeps it through a day of silence. Nobody
-gets to keep anything of ours by being slow: the first octets, a header, a body, and the taking of an answer each have
-their time, measured absolutely, and one timer looks at all connections. A message that is too large is refused at its
-envelope.
+gets to keep anything of ours by being slow: the first octets, a header, a body, and the taking of each piece of an
+answer have their time, measured absolutely while we read, and one timer looks at all connections. A message that is too
+large is refused at its envelope.
 """
 
 from __future__ import annotations
