@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
 from resolver.app.federation import TOP_FILE
+from resolver.app.store_watch import require_none_lost
 from resolver.clock import SystemClock
 from resolver.config.endpoint import Endpoint
 from resolver.config.sources import ConfigInvalid, load
@@ -71,7 +72,10 @@ class Made:
 
 
 def make(plan: Plan) -> Made:
-    """Make the data directory. Raises StartRefused when it holds something else, PlanInvalid, TopSilent."""
+    """Make the data directory.
+
+    Raises StartRefused when it holds something else, StoreRefused when its store is lost, PlanInvalid, TopSilent.
+    """
     if plan.role is NodeRole.RECURSIVE and plan.prefix:
         raise PlanInvalid("a recursive node homes nothing: leave --prefix out, or choose another role")
     if plan.role is not NodeRole.RECURSIVE and not plan.prefix:
@@ -86,6 +90,7 @@ def make(plan: Plan) -> Made:
     text = _toml(plan.settings)
     top = _top(plan) if plan.top else None
     data = DataDir(plan.root)
+    require_none_lost(data)
     data.create()
     changed: list[str] = []
     with data.lock():

@@ -17,7 +17,7 @@ import structlog
 from resolver.app.data_dir import StoreRefused
 from storage.directories import make_directory
 from storage.errors import StorageError, StoreDamaged
-from storage.extent import require_whole
+from storage.extent import REMEDY, require_whole
 from storage.lmdb_engine import DATA_FILE
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def require_same(store: Path, file: tuple[int, int]) -> None:
         raise StoreDamaged(f"{store / DATA_FILE} was removed or replaced under the running node")
 
 
-def require_none_rescued(data: DataDir) -> None:
-    """Raise StoreRefused while something that was saved waits for the operator.
+def require_none_lost(data: DataDir) -> None:
+    """Raise StoreRefused for a node that has lost its store: another one would deny what the node has acknowledged.
 
-    A service manager starts a node again that has ended: on the file that was put in the place of its own it would deny
-    what it has acknowledged, and where there is none it would ask for a backup, which is older than what was saved.
+    A service manager starts a node again that has ended. What was saved when the file was lost is named first, since
+    any backup is older.
     """
     for rescued in sorted(data.root.glob(_RESCUED.format("*"))):
         if (rescued / DATA_FILE).exists():
@@ -60,6 +60,12 @@ def require_none_rescued(data: DataDir) -> None:
                 f"{rescued} holds what a data file held that was removed or replaced under the running node: put it in "
                 f"place of {data.store}, or move it away to go on with what is there now"
             )
+    file = data.store / DATA_FILE
+    if data.admin_token.exists() and not (file.exists() and file.stat().st_size):
+        raise StoreRefused(
+            f"{file} is missing or empty, and this node has had a store: {REMEDY}. To begin anew, remove "
+            f"{data.admin_token}"
+        )
 
 
 class StoreWatch:

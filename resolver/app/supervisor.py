@@ -30,7 +30,7 @@ from resolver.app.data_dir import DataDir, StartRefused, StoreRefused
 from resolver.app.node_collector import NodeCollector
 from resolver.app.ports import Reservation, reserve
 from resolver.app.prerequisites import require_usable
-from resolver.app.store_watch import StoreWatch, require_none_rescued
+from resolver.app.store_watch import StoreWatch, require_none_lost
 from resolver.app.systemd import notify, watchdog_interval_s
 from resolver.clock import SystemClock
 from resolver.config.changes import Applied, changes, take_over
@@ -45,7 +45,6 @@ from resolver.telemetry.metrics import MetricsDirectory
 from resolver.v1 import mirror_pb2
 from storage import page_cache
 from storage.errors import StorageError
-from storage.extent import REMEDY
 from storage.lmdb_engine import DATA_FILE, LmdbEngine
 from storage.survey import survey
 from storage.tables import Table
@@ -91,7 +90,7 @@ class Supervisor:
         descriptors.raise_limit()
         require_usable(self._config)
         choice = backends.choose(self._config.grpc.backend)
-        require_none_rescued(self._data)
+        require_none_lost(self._data)
         self._data.create()
         with ExitStack() as held:
             held.enter_context(self._data.lock())
@@ -171,11 +170,6 @@ class Supervisor:
     def _open_store(self) -> LmdbEngine:
         """Open the store and make the administrator at the first start. Raises StartRefused, StoreRefused."""
         data = self._data.store / DATA_FILE
-        token = self._data.admin_token
-        if token.exists() and not (data.exists() and data.stat().st_size):
-            raise StoreRefused(
-                f"{data} is missing or empty, and this node has had a store: {REMEDY}. To begin anew, remove {token}"
-            )
         try:
             if data.exists():
                 survey(self._data.store, self._config.storage.map_octets)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from resolver.cli.output import CONFLICT, INVALID, UNREACHABLE, Failed, Verb, emit, one_line
+from resolver.cli.output import CONFLICT, INVALID, STORE, UNREACHABLE, Failed, Verb, emit, one_line
 
 ROLES = ("top", "secondary", "enterprise", "recursive")
 
@@ -67,7 +67,7 @@ def init(
     The roles differ in data only. Doing the same again changes nothing; a directory that holds something else is
     refused.
     """
-    from resolver.app.data_dir import StartRefused  # noqa: PLC0415 - loads the store
+    from resolver.app.data_dir import StartRefused, StoreRefused  # noqa: PLC0415 - loads the store
     from resolver.app.initial import Plan, PlanInvalid, TopSilent, make  # noqa: PLC0415 - as above
     from resolver.registry.first_start import NodeRole  # noqa: PLC0415 - as above
 
@@ -87,8 +87,8 @@ def init(
     try:
         made = make(Plan(root, NodeRole(role), prefix, settings, top, top_key))
     except StartRefused as error:
-        code = INVALID if isinstance(error, PlanInvalid) else UNREACHABLE if isinstance(error, TopSilent) else CONFLICT
-        raise Failed(one_line(str(error)), code) from error
+        codes = {PlanInvalid: INVALID, TopSilent: UNREACHABLE, StoreRefused: STORE}
+        raise Failed(one_line(str(error)), codes.get(type(error), CONFLICT)) from error
     word = f"made: {', '.join(made.changed)}" if made.changed else "everything was so already"
     lines = [f"{role} node {prefix}".strip() + f" in {root}: {word}"]
     if made.top_fingerprint:

@@ -107,7 +107,10 @@ def test_a_lost_file_is_not_taken_for_a_first_start(damaged, lose):
     lose(data_file(damaged))
     process = start(damaged)
     assert process.wait(60) == STORE
-    assert "is missing or empty, and this node has had a store: restore a backup" in log_lines(damaged)[-1]
+    sentence = "is missing or empty, and this node has had a store: restore a backup"
+    assert sentence in log_lines(damaged)[-1]
+    again = run("init", "--data-dir", damaged, "--role", "top", "--prefix", "88")  # as who provisions machines calls it
+    assert (again.returncode, sentence in again.stderr) == (STORE, True)
     assert (damaged / "credentials" / "admin.token").read_text() == token
 
 
