@@ -75,6 +75,8 @@ class Seen(NamedTuple):
     """What was counted since the last time, by door and method."""
 
     times: dict[tuple[str, Called], Times]
+    cut_off: dict[str, int]
+    """Connections cut off because of what waited for them, by door."""
 
     @property
     def calls(self) -> dict[tuple[str, Called, int | str], int]:
@@ -88,6 +90,7 @@ class CallCounts:
     def __init__(self, now_us: Callable[[], int]) -> None:
         self._now_us = now_us
         self._times: dict[tuple[str, Called], Times] = {}
+        self._cut_off: dict[str, int] = {}
         self._taken = 0
 
     def observe(self, method: Called, code: int | str, took_s: float, count: int = 1, door: str = GRPC) -> None:
@@ -113,15 +116,19 @@ class CallCounts:
         if took_s > taken.most_s:
             taken.most_s, taken.most_us = took_s, self._now_us()
 
+    def cut_off(self, door: str, connections: int) -> None:
+        """Count connections that a door has cut off because their peers did not take their answers."""
+        self._cut_off[door] = self._cut_off.get(door, 0) + connections
+
     @property
     def seen(self) -> Seen:
         """Everything since the last time, left where it is."""
-        return Seen(self._times)
+        return Seen(self._times, self._cut_off)
 
     def take(self) -> Seen:
         """Everything since the last time."""
         self._taken = self.count
-        seen, self._times = self.seen, {}
+        seen, self._times, self._cut_off = self.seen, {}, {}
         return seen
 
     @property

@@ -132,6 +132,12 @@ class WorkerMetrics:
             ("protocol", "result"),
             registry=registry,
         )
+        self._cut_off = Counter(
+            "idis_connections_cut_off",
+            "Connections ended because answers that nobody took were filling the memory.",
+            ("protocol",),
+            registry=registry,
+        )
         self._changed = Counter(
             "idis_changed_handles",
             "Handles registered, changed and deleted, counted after the commit.",
@@ -176,6 +182,8 @@ class WorkerMetrics:
                 self._handled.labels(method.service, method.name, name).inc(count)
         for (door, method), times in seen.times.items():
             self._take_times(door, method, times)
+        for door, count in seen.cut_off.items():
+            self._cut_off.labels(door).inc(count)
         for door, (asked, found) in names.items():
             self._resolved.labels(door, "found").inc(found)
             self._resolved.labels(door, "missed").inc(asked - found)

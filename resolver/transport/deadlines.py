@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("transport")
 
+SWEEP_S = 1.0
+"""Seconds between two looks."""
+
 LOOKED_AT_ONCE = 128
 """Connections looked at before the loop does other things: about a millisecond when all of them are closed."""
 

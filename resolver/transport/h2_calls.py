@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from resolver.transport.h2_shared import Shared
 
 
+_NOTED_ANSWERS = 4
+"""Plain answers of a burst beyond which their octets are noted: fewer have at most as many as a socket's buffer."""
+
+
 def _ignored(_kind: type, _event: Any, _now_s: float) -> None:
     """What becomes of frames once the peer has gone."""
 
@@ -307,6 +311,8 @@ class Calls(Endings):
             # The answers of a burst leave together: each took until now.
             method, took_s = asked[0][1].mount.method, self.shared.monotonic_s() - started_s
             self.shared.observe(method, 0, took_s, answered)
+            if answered > _NOTED_ANSWERS:
+                self.shared.unsent.note(session.queued_body_size())
         return rest
 
     def may_resolve(self, ticket: Ticket) -> bool:
@@ -381,6 +387,7 @@ class Calls(Endings):
                 done.append(mount.method)
             if octets > bounds.LONG_ANSWER_OCTETS:
                 room = self._room()  # out while the caches have it, and before there is need of memory for the next
+                self.shared.unsent.note(min(octets, bounds.ANSWERS_OCTETS_MAX - room))
         took_s = self.shared.monotonic_s() - started_s
         for method in done:
             self.shared.observe(method, 0, took_s, 1)

@@ -111,6 +111,7 @@ class H2Connection(asyncio.Protocol):
         """The socket takes no more for now; what the peer asks meanwhile waits in the kernel."""
         self._paused = True
         self._transport.pause_reading()
+        self._shared.unsent.note(self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """The socket takes octets again."""
@@ -205,7 +206,15 @@ class H2Connection(asyncio.Protocol):
             self._untaken.begin(self._transport, over_s)
             self._transport.close()
 
-    def _abort(self) -> None:
+    @property
+    def unsent_octets(self) -> int:
+        """Octets of answers that wait for windows or for the socket."""
+        return int(self._session.queued_body_size() + self._transport.get_write_buffer_size())
+
+    held_octets = unsent_octets
+    """The same: what is written has small pieces."""
+
+    def cut_off(self) -> None:
         """Close at once."""
         self._mark_closed()
         self._transport.abort()
@@ -261,7 +270,7 @@ class H2Connection(asyncio.Protocol):
             if self._untaken.is_over(self._transport, now_s, limits.HANDSHAKE_TIMEOUT_S):
                 self._transport.abort()
         elif self._is_silent(now_s) or self._is_stuck(now_s):
-            self._abort()
+            self.cut_off()
         else:
             if self._calls.streams:  # nghttp2 has ended some itself; a peer that says nothing more does not tell
                 self._calls.take(self._session.events(), now_s)

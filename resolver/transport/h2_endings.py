@@ -143,6 +143,7 @@ class Endings(ABC):
             queued = self.session.queued_body_size(stream_id)
             if queued:
                 self._long[stream_id] = (queued, self.active_s)
+                self.shared.unsent.note(queued)
             self.session.send_trailers(stream_id, trailers)
         else:
             self.session.send_response(stream_id, (*frames.RESPONSE, *trailers), end_stream=True)
@@ -173,6 +174,7 @@ class Endings(ABC):
         if exchange.blocked_s is None:
             exchange.blocked_s = self.shared.monotonic_s()
             exchange.blocked_octets = self.session.queued_body_size(exchange.stream_id)
+            self.shared.unsent.note(exchange.blocked_octets)
         self._blocked[exchange] = None
 
     def is_full_for(self, exchange: Exchange) -> bool:

@@ -149,6 +149,17 @@ class Newcomer(asyncio.Protocol):
         else:
             self._transport.close()
 
+    @property
+    def unsent_octets(self) -> int:
+        """Nothing: no answer has been asked for."""
+        return 0
+
+    held_octets = unsent_octets
+
+    def cut_off(self) -> None:
+        """End the connection now."""
+        self._transport.abort()
+
     def end(self) -> None:
         """End the connection now."""
         self._transport.abort()

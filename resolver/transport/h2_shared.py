@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from resolver.registry.keys import certificate_digest
 from resolver.service import Credential
 from resolver.service.plain import Plain
+from resolver.telemetry.calls import GRPC
 from resolver.transport import h2_bounds as bounds
+from resolver.transport.unsent import UnsentAnswers
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,6 +54,8 @@ class Shared:
         self.write_timeout_s = write_timeout_s
         self.tls = tls
         self.connections: set[H2Connection | Newcomer] = set()
+        self.unsent = UnsentAnswers(GRPC, service.core.calls.cut_off, lambda: self.connections)
+        self.unsent.start(loop)
         self.draining = False
         self.made = 0
         """Newcomers that have become connections; the ages of these are spread by it."""

@@ -32,6 +32,9 @@ _log = structlog.get_logger("handle")
 HEADER_TIMEOUT_S = 5.0
 """Seconds for the envelope of a message, and for the first octet on a new connection."""
 
+INTRODUCED_S = 0.02
+"""Seconds in which clients of the lobby have become connections."""
+
 _BACKLOG = 1_024
 _ACCEPTED_AT_ONCE = 64
 """Clients accepted before others get their answers again."""

@@ -7,6 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CONNECTIONS_MAX = 20_000
+"""Connections of one worker over TCP; further ones are closed at once."""
 
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 300), (socket.TCP_KEEPINTVL, 60), (socket.TCP_KEEPCNT, 5))
 """A peer that has vanished is noticed after ten minutes."""
@@ -37,3 +44,12 @@ def keep_alive(client: socket.socket) -> None:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, number in _KEEPALIVE:
         client.setsockopt(socket.IPPROTO_TCP, option, number)
+
+
+async def connect(client: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
+    """Make an accepted socket a connection of the loop."""
+    try:
+        keep_alive(client)
+        await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
+    except OSError:
+        client.close()  # it has left meanwhile

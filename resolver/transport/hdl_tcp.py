@@ -21,12 +21,14 @@ from resolver.handle.codes import ResponseCode
 from resolver.service.hdl_counted import count_one
 from resolver.service.hdl_peer import Peer, unmapped
 from resolver.telemetry.calls import HDL_TCP
-from resolver.transport.deadlines import Untaken, check_all
-from resolver.transport.hdl_lobby import HEADER_TIMEOUT_S, Lobby
+from resolver.transport.deadlines import SWEEP_S, Untaken, check_all
+from resolver.transport.hdl_creations import Creations
+from resolver.transport.hdl_lobby import HEADER_TIMEOUT_S, INTRODUCED_S, Lobby
 from resolver.transport.hdl_parts import LOGIN_IDLE_S, TIMEOUTS_S, Part
-from resolver.transport.hdl_sockets import bound_socket, keep_alive
+from resolver.transport.hdl_sockets import CONNECTIONS_MAX, bound_socket, connect
 from resolver.transport.hdl_streams import Alone, StreamKey, TlsStream
 from resolver.transport.hdl_waiting import REQUESTS_IN_FLIGHT_MAX, WRITES_AT_ONCE, WaitingRequests
+from resolver.transport.unsent import UnsentAnswers
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from resolver.wire.message import StreamPart
 from resolver.wire.stream import FrameStream
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from resolver.clock import Clock
     from resolver.service.core import Core
     from resolver.service.handle_protocol import HandleProtocol
-    from resolver.service.hdl_plain_creations import Creation
     from resolver.transport.hdl_relay import Relay
     from resolver.wire.message import Frame
 
@@ -45,17 +46,6 @@ _log = structlog.get_logger("handle")
 
 WRITE_TIMEOUT_S = 30.0
 """Seconds in which a peer must take some of the answers that wait for it."""
-
-CONNECTIONS_MAX = 20_000
-"""Connections of one worker; further ones are closed at once."""
-
-SWEEP_S = 1.0
-"""Seconds between two looks at the deadlines."""
-
-_INTRODUCED_S = 0.02
-"""Seconds in which clients of the lobby have become connections."""
-
-_SERVER_ERROR = "Server error processing request, see server logs"
 
 
 class _Connection(asyncio.Protocol):
@@ -73,11 +63,11 @@ class _Connection(asyncio.Protocol):
         self._alone: Alone | None = None
         self._tls: TlsStream | None = None
         self._blocked: asyncio.Event | None = None
-        self._ended = False
         self.deadline_s = door.now_s() + HEADER_TIMEOUT_S
         self._untaken = Untaken()
+        self._waiting_octets = self._long_octets = 0
         self._part = Part.NOTHING
-        self._is_half_closed = False
+        self._ended = self._is_half_closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close it when there are too many."""
@@ -91,7 +81,7 @@ class _Connection(asyncio.Protocol):
         self._first = (b"", b"")
         if unsent:
             self.deadline_s = self._door.now_s() + self._door.idle_s  # it has asked, and may take its answer slowly
-            self._transport.write(unsent)
+            self._write(unsent)
         if octets:
             self.data_received(octets)
 
@@ -114,6 +104,7 @@ class _Connection(asyncio.Protocol):
         self._unblock()
         self._untaken.end()
         self.deadline_s = max(self.deadline_s, self._door.now_s() + WRITE_TIMEOUT_S)  # for what is left of them
+        self._long_octets = 0
         self._go_on()
 
     def _unblock(self) -> None:
@@ -132,9 +123,7 @@ class _Connection(asyncio.Protocol):
             if answer is not None:
                 now_s = door.now_s()
                 self.deadline_s = now_s + self._idle_s  # before the answer leaves: its client may count from then
-                self._transport.write(answer)
-                if self._blocked is not None:
-                    self._transport.pause_reading()
+                self._write(answer)
                 count_one(door.core.calls, answer, now_s - started_s, HDL_TCP)
                 return
             creation = door.protocol.creation(data, self._peer, self._take_answer)
@@ -143,7 +132,7 @@ class _Connection(asyncio.Protocol):
                 self.deadline_s = started_s + self._idle_s
                 if self._is_full:
                     self._transport.pause_reading()
-                door.hand_over(creation)
+                door.creations.hand_over(creation)
                 return
         try:
             frames = self._stream.receive_data(data)
@@ -159,6 +148,14 @@ class _Connection(asyncio.Protocol):
         if frames and self._stream.pending_octets >= ENVELOPE_OCTETS:
             self.data_received(b"")  # a message that is too large shows with the next call only
 
+    def _write(self, answer: bytes) -> None:
+        """Write an answer, and read nothing while the peer does not take it."""
+        self._transport.write(answer)
+        if self._blocked is not None:
+            self._long_octets = max(self._long_octets, len(answer))
+            self._door.unsent.note(len(answer))
+            self._transport.pause_reading()
+
     @property
     def _is_full(self) -> bool:
         """Whether no further request is begun for now."""
@@ -171,7 +168,7 @@ class _Connection(asyncio.Protocol):
             most = REQUESTS_IN_FLIGHT_MAX - self._in_flight
             if not self._waiting or self._blocked or self._tls or is_stream_first or most <= 0:
                 return
-            self._transport.write(self._waiting.begin(self._peer.source, self._start, most))
+            self._write(self._waiting.begin(self._peer.source, self._start, most))
         asyncio.get_running_loop().call_soon(self._go_on)
 
     def _start(self, frame: Frame) -> None:
@@ -255,8 +252,8 @@ class _Connection(asyncio.Protocol):
         """Write one answer, or a part of a stream. Raises OSError for a part that nobody takes or cannot be secret."""
         if not isinstance(frame, StreamPart):
             with suppress(ConnectionResetError):
-                await self._writable()
-                self._transport.write(frame.to_wire())
+                await self._writable(len(frame.payload))
+                self._write(frame.to_wire())
         elif frame.is_secret:
             if self._tls is None:
                 await self._writable()
@@ -267,10 +264,14 @@ class _Connection(asyncio.Protocol):
             await self._writable()
             self._transport.write(frame.octets)
 
-    async def _writable(self) -> None:
-        """Wait while the peer takes nothing. Raises ConnectionResetError when it has left."""
-        while self._blocked is not None:
-            await self._blocked.wait()
+    async def _writable(self, octets: int = 0) -> None:
+        """Wait, with an answer, while the peer takes nothing. Raises ConnectionResetError when it has left."""
+        if self._blocked is not None:
+            self._waiting_octets += octets
+            self._door.unsent.note(octets)
+            while self._blocked is not None:
+                await self._blocked.wait()
+            self._waiting_octets -= octets
         if self._ended:
             raise ConnectionResetError("the peer has left")
 
@@ -288,9 +289,23 @@ class _Connection(asyncio.Protocol):
         """Say what is wrong with the stream; close once all before is answered, as what follows cannot be found."""
         said = (ResponseCode.PROTOCOL_ERROR, error.message)
         if isinstance(error, MessageTooLarge):
-            said = (ResponseCode.ERROR, _SERVER_ERROR)
+            said = (ResponseCode.ERROR, "Server error processing request, see server logs")
         self._transport.write(self._door.protocol.undecodable(self._stream.pending_envelope, *said).to_wire())
         self.leave(at_once=False)
+
+    @property
+    def unsent_octets(self) -> int:
+        """Octets of answers that the peer has not taken, written or not."""
+        return self._waiting_octets + self._transport.get_write_buffer_size()
+
+    @property
+    def held_octets(self) -> int:
+        """Octets of these answers in memory."""
+        return self._waiting_octets + max(self._long_octets, self._transport.get_write_buffer_size())
+
+    def cut_off(self) -> None:
+        """End the connection now."""
+        self._transport.abort()
 
     def check(self, now_s: float) -> None:
         """Close the connection when its time is over; nobody is late while we answer, or it takes what was answered."""
@@ -326,9 +341,10 @@ class HandleTcpDoor:
         self.idle_s = idle_s
         self.stream_key = StreamKey(protocol.signer.rsa)
         self.now_s = clock.monotonic_s
+        self.creations = Creations(core)
         self._connections: set[_Connection] = set()
+        self.unsent = UnsentAnswers(HDL_TCP, core.calls.cut_off, lambda: self._connections)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._creations: list[Creation] = []
         self._left: asyncio.Event | None = None
         self._lobby: Lobby | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -339,6 +355,7 @@ class HandleTcpDoor:
         loop = asyncio.get_running_loop()
         bound: int = listener.getsockname()[1]
         self._lobby = Lobby(self, loop, listener)
+        self.unsent.start(loop)
         self._sweeper = asyncio.create_task(self._sweep(self._lobby))
         return bound
 
@@ -353,15 +370,7 @@ class HandleTcpDoor:
 
     def take_over(self, client: socket.socket, octets: bytes, unsent: bytes) -> None:
         """Make a connection of a client of the lobby."""
-        self.start_task(self._take_over(client, octets, unsent))
-
-    async def _take_over(self, client: socket.socket, octets: bytes, unsent: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            keep_alive(client)
-            await loop.connect_accepted_socket(lambda: _Connection(self, octets, unsent), client)
-        except OSError:
-            client.close()  # it has left meanwhile
+        self.start_task(connect(client, lambda: _Connection(self, octets, unsent)))
 
     def admit(self, connection: _Connection) -> bool:
         """Whether there is room for one more connection, which is then looked after."""
@@ -376,16 +385,6 @@ class HandleTcpDoor:
         if self._left is not None and not self._connections:
             self._left.set()
 
-    def hand_over(self, creation: Creation) -> None:
-        """Give a creation to the write lane, with those of other connections that come in the same turn of the loop."""
-        self._creations.append(creation)
-        if len(self._creations) == 1:
-            asyncio.get_running_loop().call_soon(self._hand_over_all)
-
-    def _hand_over_all(self) -> None:
-        creations, self._creations = self._creations, []
-        self.core.lane.hand_over(creations)
-
     def start_task(self, work: Coroutine[object, object, None]) -> None:
         """Do something beside the loop; the set keeps the task alive."""
         task = asyncio.create_task(work)
@@ -398,12 +397,13 @@ class HandleTcpDoor:
             now_s = self.now_s()
             await check_all(lobby.clients(), now_s)
             await check_all(list(self._connections), now_s)
+            self.unsent.look()
 
     async def drain(self, grace_s: float) -> None:
         """Take no new connection, let requests finish and answers be taken for ``grace_s``, then end them."""
         if self._lobby is not None:
             self._lobby.close()
-            await asyncio.sleep(_INTRODUCED_S)  # for those who have just become connections
+            await asyncio.sleep(INTRODUCED_S)  # for those who have just become connections
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in list(self._connections):

@@ -68,6 +68,8 @@ calls.observe(Operation("handle", "resolution", "resolution"), "SUCCESS", 0.002,
 metrics.observe_commit(40, 0.003, {("grpc", "create"): 39, ("hdl_tcp", "delete"): 1})
 metrics.take_in(calls.take(), {"grpc": (1_003, 900)})
 calls.observe(method, 0, 0.0001)
+calls.cut_off("http", 2)
+calls.cut_off("http", 3)
 metrics.take_in(calls.take(), {})
 """
 
@@ -98,6 +100,7 @@ def test_counts_of_two_processes_are_summed(tmp_path):
     assert 'idis_resolved_names_total{protocol="grpc",result="missed"} 206.0' in text
     assert 'idis_changed_handles_total{operation="create",protocol="grpc"} 78.0' in text
     assert 'idis_changed_handles_total{operation="delete",protocol="hdl_tcp"} 2.0' in text
+    assert 'idis_connections_cut_off_total{protocol="http"} 10.0' in text
     assert "idis_lane_commit_seconds_count 2.0" in text
     assert 'idis_lane_group_jobs_bucket{le="50.0"} 2.0' in text
     assert 'idis_lane_group_jobs_bucket{le="20.0"} 0.0' in text

@@ -20,6 +20,7 @@ from resolver.transport.deadlines import Untaken
 from resolver.transport.http import bounds
 from resolver.transport.http.door import Failure
 from resolver.transport.http.old_versions import without_chunks
+from resolver.transport.http.written import Written
 
 if TYPE_CHECKING:
     import asyncio
@@ -92,10 +93,11 @@ class HttpConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection."""
-        super().connection_made(transport)
         tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
         if tls is not None:
             self._certificate = tls.getpeercert(binary_form=True) or b""
+        self._written = Written(transport, is_encrypted=tls is not None)
+        super().connection_made(cast("asyncio.Transport", self._written))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone: the request that is being answered hears of it, be it not the last one that came."""
@@ -228,7 +230,11 @@ class HttpConnection(HttpToolsProtocol):
             super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Let a request be answered."""
+        """Let a request be answered, or be the next one once the client has taken the answers before."""
+        if self.flow.write_paused:  # its answer would wait beside the one that is not taken
+            self.flow.pause_reading()
+            self.pipeline.append((cycle, app))
+            return
         self._answering = cycle
         super()._start_asgi_task(cycle, app if cycle.scope["http_version"] == "1.1" else without_chunks(app, cycle))
 
@@ -243,8 +249,7 @@ class HttpConnection(HttpToolsProtocol):
             self.deadline_s = max(self.deadline_s, now_s + bounds.BODY_TIMEOUT_S)  # of what could not come meanwhile
         self.flow.resume_reading()
         if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+            self._answer_next()
         elif self._refused is not None:
             self._tell(self._refused)
         elif not self._is_in_header:
@@ -252,16 +257,49 @@ class HttpConnection(HttpToolsProtocol):
             if self._is_in_body:
                 self.transport.close()  # answered before the body was read: the rest of it is no request
 
+    @property
+    def _is_free(self) -> bool:
+        """Whether no request is being answered."""
+        return self._answering is None or self._answering.response_complete
+
+    def _answer_next(self) -> None:
+        """Answer the next request of the pipeline."""
+        cycle, app = self.pipeline.pop()
+        self._start_asgi_task(cycle, app)
+
     def pause_writing(self) -> None:
         """The peer does not take its answer."""
         super().pause_writing()
+        self._door.unsent.note(self.held_octets)
         self._untaken.begin(self.transport, time.monotonic() + bounds.WRITE_TIMEOUT_S)
 
     def resume_writing(self) -> None:
         """The peer takes its answer again, and has time for the rest of it."""
         super().resume_writing()
         self._untaken.end()
+        self._written.long_octets = 0
         self.deadline_s = max(self.deadline_s, time.monotonic() + bounds.WRITE_TIMEOUT_S)
+        if self._is_free and self.pipeline and not self.transport.is_closing():
+            self._answer_next()
+
+    @property
+    def owes(self) -> bool:
+        """Whether the client has still to take something of its answers."""
+        return bool(self.unsent_octets or self.pipeline)
+
+    @property
+    def unsent_octets(self) -> int:
+        """Octets of answers that the client has not taken."""
+        return self.transport.get_write_buffer_size()
+
+    @property
+    def held_octets(self) -> int:
+        """Octets of these answers in memory."""
+        return max(self._written.long_octets, self.unsent_octets)
+
+    def cut_off(self) -> None:
+        """End the connection now."""
+        self.transport.abort()
 
     def check(self, now_s: float) -> None:
         """Close the connection when its time is over; an answer under way has as long as it needs."""
@@ -300,7 +338,7 @@ class HttpConnection(HttpToolsProtocol):
                 cycle.scope["state"]["refused"] = True
                 self._answering = None
         self._is_in_header = self._is_in_body = False
-        if self._answering is None or self._answering.response_complete:
+        if self._is_free and not self.pipeline:
             self._tell(failure)
         else:
             self._refused = failure

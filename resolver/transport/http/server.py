@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.server import ServerState
 
+from resolver.telemetry.calls import HTTP
 from resolver.transport.deadlines import check_all
 from resolver.transport.http import bounds
 from resolver.transport.http.application import Application
 from resolver.transport.http.connection import HttpConnection
 from resolver.transport.http.newcomer import Newcomer
+from resolver.transport.unsent import UnsentAnswers
 
 if TYPE_CHECKING:
     import ssl
@@ -53,10 +55,12 @@ class HttpDoor:
 
         ``look`` is called every second: it may renew the certificate of the context.
         """
+        self._service = service
         self._look = look
         self.idle_s = idle_s
         self.state = ServerState()
         self.newcomers: set[Newcomer] = set()
+        self.unsent = UnsentAnswers(HTTP, self._count_cut_off, self._answered)
         settings: dict[str, Any] = {
             "lifespan": "off",
             "log_config": None,
@@ -87,6 +91,7 @@ class HttpDoor:
             backlog=bounds.BACKLOG,
         )
         self._set_date()
+        self.unsent.start(loop)
         self._sweeper = asyncio.create_task(self._sweep())
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
@@ -101,7 +106,14 @@ class HttpDoor:
         return len(self.state.connections) + len(self.newcomers)
 
     def _connections(self) -> list[HttpConnection | Newcomer]:
-        return [*self.newcomers, *(each for each in self.state.connections if isinstance(each, HttpConnection))]
+        return [*self.newcomers, *self._answered()]
+
+    def _answered(self) -> list[HttpConnection]:
+        """The connections that have said something."""
+        return [each for each in self.state.connections if isinstance(each, HttpConnection)]
+
+    def _count_cut_off(self, door: str, connections: int) -> None:
+        self._service.core.calls.cut_off(door, connections)
 
     def _set_date(self) -> None:
         self.date = formatdate(time.time(), usegmt=True).encode()
@@ -115,10 +127,11 @@ class HttpDoor:
                 self._look()
             now_s = time.monotonic()
             await check_all(self._connections(), now_s)
+            self.unsent.look()
 
     def _has_unsent(self) -> bool:
         """Whether a client has still to take something of its answer."""
-        return any(connection.transport.get_write_buffer_size() for connection in self._connections())
+        return bool(self.state.tasks) or any(connection.owes for connection in self._answered())
 
     async def drain(self, grace_s: float) -> None:
         """Take no new connection, let answers under way finish and be taken for ``grace_s``, then end them."""

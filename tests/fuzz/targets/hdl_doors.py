@@ -71,7 +71,7 @@ class _Doors:
         """Turns of the loop until nothing is under way."""
         await asyncio.sleep(0)
         for _ in range(_TURNS_MAX):
-            if not self.tcp._tasks and not self.udp._tasks and not self.tcp._creations:
+            if not self.tcp._tasks and not self.udp._tasks and not self.tcp.creations:
                 return
             await asyncio.sleep(0)
         raise AssertionError("a request is not answered")

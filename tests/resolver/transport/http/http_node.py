@@ -80,7 +80,8 @@ class HttpNode(HandleNode):
         identity = HttpIdentity(service.core, protocol.authentication, protocol.signer, b"secret")
         parts = HandleParts(protocol, HandleRequests(protocol), identity)
         door_options = HttpOptions(**({"node_prefix": "88.300", "handle": parts} | self.http_options))
-        doors, self.ports = [], []
+        doors = self.doors = []
+        self.ports = []
         files = TlsFiles(self.ca, self.key_file, None, poll_s=60.0, clock=SystemClock())
         for tls in (None, self.context(files)):
             door = HttpDoor(service, door_options, lambda *answer: self.observed.append(answer), idle_s=30.0)

@@ -282,6 +282,34 @@ def test_a_client_that_takes_its_answer_slowly_gets_the_whole_of_it(monkeypatch)
     run(main())
 
 
+def test_a_request_behind_an_answer_that_is_not_taken_is_begun_when_it_is():
+    """Its answer would wait in the memory beside the first. However it comes, and though the door is drained."""
+
+    async def main(together):
+        async with serving(DOOR) as place:
+            client, connection = await open_narrow(place)
+            octets = [b"GET /api/large HTTP/1.1\r\nhost: x\r\n\r\n", b"POST /api/delete HTTP/1.1\r\nhost: x\r\n\r\n"]
+            send = asyncio.get_running_loop().sock_sendall
+            for part in [b"".join(octets)] if together else octets:
+                await send(client, part)
+                await until(lambda: connection.flow.write_paused)
+            await until(lambda: len(connection.pipeline) == 1 and not place.door.state.tasks)
+            assert not place.service.begun.is_set()
+            draining = asyncio.create_task(place.door.drain(60.0))
+            await asyncio.sleep(0.05)
+            await take(client, LARGE)
+            await until(place.service.begun.is_set)
+            said = b""
+            while part := await asyncio.get_running_loop().sock_recv(client, 65_536):
+                said += part
+            assert said.endswith(b"deleted")
+            await draining
+            client.close()
+
+    run(main(together=True))
+    run(main(together=False))
+
+
 def test_a_door_that_is_drained_lets_answers_be_taken():
     async def main():
         async with serving(DOOR) as place:
