@@ -117,12 +117,10 @@ class _Connection(HttpToolsProtocol):
 
     def _look(self) -> None:
         """Close the connection when nothing has come of it since the last look; uvicorn closes those that rest."""
-        if self.transport.is_closing():
-            self.transport.abort()
-            return
+        is_closing = self.transport.is_closing()
         unsent, self._unsent = self._unsent, unacknowledged_octets(self.transport)
-        is_untaken = self.flow.write_paused and unsent - self._unsent < WRITE_PROGRESS_OCTETS
-        is_stuck = is_untaken or not (self.is_answered or self.timeout_keep_alive_task)
+        is_untaken = (self.flow.write_paused or is_closing) and unsent - self._unsent < WRITE_PROGRESS_OCTETS
+        is_stuck = is_untaken or not (is_closing or self.is_answered or self.timeout_keep_alive_task)
         if is_stuck and self._was_stuck:
             self.transport.abort()
             return
