@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from resolver.transport.deadlines import WRITE_PROGRESS_OCTETS, unacknowledged_octets
+from resolver.transport.deadlines import WRITE_PROGRESS_OCTETS, acknowledged_octets
 
 if TYPE_CHECKING:
     import socket
@@ -90,7 +90,7 @@ class _Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self.began_s = time.monotonic()
         self._was_stuck = False
-        self._octets = self._unsent = 0
+        self._octets = self._acked = 0
         self.loop.call_later(LOOK_S, self._look)
         here = [each for each in self.connections if isinstance(each, _Connection) and not each.transport.is_closing()]
         if len(here) > CONNECTIONS_MAX:
@@ -118,8 +118,8 @@ class _Connection(HttpToolsProtocol):
     def _look(self) -> None:
         """Close the connection when nothing has come of it since the last look; uvicorn closes those that rest."""
         is_closing = self.transport.is_closing()
-        unsent, self._unsent = self._unsent, unacknowledged_octets(self.transport)
-        is_untaken = (self.flow.write_paused or is_closing) and unsent - self._unsent < WRITE_PROGRESS_OCTETS
+        acked, self._acked = self._acked, acknowledged_octets(self.transport)
+        is_untaken = (self.flow.write_paused or is_closing) and self._acked - acked < WRITE_PROGRESS_OCTETS
         is_stuck = is_untaken or not (is_closing or self.is_answered or self.timeout_keep_alive_task)
         if is_stuck and self._was_stuck:
             self.transport.abort()

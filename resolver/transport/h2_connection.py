@@ -16,7 +16,7 @@ import ngh2
 from resolver import limits
 from resolver.errors import ShuttingDown
 from resolver.transport import h2_bounds as bounds
-from resolver.transport.deadlines import Untaken, unacknowledged_octets
+from resolver.transport.deadlines import Untaken, acknowledged_octets
 from resolver.transport.h2_calls import Calls
 from resolver.transport.h2_guard import Guard
 from resolver.transport.h2_shared import certificate_of, source_of
@@ -286,9 +286,9 @@ class H2Connection(asyncio.Protocol):
         """Whether the socket has taken nothing for too long."""
         if not self._paused:
             return False
-        left = unacknowledged_octets(self._transport)
-        if self._stuck is None or left < self._stuck[0]:
-            self._stuck = (left, now_s)
+        acked = acknowledged_octets(self._transport)
+        if self._stuck is None or acked > self._stuck[0]:
+            self._stuck = (acked, now_s)
         return now_s - self._stuck[1] >= self._shared.write_timeout_s
 
     def _tick_leaving(self, now_s: float) -> None:
