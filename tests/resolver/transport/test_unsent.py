@@ -1,22 +1,29 @@
 """What peers do not take is bounded at every door: those stuck for longest are cut off, those who read lose nothing."""
 
+import asyncio
 import socket
 import ssl
 import time
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
+from starlette.responses import Response
+from starlette.routing import Route
 
 from resolver import methods
 from resolver.telemetry.calls import GRPC, CallCounts
 from resolver.transport import unsent
+from resolver.transport.http.calls import HttpOptions
+from resolver.transport.http.door import Door, told_plainly
+from resolver.transport.http.server import HttpDoor
 from resolver.transport.unsent import UnsentAnswers
 from resolver.v1 import resolution_pb2
 from resolver.wire import requests
 from tests.resolver.transport.h2_doors import WINDOW_UPDATE, Peer, h2_client, run, until
 from tests.resolver.transport.hdl_node import HSJ_PUBLIC, HandleClient, handle_node
 from tests.resolver.transport.hdl_node import value as handle_value
-from tests.resolver.transport.http.http_node import http_node
+from tests.resolver.transport.http.http_node import http_node, self_signed
 from tests.support.builders import PREFIX_A, register, value
 
 DATA_OCTETS = 900_000
@@ -228,7 +235,6 @@ def test_handle_clients_that_take_nothing_are_cut_off_and_others_answered(tmp_pa
 
 @pytest.mark.parametrize("secure", [False, True])
 def test_http_clients_that_take_nothing_are_cut_off_and_others_answered(tmp_path, secure):
-    """Encrypted octets used to lie where nobody counted them."""
     with http_node(tmp_path) as node:
         node.store("88.300.1/BIG", handle_value(1, "URL", DATA))
         context = ssl.create_default_context(cafile=str(node.ca)) if secure else None
@@ -243,3 +249,40 @@ def test_http_clients_that_take_nothing_are_cut_off_and_others_answered(tmp_path
             whole = sum(everything(each, DATA_OCTETS * ASKED) for each in greedy)
             assert whole == GREEDY - sum(cut)
             assert len(client.get("/api/handles/88.300.1/BIG").content) > DATA_OCTETS
+
+
+def test_what_an_encrypted_client_does_not_take_is_seen(tmp_path):
+    """uvloop hands a long answer to the transport below whole, and says that nothing waits."""
+
+    async def main():
+        certificate, key = self_signed("localhost")
+        (tmp_path / "node.crt").write_bytes(certificate)
+        (tmp_path / "node.key").write_bytes(key)
+        context = ssl.create_default_context(cafile=str(tmp_path / "node.crt"))
+        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        serving.load_cert_chain(tmp_path / "node.crt", tmp_path / "node.key")
+
+        async def large(_):
+            return Response(DATA)
+
+        door = HttpDoor(
+            SimpleNamespace(),
+            HttpOptions("88.300"),
+            lambda *_: None,
+            idle_s=60.0,
+            doors=(Door("demo", ("/",), lambda *_: [Route("/", large)], told_plainly),),
+        )
+        port = await door.start("127.0.0.1", 0, serving)
+        (client,) = await asyncio.to_thread(sockets, port, b"", 1, context)
+        await until(lambda: door.newcomers)
+        (newcomer,) = door.newcomers
+        newcomer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        await asyncio.to_thread(client.sendall, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await until(lambda: door._answered() and door._answered()[0].flow.write_paused)
+        (connection,) = door._answered()
+        assert connection.unsent_octets > DATA_OCTETS // 2
+        assert connection.held_octets >= DATA_OCTETS
+        assert await asyncio.to_thread(everything, client, DATA_OCTETS)
+        await door.drain(0.0)
+
+    run(main())
