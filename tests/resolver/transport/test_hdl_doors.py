@@ -483,7 +483,7 @@ def test_list_of_a_large_prefix_leaves_room_for_others_and_ends_with_its_client(
     with handle_node(tmp_path, workers=2) as node:
         pages = []
 
-        def endless(*_where):
+        async def endless(*_where):
             pages.append(time.monotonic())
             return [f"88.300.1/N-{number}" for number in range(50)], b"more"
 
