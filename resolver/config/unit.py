@@ -36,6 +36,7 @@ ExecStart={command} serve --config /etc/idis/idis.toml --data-dir %S/idis --no-b
 ExecReload=/bin/kill -HUP $MAINPID
 Environment=IDIS_LOG__FORMAT=json
 Restart=on-failure
+RestartPreventExitStatus=78
 RestartSec=1
 WatchdogSec={watchdog_s}
 TimeoutStartSec=120

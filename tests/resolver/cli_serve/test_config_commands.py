@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from click.testing import CliRunner
 
-from resolver.cli.config_commands import config
+from resolver.cli.config_commands import EXIT_CONFIG, config
 from resolver.cli.main import root
 from resolver.config.settings import Config
 from resolver.config.sources import keys, load
@@ -70,6 +70,7 @@ def test_unit_is_one_that_systemd_takes(run, tmp_path):
     assert json.loads(run("unit", "--json").stdout)["unit"] == printed.stdout
     assert "Type=notify" in printed.stdout
     assert "TimeoutStopSec=40" in printed.stdout  # 0.5 and 10 seconds of drain, and 30 for the last commits
+    assert f"RestartPreventExitStatus={EXIT_CONFIG}\n" in printed.stdout  # a file that is wrong stays wrong
     assert "AmbientCapabilities" not in printed.stdout
     low = run("unit", IDIS_HTTP__LISTEN="0.0.0.0:443", IDIS_DRAIN__GRACE_S="60")
     assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in low.stdout
