@@ -63,7 +63,7 @@ def needs():
 
 def octets_for(cuts):
     """Size of a disk that so many rounds of load do not fill."""
-    return (300 + 10 * cuts) * MIB
+    return (600 + 50 * cuts) * MIB
 
 
 def in_namespace(*command):
