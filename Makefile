@@ -93,6 +93,7 @@ fuzz: $(VENV)/.fuzz ## coverage-guided fuzzing of all decoders; INPUTS=1000000 f
 
 proto: $(VENV)/.dev ## generate resolver/v1 from proto/
 	@$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
+	@$(BIN)/python -m tests.support.client_stubs $(PROTOS:proto/%.proto=%_pb2_grpc.py)
 	@$(BIN)/python -m grpc_tools.protoc -I proto --include_source_info --descriptor_set_out=$(VENV)/proto.binpb $(PROTOS)
 	@$(BIN)/python -m resolver.transport.http.transcoding.comments < $(VENV)/proto.binpb > $(VENV)/comments.json
 	@mv $(VENV)/comments.json resolver/v1/comments.json

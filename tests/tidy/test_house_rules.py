@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import client_stubs
+
 ROOT = Path(__file__).resolve().parents[2]
 LINES_MAX = 420
 """About 400, with some tolerance."""
@@ -89,6 +91,11 @@ def test_generated_code_is_what_the_contracts_say(tmp_path):
         if path.suffix in {".py", ".pyi"}
     }
     assert set(fresh) == set(committed)
+    for name, text in fresh.items():
+        if name.endswith("_pb2_grpc.py"):
+            fresh[name] = kept = client_stubs.clients_only(text)
+            assert kept.count("\nclass ") == text.count("Stub:\n") == text.count("Servicer:\n")
+            assert not FORBIDDEN.search(kept)
     different = [name for name in fresh if fresh[name] != committed[name]]
     assert different == [], "run make proto"
     described = tmp_path / "set.binpb"
