@@ -100,6 +100,7 @@ class StoreWatch:
 
     def rescue(self, engine: Engine) -> None:
         """Save what a lost file holds. Call it when nobody writes any more."""
+        self.look()  # it may be lost since the last time
         if not self._is_lost:
             return
         try:

@@ -130,13 +130,13 @@ class Supervisor:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         try:
             if starting.done() and not starting.result():
-                raise (StoreRefused if crew.store_damaged else StartRefused)(crew.failed.result())
+                raise (StoreRefused if crew.store_damaged else StartRefused)(self._why(crew))
             if not self._stop.is_set():
                 await self._open(admin)
                 ends: set[asyncio.Future[Any]] = {stopping, crew.failed}
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 if crew.failed.done():
-                    raise StoreRefused(crew.failed.result())
+                    raise StoreRefused(self._why(crew))
             notify("STOPPING=1", "STATUS=draining")
             log.info("node draining")
             self._data.remove_endpoints()
@@ -146,6 +146,10 @@ class Supervisor:
         finally:
             for task in (starting, stopping, ticking, *self._jobs):
                 task.cancel()
+
+    def _why(self, crew: Crew) -> str:
+        """Why the node ends. A worker may have missed the data file first; the watch knows where it is saved."""
+        return self._watch.look() or crew.failed.result()
 
     async def _open(self, admin: socket.socket | None) -> None:
         """Every worker answers: open the admin door and tell the world."""

@@ -38,3 +38,12 @@ def test_what_was_lost_may_take_the_room_that_is_kept_back(engine, tmp_path, mon
         with copy.read() as reader:
             assert reader.count(Table.RECORDS) == ROWS
         copy.close()
+
+
+def test_a_file_lost_since_the_last_look_is_saved_too(engine, tmp_path):
+    """A stop in the second between two looks ended the node without a copy of what it had acknowledged."""
+    watch = StoreWatch(tmp_path / "store")
+    shutil.rmtree(tmp_path / "store")
+    watch.rescue(engine)
+    (rescued,) = tmp_path.glob("rescued-*")
+    assert (rescued / lmdb_engine.DATA_FILE).exists()
