@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from resolver.node.handle_admin import values_of
 from resolver.wire.predefined.hs_site import HsSite
 from storage.lmdb_engine import LmdbEngine
 from storage.tables import Table
+from tests.support.gate import gate
 
 pytestmark = pytest.mark.system
 
@@ -26,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PLACES = (tree.Place("old", "top", "88"), tree.Place("new", "top", "88"))
 PREFIXES = ("88.300", "88.300.1", "88.0042")
 COUNT = 1_200
+SHUT_AFTER = 130_000
+"""Octets of the source's answers: more than the first chunk of the dump and fewer than the second."""
 
 
 class Source:
@@ -100,8 +104,10 @@ def held(node):
 
 
 def test_a_migration_survives_changes_a_kill_and_ends_equal(tmp_path):
-    with tree.running(tmp_path, PLACES) as nodes:
-        old, new = nodes.values()
+    with ExitStack() as stack:
+        old, new = stack.enter_context(tree.running(tmp_path, PLACES)).values()
+        way = stack.enter_context(gate(old.endpoints["hdl_tcp"], SHUT_AFTER))
+        through = ["--from", f"hdl://{way.address}"]
         for prefix in PREFIXES:
             old.idis("prefix", "create", prefix)
         source = Source(old)
@@ -109,19 +115,19 @@ def test_a_migration_survives_changes_a_kill_and_ends_equal(tmp_path):
         source.put(first, "one")
         result = tmp_path / "result.csv"
 
-        process = migrate(old, new, result)
+        process = migrate(old, new, result, *through)
         until(lambda: noted(result).get("dump_start"), process)
-        process.send_signal(signal.SIGSTOP)  # the rest of the dump waits until the source has changed
-        source.put(first[::7], "two")
+        source.put(first[::7], "two")  # the rest of the dump waits until the source has changed
         source.put(source.names(50, "NEW"), "new")
         source.remove(first[3::11])
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        stopped = noted(result)
-        assert not stopped["is_dumped"], "the kill came too late to be in the dump"
+        assert way.is_reached.is_set()
+        assert not noted(result)["is_dumped"], "the gate shuts too late to be in the dump"
+        way.open()
         source.put(first[3::22], "again")
 
-        process = migrate(old, new, result, "--every", "0.2")
+        process = migrate(old, new, result, *through, "--every", "0.2")
         until(lambda: noted(result).get("is_dumped"), process)
         source.put(first[5::9], "three")
         source.remove(first[6::9])
@@ -132,7 +138,7 @@ def test_a_migration_survives_changes_a_kill_and_ends_equal(tmp_path):
         assert json.loads(out.splitlines()[-1])["what"] == "stopped"
         source.put(first[8::9], "四")
 
-        process = migrate(old, new, result, "--once")
+        process = migrate(old, new, result, *through, "--once")
         out, error = process.communicate(timeout=100)
         assert process.returncode == 0, error
         done = json.loads(out.splitlines()[-1])
