@@ -9,18 +9,14 @@ import pytest
 from storage.errors import StoreDamaged
 from storage.extent import require_whole
 from storage.lmdb_engine import DATA_FILE, LmdbEngine
-from storage.tables import Table
+from tests.support.builders import filled_store
 
 PAGE = 4096
 
 
 @pytest.fixture
 def data(tmp_path):
-    engine = LmdbEngine(tmp_path / "store")
-    with engine.write() as writer:
-        writer.put_many(Table.RECORDS, [(b"%06d" % number, b"x" * 200, 0) for number in range(2_000)])
-    engine.close()
-    return tmp_path / "store" / DATA_FILE
+    return filled_store(tmp_path / "store") / DATA_FILE
 
 
 @pytest.mark.parametrize("cut", [1, PAGE, 100_000])

@@ -5,17 +5,13 @@ import pytest
 from storage.errors import StoreDamaged, StoreUnusable
 from storage.lmdb_engine import DATA_FILE, MAP_OCTETS, LmdbEngine
 from storage.survey import signal_that_tells, survey
-from storage.tables import Table
+from tests.support.builders import filled_store
 from tests.support.overwritten import overwrite_leaves
 
 
 @pytest.fixture
 def store(tmp_path):
-    engine = LmdbEngine(tmp_path / "store")
-    with engine.write() as writer:
-        writer.put_many(Table.RECORDS, [(b"%06d" % number, b"x" * 200, 0) for number in range(2_000)])
-    engine.close()
-    return tmp_path / "store"
+    return filled_store(tmp_path / "store")
 
 
 def test_a_sound_store_passes_and_is_not_changed(store):

@@ -6,6 +6,7 @@ from resolver.node import administer, record_octets
 from resolver.node.authorize import Caller, Role
 from resolver.node.ledger import Ledger
 from resolver.v1 import handle_pb2, registry_pb2, stored_pb2
+from storage.lmdb_engine import LmdbEngine
 from storage.tables import Table
 
 ADMIN = Caller("administrator", Role.NODE_ADMINISTRATOR)
@@ -61,6 +62,15 @@ def add_prefix(writer, prefix, enterprise_id="", status=registry_pb2.PREFIX_STAT
     )
     writer.put(Table.PREFIXES, prefix.upper().encode(), row.SerializeToString())
     writer.put(Table.OWNED, enterprise_id.encode() + b"\0" + prefix.upper().encode(), b"")
+
+
+def filled_store(directory, rows=2_000):
+    """A store with so many records of no meaning, closed; its directory."""
+    engine = LmdbEngine(directory)
+    with engine.write() as writer:
+        writer.put_many(Table.RECORDS, [(b"%06d" % number, b"x" * 200, 0) for number in range(rows)])
+    engine.close()
+    return directory
 
 
 def dump(engine, tables=tuple(Table)):

@@ -13,6 +13,7 @@ import uvloop
 from resolver.clock import SystemClock
 from resolver.transport.grpc_h2 import H2Door
 from resolver.transport.grpc_server import GrpcioDoor
+from resolver.v1 import resolution_pb2
 from tests.support.node import Client
 
 DOORS = {"h2": H2Door, "grpcio": GrpcioDoor}
@@ -170,6 +171,16 @@ class Peer:
                 self.send(PING, ACK, 0, payload)
             if where == stream_id and kind in {HEADERS, DATA} and flags & END_STREAM:
                 return fields, data
+
+
+def tags_of(data):
+    """The tags of a StreamResolve answer, whose messages stand behind five octets each."""
+    tags, at = [], 0
+    while at < len(data):
+        (length,) = struct.unpack_from(">I", data, at + 1)
+        tags += resolution_pb2.StreamResolveResponse.FromString(data[at + 5 : at + 5 + length]).tags
+        at += 5 + length
+    return tags
 
 
 def goaway_of(peer):

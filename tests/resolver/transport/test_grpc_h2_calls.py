@@ -16,7 +16,17 @@ from resolver.transport import h2_bounds
 from resolver.transport.health import WATCH as HEALTH_WATCH
 from resolver.v1 import changes_pb2, registration_pb2, resolution_pb2
 from tests.resolver.transport import h2_doors
-from tests.resolver.transport.h2_doors import DATA, END_HEADERS, END_STREAM, HEADERS, Peer, h2_client, run, until
+from tests.resolver.transport.h2_doors import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    Peer,
+    h2_client,
+    run,
+    tags_of,
+    until,
+)
 from tests.support.builders import PREFIX_A, register, value
 from tests.support.node import Failed
 
@@ -289,12 +299,7 @@ def test_questions_wait_until_answers_are_taken(world):
                 peer.send(h2_doors.WINDOW_UPDATE, 0, stream_id, (1 << 28).to_bytes(4, "big"))
             fields, data = await peer.answer(1)
             assert fields["grpc-status"] == "0"
-            tags, at = [], 0
-            while at < len(data):
-                (length,) = struct.unpack_from(">I", data, at + 1)
-                tags += resolution_pb2.StreamResolveResponse.FromString(data[at + 5 : at + 5 + length]).tags
-                at += 5 + length
-            assert tags == list(range(1, 201))
+            assert tags_of(data) == list(range(1, 201))
 
     run(main())
 

@@ -9,7 +9,18 @@ from resolver.transport import h2_bounds
 from resolver.transport.deadlines import WRITE_PROGRESS_OCTETS
 from resolver.v1 import resolution_pb2
 from tests.resolver.transport import h2_doors
-from tests.resolver.transport.h2_doors import ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, Peer, h2_client, run
+from tests.resolver.transport.h2_doors import (
+    ACK,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    PING,
+    Peer,
+    h2_client,
+    run,
+    tags_of,
+)
 from tests.support.builders import PREFIX_A, register, value
 
 NAMES = [f"{PREFIX_A}/{number}" for number in range(5)]
@@ -86,12 +97,7 @@ def test_questions_for_long_records_wait_like_others_and_all_are_answered(world)
                 peer.send(h2_doors.WINDOW_UPDATE, 0, stream_id, (1 << 28).to_bytes(4, "big"))
             fields, data = await peer.answer(1)
             assert fields["grpc-status"] == "0"
-            tags, at = [], 0
-            while at < len(data):
-                (length,) = struct.unpack_from(">I", data, at + 1)
-                tags += resolution_pb2.StreamResolveResponse.FromString(data[at + 5 : at + 5 + length]).tags
-                at += 5 + length
-            assert tags == list(range(1, 101))
+            assert tags_of(data) == list(range(1, 101))
 
     run(main())
 

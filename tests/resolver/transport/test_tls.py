@@ -264,7 +264,8 @@ def test_certificates_are_found_in_the_messages_of_both_versions():
         assert presented(message) == b""
 
 
-def test_authorities_that_were_taken_out_are_believed_no_more(tmp_path):
+def believing_before(tmp_path):
+    """The files of a node that believes what "before" says, and the file of its authorities; "after" waits beside."""
     issue(tmp_path, "node")
     for name in ("before", "after"):
         (tmp_path / name).mkdir()
@@ -272,6 +273,11 @@ def test_authorities_that_were_taken_out_are_believed_no_more(tmp_path):
     authorities = tmp_path / "authorities.pem"
     authorities.write_bytes((tmp_path / "before" / "node.crt").read_bytes())
     made = TlsFiles(tmp_path / "node.crt", tmp_path / "node.key", authorities, poll_s=1.0, clock=FakeClock())
+    return made, authorities
+
+
+def test_authorities_that_were_taken_out_are_believed_no_more(tmp_path):
+    made, authorities = believing_before(tmp_path)
     context, chain = made.ssl_context(), made.current().chain
     assert shake_hands(context, chain, tmp_path / "before") == "h2"
     with pytest.raises(ssl.SSLError):
@@ -285,13 +291,7 @@ def test_authorities_that_were_taken_out_are_believed_no_more(tmp_path):
 
 def test_a_session_does_not_outlive_its_authority(tmp_path):
     """Over TLS 1.2 a client comes back to its session without a certificate, and nobody verifies one."""
-    issue(tmp_path, "node")
-    for name in ("before", "after"):
-        (tmp_path / name).mkdir()
-        issue(tmp_path / name, name)
-    authorities = tmp_path / "authorities.pem"
-    authorities.write_bytes((tmp_path / "before" / "node.crt").read_bytes())
-    made = TlsFiles(tmp_path / "node.crt", tmp_path / "node.key", authorities, poll_s=1.0, clock=FakeClock())
+    made, authorities = believing_before(tmp_path)
     context, client = made.ssl_context(), client_context(made.current().chain, tmp_path / "before")
     client.maximum_version = ssl.TLSVersion.TLSv1_2
     session = connect(client, context).session
