@@ -23,6 +23,9 @@ DOORS = (GRPC, HDL_TCP, HDL_UDP, HTTP, REST, SNMS, INTERNAL)
 """Names of the doors, the values of the label ``protocol``: gRPC, the Handle protocol, our JSON API, the Handle REST
 API with the proxy, the national OpenAPI, and the node itself."""
 
+CONNECTED = (GRPC, HDL_TCP, HTTP)
+"""The doors that have connections of their own; the other APIs are asked over those of HTTP."""
+
 RESOLUTION = "resolution"
 REGISTRATION = "registration"
 KINDS = (RESOLUTION, REGISTRATION)

@@ -132,13 +132,16 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Answers for their names, not from the cache",
                 "ops",
                 (_rate("idis_foreign_answers_total", "result"), "{{result}}"),
-                wide=12,
+            ),
+            _panel(
+                "Questions sent to them",
+                "reqps",
+                (_rate("idis_upstream_questions_total", "protocol, result"), "{{protocol}} {{result}}"),
             ),
             _panel(
                 "The top of the tree is silent",
                 "s",
                 (f"idis_upstream_silent_seconds{{{_NODE}}}", "{{process}}"),
-                wide=12,
             ),
         ),
     ),
@@ -165,6 +168,14 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Connections",
                 "none",
                 (f"sum by (protocol) (idis_connections{{{_NODE}}})", "{{protocol}}"),
+            ),
+            _panel(
+                "Connections cut off, their answers not taken",
+                "none",
+                (
+                    f"sum by (protocol) (increase(idis_connections_cut_off_total{{{_NODE}}}[{_WINDOW}]))",
+                    "{{protocol}}",
+                ),
             ),
             _panel("Rows waiting to be written", "none", (f"idis_lane_queued_rows{{{_NODE}}}", "{{process}}")),
             _panel("Oldest reader", "none", (f"idis_store_oldest_reader_txns{{{_NODE}}}", "transactions")),

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from resolver.telemetry.calls import CALL_BUCKETS_S, GRPC
+from resolver.telemetry.calls import CALL_BUCKETS_S, CONNECTED, GRPC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -155,6 +155,8 @@ class WorkerMetrics:
         )
         for result in FOREIGN_RESULTS:
             self._foreign.labels(result).inc(0)
+        for door in CONNECTED:
+            self._cut_off.labels(door).inc(0)  # an increase is seen from zero on, not from a counter that appears
         group = Histogram("idis_lane_group_jobs", "Write jobs in one commit.", buckets=GROUP_BUCKETS, registry=registry)
         commit = Histogram(
             "idis_lane_commit_seconds", "Time of one commit.", buckets=COMMIT_BUCKETS_S, registry=registry
