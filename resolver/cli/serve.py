@@ -78,10 +78,12 @@ def serve(
     }
 
     beside = Path(data_dir or os.environ.get("IDIS_NODE__DATA_DIR") or Node().data_dir) / "idis.toml"
-    if config_file is None and beside.is_file():
-        config_file = beside
 
     def read() -> Config:
+        """Also of a file that was made since the start; one that was read once must stay."""
+        nonlocal config_file
+        if config_file is None and beside.is_file():
+            config_file = beside
         return load(config_file, os.environ, flags)
 
     try:

@@ -293,6 +293,19 @@ def test_reload_says_what_changed_and_what_needs_a_restart(tmp_path):
         assert node.get("/readyz")[0] == 200
 
 
+def test_reload_finds_the_file_that_was_made_in_the_data_directory_since_the_start(tmp_path):
+    with serving(tmp_path / "data") as node:
+        file = tmp_path / "data" / "idis.toml"
+        file.write_text("[mirror]\nconfirmations = 1\n")
+        node.send(signal.SIGHUP)
+        wait_for(lambda: "configuration read again" in node.events())
+        (event,) = [event for event in events(node.directory) if event["event"] == "configuration read again"]
+        assert event["needs_rolling_restart"] == ["mirror.confirmations"]
+        file.unlink()
+        node.send(signal.SIGHUP)
+        wait_for(lambda: "configuration not taken over, the old one stays" in node.events())
+
+
 def test_a_certificate_is_renewed_while_nobody_comes(tmp_path):
     """With the one before expired no handshake would succeed any more, so none can be what it waits for."""
     issue(tmp_path, "first")
