@@ -127,7 +127,8 @@ def status(ctx: click.Context) -> None:
             for row in state.mirrors
         ]
         lines.append(table([("MIRROR", "HOLDS", "LAG", "HEARD BEFORE"), *rows]))
-        lines.append(f"{state.confirmations} mirrors must hold a change before it is acknowledged")
+    if state.mirrors or state.confirmations:
+        lines.append(f"mirrors that must hold a change before it is acknowledged: {state.confirmations}")
     emit(ctx, to_json(state), "\n".join(lines))
 
 

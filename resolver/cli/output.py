@@ -186,12 +186,14 @@ def unwritten(path: Path, error: OSError) -> Failed:
 def _of_call(failed: Any, ctx: click.Context) -> Failed:
     from resolver.cli.unreachable import unreachable  # noqa: PLC0415 - it asks this module for one_line
 
+    why = failed  # the first attempt; or the last that the node itself refused, when time ended those after it
+    while not why.reason and why.__cause__ is not None and hasattr(why.__cause__, "code"):
+        why = why.__cause__
+    if BY_CODE.get(failed.code.value[0]) == UNREACHABLE and why.reason:
+        failed = why
     number = failed.code.value[0]
     message = failed.message
     if BY_CODE.get(number) == UNREACHABLE and not failed.reason:
-        why = failed
-        while why.__cause__ is not None and hasattr(why.__cause__, "code"):
-            why = why.__cause__
         where = getattr(ctx.find_root().obj, "described", "the node")
         if failed.asked and failed.asked not in where:  # another server of the site
             where = f"the node at {failed.asked}"

@@ -14,6 +14,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+import structlog
+
 from resolver.errors import Overloaded, StorageFull, Unconfirmed
 from resolver.limits import MIRRORS_MAX
 
@@ -29,6 +31,8 @@ _NAME_OCTETS = 64
 _OCTETS = _PLACE.size * MIRRORS_MAX
 _LOOK_S = 0.001
 
+_log = structlog.get_logger("mirror")
+
 
 class Held(NamedTuple):
     """What a mirror has acknowledged, and when."""
@@ -42,11 +46,12 @@ class Held(NamedTuple):
 class Confirmations:
     """The file. ``needed`` mirrors must hold a change before it is acknowledged, ``timeout_s`` is how long to wait."""
 
-    def __init__(self, path: Path, *, needed: int = 0, timeout_s: float = 10.0) -> None:
+    def __init__(self, path: Path, *, needed: int = 0, timeout_s: float = 5.0) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._map: mmap.mmap | None = None
         self.needed = needed
         self._timeout_s = timeout_s
+        self._missed = False
         self._mapped()
 
     def close(self) -> None:
@@ -116,14 +121,31 @@ class Confirmations:
         while True:
             count = sum(held.serial >= serial and held.sequence >= sequence for held in self.held())
             if count >= self.needed:
+                self._tell(missed=False, count=count)
                 return None
             if time.monotonic() > deadline:
+                self._tell(missed=True, count=count)
                 return Unconfirmed(
                     f"the change is on this node's disk, and {count} of {self.needed} mirrors held it within "
                     f"{self._timeout_s:g} s: whether it lasts is not known; ask again with the same request_id",
                     retry_after_s=1.0,
                 )
             time.sleep(_LOOK_S)
+
+    def _tell(self, *, missed: bool, count: int) -> None:
+        """Say once in the log that changes begin, or cease, to be answered as unconfirmed."""
+        if missed is self._missed:
+            return
+        self._missed = missed
+        if missed:
+            _log.warning(
+                "changes are answered as unconfirmed: too few mirrors hold them in time",
+                needed=self.needed,
+                held_by=count,
+                next="idis mirror status tells of each; mirror.confirmations says how many must",
+            )
+        else:
+            _log.info("mirrors hold changes in time again", needed=self.needed)
 
 
 def _name(places: mmap.mmap, number: int) -> bytes:

@@ -1,6 +1,7 @@
 import json
 
 import click
+import grpc
 import pytest
 from click.testing import CliRunner
 
@@ -112,6 +113,20 @@ def test_a_failed_call_becomes_one_line_with_the_code_of_the_table():
 
     told = RUN.invoke(verb)
     assert (told.exit_code, told.stderr) == (6, "error: it is there\\nalready\n")
+
+
+@pytest.mark.parametrize("last", ["UNAVAILABLE", "DEADLINE_EXCEEDED"])
+def test_what_the_node_refused_is_told_also_when_time_ended_the_attempts_after_it(last):
+    """A primary that misses its mirrors answers UNAVAILABLE, is asked again, and did not fail to answer."""
+
+    @click.command(cls=output.Verb)
+    def verb():
+        before = failures.failure(grpc.StatusCode.UNAVAILABLE, "0 of 1 mirrors held it", reason="UNCONFIRMED")
+        late = failures.failure(grpc.StatusCode[last], "Deadline Exceeded")
+        raise late from before
+
+    told = RUN.invoke(verb)
+    assert (told.exit_code, told.stderr) == (3, "error: 0 of 1 mirrors held it\n")
 
 
 def test_values_stand_in_columns_whatever_script_their_type_is_written_in():

@@ -4,6 +4,7 @@ import errno
 import os
 
 import pytest
+from structlog.testing import capture_logs
 
 from resolver.errors import StorageFull, Unconfirmed
 from resolver.service.confirmations import Confirmations
@@ -21,6 +22,19 @@ def test_workers_see_what_each_of_them_notes(tmp_path):
     assert not list(other.held())
     one.close()
     other.close()
+
+
+def test_the_log_says_once_that_mirrors_are_missed_and_once_that_they_are_back(tmp_path):
+    """A node whose changes all fail is ready and answers: without a line of the log nobody looks for the mirror."""
+    confirmations = Confirmations(tmp_path / "mirrors", needed=1, timeout_s=0.0)
+    with capture_logs() as said:
+        assert isinstance(confirmations.confirm(1, 1), Unconfirmed)
+        assert isinstance(confirmations.confirm(2, 2), Unconfirmed)
+        confirmations.note(confirmations.place("m-1"), 2, 2, 1)
+        assert confirmations.confirm(2, 2) is None
+        assert confirmations.confirm(2, 2) is None
+    assert [(line["log_level"], line["needed"]) for line in said] == [("warning", 1), ("info", 1)]
+    confirmations.close()
 
 
 def test_a_full_disk_refuses_a_mirror_and_ends_no_worker(tmp_path, monkeypatch):
