@@ -12,13 +12,13 @@ import os
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from resolver import __version__
 from resolver.cli.guarded import ARGUMENTS
-from resolver.cli.output import EXITS, speak_utf8
+from resolver.cli.output import EXITS, JSON_LINE, faults_of_line, speak_utf8
 from resolver.cli.target import Target
 
 if TYPE_CHECKING:
@@ -74,6 +74,22 @@ _PLACES = {name: place for section in COMMANDS.values() for name, place in secti
 
 class Root(click.Group):
     """The group that loads a command when it is called."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """The context of the command line; who asks for JSON gets its faults in it, wherever they stand."""
+        given = args[: args.index("--")] if "--" in args else args
+        as_json = "--json" in given
+        with faults_of_line(as_json=as_json):
+            ctx = super().make_context(info_name, args, parent, **extra)
+        ctx.meta[JSON_LINE] = as_json
+        return ctx
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with faults_of_line(as_json=bool(ctx.meta.get(JSON_LINE))):
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it so
         """Names in the order of the table."""

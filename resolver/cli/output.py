@@ -99,6 +99,37 @@ class Failed(click.ClickException):
         click.echo(f"error: {one_line(self.message + detail)}", file=file, err=True)
 
 
+JSON_LINE = "idis.json_line"
+"""Where the root context keeps whether ``--json`` stands anywhere on the command line."""
+
+
+@contextmanager
+def faults_of_line(*, as_json: bool) -> Iterator[None]:
+    """Makes what click says of a wrong command line a ``Failed`` too, when JSON is wanted; exit codes stay."""
+    try:
+        yield
+    except Failed as failed:
+        failed.as_json = failed.as_json or as_json
+        raise
+    except click.ClickException as error:
+        if not as_json:
+            raise
+        told = Failed(_fault(error), error.exit_code)
+        told.as_json = True
+        raise told from error
+
+
+def _fault(error: click.ClickException) -> str:
+    ctx = getattr(error, "ctx", None)
+    if ctx is None:
+        return error.format_message()
+    # Of a group without a command the whole help is the message.
+    nothing_said = error.message == ctx.get_help()
+    message = "Missing command." if nothing_said else error.format_message()
+    stop = "" if message.endswith((".", "?")) else "."
+    return f"{message}{stop} Try '{ctx.command_path} --help' for help."
+
+
 class Verb(click.Command):
     """A command that also takes ``--json`` after its name, and whose failures become exit codes."""
 

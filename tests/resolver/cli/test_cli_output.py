@@ -106,6 +106,39 @@ def test_a_failure_is_json_when_json_was_asked_before_or_after_the_command(tmp_p
         assert "no node was named" in found["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--json", "Missing command. Try 'idis --help'"),
+        ("--json prefix", "Missing command. Try 'idis prefix --help'"),
+        ("resolv --json", "there is no command 'resolv'; did you mean 'resolve'? Try"),
+        ("nonsense --json", "'nonsense'. Try 'idis --help'"),
+        ("prefix nonsense --json", "'nonsense'"),
+        ("resolve --json", "Missing argument 'NAME...'. Try 'idis resolve --help' for help."),
+        ("--json site move", "Missing argument 'FILE'. Try 'idis site move --help' for help."),
+        ("resolve 88.300.1/A --json --wrong", "--wrong"),
+        ("--wrong --json", "--wrong"),
+        ("--timeout 轴承 resolve 88.300.1/A --json", "'轴承' is not a valid float"),
+        ("dump --json --wrong", "--wrong"),
+        ("delete A/1 A/2 --request-id x --json", "--request-id and --if-version are for one NAME"),
+    ],
+)
+def test_a_wrong_command_line_is_json_too_when_json_stands_anywhere_on_it(line, said):
+    told = RUN.invoke(main.root, line.split())
+    assert told.stdout == ""
+    found = json.loads(told.stderr)
+    assert found["exit_code"] == told.exit_code == output.INVALID
+    assert said in found["error"]["message"]
+    assert told.stderr.count("\n") == 1
+
+
+def test_a_wrong_command_line_is_text_when_json_is_none_of_its_options():
+    for arguments in (["resolve", "--wrong"], ["resolve", "--wrong", "--", "--json"]):
+        told = RUN.invoke(main.root, arguments)
+        assert told.exit_code == output.INVALID
+        assert told.stderr.startswith("Usage: idis resolve")
+
+
 def test_a_failed_call_becomes_one_line_with_the_code_of_the_table():
     @click.command(cls=output.Verb)
     def verb():
