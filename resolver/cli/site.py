@@ -21,9 +21,12 @@ from resolver.cli.output import (
     Verb,
     emit,
     note,
+    number_of,
     one_line,
     table,
     to_json,
+    word_of,
+    words_of,
 )
 
 if TYPE_CHECKING:
@@ -31,10 +34,6 @@ if TYPE_CHECKING:
 
     from resolver.cli.target import Target
     from resolver.client.resharding import Move, Resharding, Wanted
-    from resolver.v1 import site_pb2 as pb
-
-HASHES = {"prefix": 1, "suffix": 2, "all": 3}
-"""What can be hashed, as the Handle System calls it, by number of SiteHash."""
 
 
 @click.group("site")
@@ -118,9 +117,9 @@ def show(ctx: click.Context) -> None:
         text = f"server {state.server} has no share yet" if state.server else "a site of one server"
         emit(ctx, to_json(state), text)
         return
-    word = next(word for word, number in HASHES.items() if number == state.layout.hash)
+    word = word_of(pb.SiteHash.DESCRIPTOR, state.layout.hash)
     count = len(state.layout.servers)
-    head = f"{count} servers share by the hash of {word}" if count > 1 else "a site of one server"
+    head = f'{count} servers, hash = "{word}"' if count > 1 else "a site of one server"
     lines = [f"{head}, site record {state.layout.serial}"]
     rows = [("SERVER", "GRPC", "")]
     for server in state.layout.servers:
@@ -222,7 +221,9 @@ def _token(target: Target) -> Path | None:
 def wanted_in(path: Path) -> Wanted:
     """The servers that a file lists. Raises Failed."""
     from resolver.client.resharding import Wanted  # noqa: PLC0415 - loads gRPC
+    from resolver.v1 import site_pb2 as pb  # noqa: PLC0415 - loads protobuf
 
+    hashes = words_of(pb.SiteHash.DESCRIPTOR)
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -230,9 +231,9 @@ def wanted_in(path: Path) -> Wanted:
     unknown = document.keys() - {"hash", "registry", "servers"}
     servers = document.get("servers")
     word = document.get("hash", "all")
-    if unknown or word not in HASHES or not isinstance(servers, list) or not servers:
+    if unknown or word not in hashes or not isinstance(servers, list) or not servers:
         raise Failed(
-            f"{path}: give hash = one of {', '.join(HASHES)}, and a table [[servers]] with id and grpc for each server"
+            f"{path}: give hash = one of {', '.join(hashes)}, and a table [[servers]] with id and grpc for each server"
             + (f"; {', '.join(sorted(unknown))} means nothing here" if unknown else ""),
             INVALID,
         )
@@ -244,11 +245,7 @@ def wanted_in(path: Path) -> Wanted:
         found.append((id_, place))
     if len({id_ for id_, _ in found}) < len(found):
         raise Failed(f"{path}: two servers have the same id", INVALID)
-    return Wanted(tuple(found), _hash(word), int(document.get("registry", 0)))
-
-
-def _hash(word: str) -> pb.SiteHash:
-    return HASHES[word]  # type: ignore[return-value]  # the number of an enum
+    return Wanted(tuple(found), number_of(pb.SiteHash.DESCRIPTOR, word), int(document.get("registry", 0)))
 
 
 def _shown(moves: list[Move]) -> str:

@@ -144,13 +144,13 @@ class FollowingClient(HandleClient):
     async def dump(self, start: str = "", kind: int = 0) -> AsyncIterator[list[Record]]:
         """Everything the server has, from a starting point on. Raises AnswerRefused, ServerUnreachable, WireError."""
         point = start.encode("utf-8", "surrogateescape") if start else None
-        body = DumpHandles(HashOption.WHOLE, 1, 0, point, kind)
+        body = DumpHandles(HashOption.ALL, 1, 0, point, kind)
         async for found in self._follow(OpCode.DUMP_HANDLES, body, Contents.DUMP):
             yield found
 
     async def transactions(self, transaction_id: int, date_ms: int) -> AsyncIterator[list[Record]]:
         """The changes since a transaction. Raises as ``dump`` does."""
-        since = RetrieveSince(transaction_id, date_ms, HashOption.WHOLE, 1, 0)
+        since = RetrieveSince(transaction_id, date_ms, HashOption.ALL, 1, 0)
         body = since if self._version < versions.REPLICATION_STATE else RetrieveTransactions(since)
         async for found in self._follow(OpCode.RETRIEVE_TRANSACTION_LOG, body, Contents.TRANSACTIONS):
             yield found

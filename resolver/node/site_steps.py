@@ -98,7 +98,7 @@ def check_layout(layout: pb.SiteLayout) -> None:
     ids = [server.id for server in layout.servers]
     if not 0 < len(ids) <= SERVERS_MAX or 0 in ids or len(set(ids)) < len(ids):
         raise InvalidField(f"a site has 1 to {SERVERS_MAX} servers, each with an id of its own above 0", field="next")
-    if layout.hash not in {pb.SITE_HASH_PREFIX, pb.SITE_HASH_SUFFIX, pb.SITE_HASH_WHOLE}:
+    if layout.hash not in {pb.SITE_HASH_PREFIX, pb.SITE_HASH_SUFFIX, pb.SITE_HASH_ALL}:
         raise InvalidField("say what is hashed: the prefix, the suffix or the whole handle", field="next.hash")
     if layout.registry_server not in ids:
         raise InvalidField(

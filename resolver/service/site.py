@@ -69,7 +69,7 @@ class Site:
         if not 0 < request.servers <= site_steps.SERVERS_MAX:
             raise InvalidField(f"a site has 1 to {site_steps.SERVERS_MAX} servers", field="servers")
         if request.hash not in pb.SiteHash.values() or not request.hash:
-            raise InvalidField("say what is hashed: the prefix, the suffix or the whole handle", field="hash")
+            raise InvalidField("say what is hashed: the prefix, the suffix, or all of the handle", field="hash")
         return await asyncio.to_thread(self._count, request)
 
     def _count(self, request: pb.CountSharesRequest) -> pb.CountSharesResponse:

@@ -14,7 +14,7 @@ class SiteHash(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SITE_HASH_UNSPECIFIED: _ClassVar[SiteHash]
     SITE_HASH_PREFIX: _ClassVar[SiteHash]
     SITE_HASH_SUFFIX: _ClassVar[SiteHash]
-    SITE_HASH_WHOLE: _ClassVar[SiteHash]
+    SITE_HASH_ALL: _ClassVar[SiteHash]
 
 class SiteStage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -38,7 +38,7 @@ class SiteStep(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 SITE_HASH_UNSPECIFIED: SiteHash
 SITE_HASH_PREFIX: SiteHash
 SITE_HASH_SUFFIX: SiteHash
-SITE_HASH_WHOLE: SiteHash
+SITE_HASH_ALL: SiteHash
 SITE_STAGE_UNSPECIFIED: SiteStage
 SITE_STAGE_PULLING: SiteStage
 SITE_STAGE_FENCED: SiteStage

@@ -18,7 +18,7 @@ class HashOption(IntEnum):
 
     PREFIX = 0
     SUFFIX = 1
-    WHOLE = 2
+    ALL = 2
 
 
 def hashed_part(handle: str, option: int) -> bytes:
@@ -30,7 +30,7 @@ def hashed_part(handle: str, option: int) -> bytes:
 
 def key_index(folded: bytes, option: int, servers: int) -> int:
     """As ``server_index``, for the folded octets of a whole handle, which are its key while it is short."""
-    if option < HashOption.WHOLE:
+    if option < HashOption.ALL:
         prefix, _, suffix = folded.partition(b"/")
         folded = prefix if option == HashOption.PREFIX else suffix
     return _hash_of(folded) % servers
@@ -40,7 +40,7 @@ def _hash_of(part: bytes) -> int:
     return abs(int.from_bytes(md5(part)[-4:], "big", signed=True))
 
 
-def handle_hash(handle: str, option: int = HashOption.WHOLE) -> int:
+def handle_hash(handle: str, option: int = HashOption.ALL) -> int:
     """The hash of a handle, 0 to 2**31.
 
     The reference implementation leaves -2**31 negative; its absolute value is taken here.

@@ -30,7 +30,7 @@ from resolver.node.share_source import ShareSource
 from resolver.v1 import mirror_pb2, site_pb2
 from resolver.wire.hash_selection import key_index
 from tests.support.clock import FakeClock, seeded_randomness
-from tests.support.site import WHOLE, Site
+from tests.support.site import ALL, Site
 
 NAMES = [f"88.300.1/{number}" for number in range(24)]
 WORKERS = 2
@@ -183,7 +183,7 @@ class World(Site):
 
     def change(self, numbers):
         """Lead the site to some servers, however many leaders that takes."""
-        wanted = Wanted(tuple((number, self.servers[number - 1].grpc) for number in numbers), WHOLE)
+        wanted = Wanted(tuple((number, self.servers[number - 1].grpc) for number in numbers), ALL)
         for attempt in range(20):
             self.leader_calls = self.chance.randrange(1, 120) if attempt < 4 else None
             leading = Resharding(wanted, self.peer, sleep=self.pass_time, lease_s=self.chance.choice([0.05, 0.5, 5.0]))
@@ -312,7 +312,7 @@ class World(Site):
             if site_role.site_of(reader).role != mirror_pb2.SITE_ROLE_PRIMARY:
                 raise Violated("the first server is no primary any more")
         if not self.layout.servers:
-            self.layout = self.layout_of(self.servers[:1], WHOLE, 1)
+            self.layout = self.layout_of(self.servers[:1], ALL, 1)
         try:
             self.check()
         except AssertionError as error:

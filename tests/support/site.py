@@ -22,7 +22,7 @@ from storage.tables import Table
 from tests.support.builders import ADMIN, HIDDEN, value
 
 MOST = 1 << 20
-WHOLE = site_pb2.SITE_HASH_WHOLE
+ALL = site_pb2.SITE_HASH_ALL
 
 
 class Server:
@@ -160,7 +160,7 @@ class Site:
         first_start(first.engine, "88.300", clock.now_us(), randomness)
         first.log_rows()
         self.servers = [first]
-        self.layout = self.layout_of([first], WHOLE, 1)
+        self.layout = self.layout_of([first], ALL, 1)
         self.acknowledged = {}
 
     @staticmethod

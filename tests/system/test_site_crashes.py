@@ -14,7 +14,7 @@ from tests.support.site_processes import ROOT, done, running, values
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(400)]
 
-WHOLE = 2
+ALL = 2
 NAMES = [f"88.300.1/{number}" for number in range(300)]
 
 
@@ -87,4 +87,4 @@ def test_nothing_acknowledged_is_lost_whoever_is_killed(tmp_path):
             server.stop()
         for server in site.servers:
             done("check", "--data-dir", server.directory)
-        assert {server_index(name, WHOLE, 2) for name in NAMES} == {0, 1}
+        assert {server_index(name, ALL, 2) for name in NAMES} == {0, 1}

@@ -19,7 +19,7 @@ from tests.support.site_processes import ROOT, done, idis, running, values
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
-WHOLE = 2
+ALL = 2
 PUBLIC = handle_client.PUBLIC_ONLY
 NAMES = [f"88.300.1/P-{number}" for number in range(60)]
 
@@ -82,10 +82,11 @@ def test_a_site_of_two_servers_and_then_of_three(tmp_path):
         site.join(2, 3)
         assert done(*site.at(2), "site", "show")["server"] == 2
         moves = done(*site.at(1), "site", "plan", site.file(1, 2))["moves"]
-        expected = [sum(server_index(name, WHOLE, 2) == place for name in NAMES) for place in (0, 1)]
+        expected = [sum(server_index(name, ALL, 2) == place for name in NAMES) for place in (0, 1)]
         assert [move["handles"] for move in moves] == expected
         assert done(*site.at(1), "site", "move", site.file(1, 2))["servers"] == 2
         assert done(*site.at(1), "site", "move", site.file(1, 2)) == {"changed": False}
+        assert done(*site.at(2), "site", "show")["layout"]["hash"] == "all"  # as the file says it
         check_registry(site)
         check_reads(site, 2)
         check_writes(site)
@@ -155,7 +156,7 @@ def check_reads(site, count):
             assert missing.value.reason == "HANDLE_NOT_FOUND"
     for place, server in enumerate(servers):
         for name in NAMES[:12]:
-            owner = server_index(name, WHOLE, count)
+            owner = server_index(name, ALL, count)
             code = handle_client.SUCCESS if owner == place else 301
             for protocol in (handle_client.TCP, handle_client.UDP):
                 assert handle_client.ask(server.hdl, name, protocol=protocol, flags=PUBLIC | 1 << 27).code == code
@@ -167,7 +168,7 @@ def check_writes(site):
     """A server takes its own handles and says whose the others are; the client and the import go there."""
     second = site.servers[1].grpc
     names = [f"88.300.1/T-{number}" for number in range(40)]
-    theirs = next(name for name in names if server_index(name, WHOLE, 2) == 1)
+    theirs = next(name for name in names if server_index(name, ALL, 2) == 1)
     request = registration_pb2.CreateHandleRequest(name=theirs, values=[to_pb(values("x")[0])])
     metadata = site.metadata()
     with grpc.insecure_channel(site.servers[0].grpc) as channel:
@@ -180,11 +181,11 @@ def check_writes(site):
             handles=[registration_pb2.NewHandle(name=name, values=request.values) for name in names], validate_only=True
         )
         for name, row in zip(names, stub.BatchCreateHandles(batch, metadata=metadata).results, strict=True):
-            assert row.reason == ("CREATED" if server_index(name, WHOLE, 2) == 0 else "NOT_THIS_SERVER")
+            assert row.reason == ("CREATED" if server_index(name, ALL, 2) == 0 else "NOT_THIS_SERVER")
         minted = registration_pb2.CreateHandleRequest(name="88.300.1/", mint_suffix=True, values=request.values)
         for _ in range(10):
             name = stub.CreateHandle(minted, metadata=metadata).receipt.name
-            assert server_index(name, WHOLE, 2) == 0
+            assert server_index(name, ALL, 2) == 0
     for number in (1, 2):
         with site.client(number) as client:
             client.create(f"88.300.1/at-{number}", values("https://example.com/"))

@@ -11,7 +11,7 @@ from tests.support.site_processes import Server, done, idis, running, values
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
 
-WHOLE = 2
+ALL = 2
 NAMES = [f"88.300.1/{number}" for number in range(40)]
 
 
@@ -71,4 +71,4 @@ def check(site, mirror):
     while idis(*at_second, "enterprise", "get", "after")[0] and time.monotonic() < until:
         time.sleep(0.05)
     assert done(*at_second, "enterprise", "get", "after")["name"] == "after"
-    assert {server_index(name, WHOLE, 2) for name in NAMES} == {0, 1}
+    assert {server_index(name, ALL, 2) for name in NAMES} == {0, 1}

@@ -34,7 +34,7 @@ _ATTRIBUTE_OCTETS_MIN = 8
 _ADDRESS_OCTETS = 16
 _IPV4_START = bytes(12)
 _LOOPBACK = IPv6Address("::1").packed
-_HASH_WHOLE = 2
+_HASH_ALL = 2
 _SERIAL_SIGN = 0x8000
 
 
@@ -184,7 +184,7 @@ class HsSite:
     servers: tuple[Server, ...]
     serial: int = 1
     roles: int = PRIMARY
-    hash_option: int = _HASH_WHOLE
+    hash_option: int = _HASH_ALL
     attributes: tuple[tuple[str, str], ...] = ()
     version: Version = OWN
     hash_filter: bytes = b""
@@ -226,7 +226,7 @@ class HsSite:
             tuple(Server.from_json(server) for server in servers),
             member_integer(value, "serialNumber", 1, least=-_SERIAL_SIGN, most=0xFFFF) % 2**16,
             primary * PRIMARY | multi * MULTI_PRIMARY,
-            member_integer(value, "hashOption", _HASH_WHOLE, most=255),
+            member_integer(value, "hashOption", _HASH_ALL, most=255),
             _attributes_from_json(value),
             version,
             text_to_wire(member_text(value, "hashFilter", "")),
@@ -242,7 +242,7 @@ class HsSite:
             "primarySite": self.is_primary,
             "multiPrimary": bool(self.roles & MULTI_PRIMARY),
         }
-        if self.hash_option != _HASH_WHOLE:
+        if self.hash_option != _HASH_ALL:
             document["hashOption"] = self.hash_option
         if self.hash_filter:
             document["hashFilter"] = text_from_wire(self.hash_filter)

@@ -14,7 +14,7 @@ from resolver.errors import ResolverError, SiteChanging
 from resolver.node import site_steps
 from resolver.v1 import site_pb2
 from resolver.wire.hash_selection import server_index
-from tests.support.site import WHOLE, Site
+from tests.support.site import ALL, Site
 
 NAMES = [f"88.300.1/{number}" for number in range(40)]
 
@@ -79,7 +79,7 @@ class Led(Site):
 
     def lead(self, numbers):
         servers = tuple((number, self.servers[number - 1].grpc) for number in numbers)
-        return Resharding(Wanted(servers, WHOLE), self.peer, sleep=self.wait, lease_s=5)
+        return Resharding(Wanted(servers, ALL), self.peer, sleep=self.wait, lease_s=5)
 
     def peer(self, place):
         return Peer(self, next(server for server in self.servers if server.grpc == place))
@@ -190,7 +190,7 @@ def test_another_file_does_not_lead_a_change_under_way(site):
 
 
 def test_servers_that_do_not_fit_are_told(site):
-    wrong = Resharding(Wanted(((1, site.servers[0].grpc), (3, site.servers[1].grpc)), WHOLE), site.peer)
+    wrong = Resharding(Wanted(((1, site.servers[0].grpc), (3, site.servers[1].grpc)), ALL), site.peer)
     with pytest.raises(CallFailed, match="is server 2, not 3"):
         wrong.begin()
     with pytest.raises(CallFailed, match="exactly one"):

@@ -16,7 +16,7 @@ from resolver.v1 import mirror_pb2, site_pb2, stored_pb2
 from resolver.wire.hash_selection import key_index, server_index
 from storage.tables import Table
 from tests.support.builders import ADMIN, add_prefix, enterprise, value
-from tests.support.site import MOST, WHOLE, Site
+from tests.support.site import ALL, MOST, Site
 
 PREFIX, SUFFIX = site_pb2.SITE_HASH_PREFIX, site_pb2.SITE_HASH_SUFFIX
 STEPS = tuple(step for step in site_pb2.SiteStep.values() if step not in {0, site_pb2.SITE_STEP_CANCEL})
@@ -63,7 +63,7 @@ def test_a_new_server_follows_the_registry_and_has_no_handles(site):
     assert second.registry() == first.registry()
 
 
-@pytest.mark.parametrize("hash_", [PREFIX, SUFFIX, WHOLE])
+@pytest.mark.parametrize("hash_", [PREFIX, SUFFIX, ALL])
 def test_handles_go_where_their_hash_says_with_versions_and_secrets(site, hash_):
     names = [f"88.300.{1 + number % 2}/N-{number}" for number in range(40)]
     first = site.servers[0]
@@ -84,7 +84,7 @@ def test_handles_go_where_their_hash_says_with_versions_and_secrets(site, hash_)
 
 def test_a_refusal_names_the_server_and_its_doors(site):
     site.join(2)
-    site.move(site.servers, WHOLE)
+    site.move(site.servers, ALL)
     first = site.servers[0]
     name = next(f"88.300.1/{number}" for number in range(99) if server_index(f"88.300.1/{number}", 2, 2) == 1)
     with pytest.raises(NotThisServer) as refused:
@@ -107,7 +107,7 @@ def test_a_retry_is_known_by_the_server_that_has_the_handle_by_then(site):
                 lambda ledger: outcomes.remember(ledger.writer, "user", "id-1", b"print", b"answer", ledger.now_us)
             )
 
-    site.move(site.servers, WHOLE, write_with_id)
+    site.move(site.servers, ALL, write_with_id)
     with site.servers[1].engine.read() as reader:
         now_us = site.clock.now_us()
         assert outcomes.recall(reader, "user", "id-1", b"print", now_us) == b"answer"
@@ -120,7 +120,7 @@ def test_counts_of_the_day_follow_what_comes_and_goes(site):
     names = [f"88.300.1/{number}" for number in range(30)]
     for name in names:
         site.write(name)
-    site.move(site.servers, WHOLE)
+    site.move(site.servers, ALL)
     assert second.names()
     for name in names:
         site.write(name, deletes=True)
@@ -131,7 +131,7 @@ def test_counts_of_the_day_follow_what_comes_and_goes(site):
             assert counts.handle_count == reader.count(Table.RECORDS) == 0
 
 
-@pytest.mark.parametrize("hash_", [PREFIX, WHOLE])
+@pytest.mark.parametrize("hash_", [PREFIX, ALL])
 def test_only_its_own_handles_are_listed_while_others_are_still_on_its_disk(site, hash_):
     site.join(2)
     names = {f"88.300.1/{number}" for number in range(20)}
@@ -161,15 +161,15 @@ def test_only_its_own_handles_are_listed_while_others_are_still_on_its_disk(site
 
 def test_only_the_place_of_a_server_changes_without_any_copying(site):
     second = site.join(2)
-    site.move(site.servers, WHOLE)
+    site.move(site.servers, ALL)
     site.write("88.300.1/A")
     second.grpc = "elsewhere:2640"
-    following = site.layout_of(site.servers, WHOLE, site.layout.serial + 1)
+    following = site.layout_of(site.servers, ALL, site.layout.serial + 1)
     for server in site.servers:
         server.step(site_pb2.SITE_STEP_PREPARE, following, server=server.number, current=site.layout)
         assert [pull for pull in server.row().pulls if not pull.registry] == []
         server.step(site_pb2.SITE_STEP_CANCEL, following)
-    site.move(site.servers, WHOLE)
+    site.move(site.servers, ALL)
     site.check()
 
 
@@ -185,7 +185,7 @@ def test_the_record_of_the_site_lists_all_servers_in_order(site):
 def test_a_fence_does_not_stand_for_hours_when_the_clock_is_put_back(site, clock):
     site.join(2)
     first = site.servers[0]
-    following = site.layout_of(site.servers, WHOLE, 2)
+    following = site.layout_of(site.servers, ALL, 2)
     for server in site.servers:
         server.step(site_pb2.SITE_STEP_PREPARE, following, server=server.number, current=site.layout)
     first.step(site_pb2.SITE_STEP_FENCE, following, lease_ms=2000)
@@ -200,7 +200,7 @@ def test_a_fence_does_not_stand_for_hours_when_the_clock_is_put_back(site, clock
 def test_changes_wait_while_servers_are_held_and_a_fence_lapses_by_itself(site, clock):
     second = site.join(2)
     first = site.servers[0]
-    following = site.layout_of(site.servers, WHOLE, 2)
+    following = site.layout_of(site.servers, ALL, 2)
     for server in site.servers:
         server.step(site_pb2.SITE_STEP_PREPARE, following, server=server.number, current=site.layout)
     first.register("88.300.1/A")
@@ -234,7 +234,7 @@ def test_a_change_begun_anew_knows_nothing_that_has_gone_since(site):
     names = [f"88.300.1/{number}" for number in range(20)]
     for name in names:
         site.write(name)
-    following = site.layout_of(site.servers, WHOLE, 2)
+    following = site.layout_of(site.servers, ALL, 2)
     for server in site.servers:
         server.step(site_pb2.SITE_STEP_PREPARE, following, server=server.number, current=site.layout)
         server.pull(site.servers)
@@ -247,7 +247,7 @@ def test_a_change_begun_anew_knows_nothing_that_has_gone_since(site):
         else:  # as after a restore of the first server from before the registration
             first.commit(lambda ledger, name=name: share_copy.leave(ledger, name.encode()))
         site.acknowledged[name] = (2, None)
-    site.move(site.servers, WHOLE)
+    site.move(site.servers, ALL)
     site.check()
 
 
@@ -256,7 +256,7 @@ def test_a_stream_that_is_still_open_takes_nothing_away_once_servers_have_switch
     first, second = site.servers[0], site.join(2)
     for number in range(20):
         site.write(f"88.300.1/{number}")
-    following = site.layout_of(site.servers, WHOLE, 2)
+    following = site.layout_of(site.servers, ALL, 2)
     for server in site.servers:
         server.step(site_pb2.SITE_STEP_PREPARE, following, server=server.number, current=site.layout)
     (pull,) = [pull for pull in pulls_of(second.row()) if not pull.wanted.share.registry]
@@ -303,7 +303,7 @@ def test_a_stream_that_is_still_open_takes_nothing_away_once_servers_have_switch
     ],
 )
 def test_layouts_that_no_site_can_have_are_refused(site, change, words):
-    layout = site.layout_of(site.servers, WHOLE, 2)
+    layout = site.layout_of(site.servers, ALL, 2)
     change(layout)
     with pytest.raises(InvalidField, match=words):
         site.servers[0].step(site_pb2.SITE_STEP_PREPARE, layout, server=1, current=site.layout)
@@ -312,7 +312,7 @@ def test_layouts_that_no_site_can_have_are_refused(site, change, words):
 def test_steps_out_of_order_and_of_another_change_are_refused(site):
     site.join(2)
     first = site.servers[0]
-    following = site.layout_of(site.servers, WHOLE, 2)
+    following = site.layout_of(site.servers, ALL, 2)
     for step in (
         site_pb2.SITE_STEP_HOLD,
         site_pb2.SITE_STEP_SWITCH,
@@ -350,15 +350,15 @@ def test_sites_grow_and_shrink_under_writes_and_lose_nothing(clock, randomness, 
 
     writes()
     site.join(2)
-    site.move(site.servers, chance.choice([PREFIX, SUFFIX, WHOLE]), writes)
+    site.move(site.servers, chance.choice([PREFIX, SUFFIX, ALL]), writes)
     site.check()
     writes()
     site.join(3)
-    site.move(site.servers, WHOLE, writes)
+    site.move(site.servers, ALL, writes)
     site.check()
     writes()
     site.move([site.servers[0], site.servers[2]], SUFFIX, writes)
     site.check()
     assert site.servers[1].names() == set()
-    site.move(site.servers[::-1], WHOLE, writes)
+    site.move(site.servers[::-1], ALL, writes)
     site.check()
