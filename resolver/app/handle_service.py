@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
+from resolver.config.lists import parts, reference
 from resolver.errors import ResolverError
 from resolver.federation.roots import sites_to_octets
 from resolver.node import shares, site_info, site_record, site_role
@@ -230,9 +231,7 @@ class HandleDoors:
 
 def administrators(text: str, setting: str = "hdl.administrators") -> tuple[str, ...]:
     """The references in a list by commas, the value of a setting. Raises StartRefused."""
-    found = tuple(part.strip() for part in text.split(",") if part.strip())
-    for reference in found:
-        index, colon, handle = reference.partition(":")
-        if not (colon and index.isascii() and index.isdigit() and handle):
-            raise StartRefused(f"{setting}: {reference!r} is not INDEX:HANDLE, such as 300:0.NA/88.300")
-    return found
+    try:
+        return tuple(reference(part) for part in parts(text))
+    except ValueError as error:
+        raise StartRefused(f"{setting}: {error}") from error

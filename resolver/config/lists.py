@@ -1,15 +1,17 @@
-"""Faults in settings that hold lists and addresses as text.
+"""Settings that hold lists and addresses as text: how each is read, in one place.
 
-Whoever uses such a setting parses it. Here it is only looked at, because a worker would find the fault when it starts:
-after a reload that is the next one, and a node whose workers cannot start any more answers nobody.
+Whoever uses such a setting reads it with the function that stands here for it. The configuration is looked at with the
+same functions before it is taken, because a worker would find the fault when it starts: after a reload that is the next
+one, and a node whose workers cannot start any more answers nobody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-Look = Callable[[str], object]
+Network = IPv4Network | IPv6Network
+Read = Callable[[str], object]
 
 
 def parts(text: str) -> list[str]:
@@ -17,41 +19,41 @@ def parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _network(text: str) -> object:
-    """Raise ValueError unless it is a network without bits set for a host."""
+def network(text: str) -> Network:
+    """A network without bits set for a host. Raises ValueError."""
     return ip_network(text)
 
 
-def _any_network(text: str) -> object:
-    """Raise ValueError unless it is a network, or an address in one."""
+def any_network(text: str) -> Network:
+    """A network, or that of an address in it. Raises ValueError."""
     return ip_network(text, strict=False)
 
 
-def _ports(text: str) -> None:
-    """Raise ValueError unless it is a port or a range of ports."""
+def ports(text: str) -> tuple[int, int]:
+    """A port or a range of ports, as the least and the most. Raises ValueError."""
     least, dash, most = text.partition("-")
-    if not (
-        least.isdecimal() and (most.isdecimal() if dash else True) and 0 < int(least) <= int(most or least) < 65_536
-    ):
-        raise ValueError(f"{text!r} is no port and no range of ports such as 2640-2645")
+    if least.isdecimal() and (most.isdecimal() if dash else True) and 0 < int(least) <= int(most or least) < 65_536:
+        return int(least), int(most or least)
+    raise ValueError(f"{text!r} is no port and no range of ports such as 2640-2645")
 
 
-def _reference(text: str) -> None:
-    """Raise ValueError unless it is INDEX:HANDLE."""
+def reference(text: str) -> str:
+    """INDEX:HANDLE as it is. Raises ValueError."""
     index, colon, handle = text.partition(":")
     if not (colon and index.isascii() and index.isdigit() and handle):
         raise ValueError(f"{text!r} is not INDEX:HANDLE, such as 300:0.NA/88.300")
+    return text
 
 
-LISTS: dict[str, Look] = {
-    "federation.allow_networks": _network,
-    "federation.allow_ports": _ports,
-    "http.trusted_proxies": _any_network,
-    "hdl.administrators": _reference,
-    "hdl.replication_admins": _reference,
+LISTS: dict[str, Read] = {
+    "federation.allow_networks": network,
+    "federation.allow_ports": ports,
+    "http.trusted_proxies": any_network,
+    "hdl.administrators": reference,
+    "hdl.replication_admins": reference,
     "hdl.address": ip_address,
 }
-"""What each item of a setting has to be."""
+"""How each item of a setting is read."""
 
 _SINGLE = {"hdl.address"}
 """Settings that hold one item, and no list."""

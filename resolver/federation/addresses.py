@@ -11,12 +11,14 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Self
 
+from resolver.config import lists
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from ipaddress import IPv4Network, IPv6Network
+
+    from resolver.config.lists import Network
 
     Address = IPv4Address | IPv6Address
-    Network = IPv4Network | IPv6Network
 
 _NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
 _UNCONNECTED = (ip_network("0.0.0.0/8"), ip_network("::/128"), ip_network("255.255.255.255/32"))
@@ -43,8 +45,9 @@ class AddressPolicy:
     @classmethod
     def from_text(cls, allowed: str, ports: str, own: Iterable[tuple[str, int]] = ()) -> Self:
         """The policy of a configuration: networks by commas, ports and ranges by commas. Raises ValueError."""
-        networks = [ip_network(part) for part in _parts(allowed)]
-        return cls(networks, [_range(part) for part in _parts(ports)], [(ip_address(host), port) for host, port in own])
+        networks = [lists.network(part) for part in lists.parts(allowed)]
+        ranges = [lists.ports(part) for part in lists.parts(ports)]
+        return cls(networks, ranges, [(ip_address(host), port) for host, port in own])
 
     def refusal(self, address: Address, port: int) -> str:
         """Why a place may not be connected to; empty when it may."""
@@ -76,15 +79,3 @@ def _hidden_in(address: Address) -> IPv4Address | None:
     if any(address in network for network in _NAT64):
         return IPv4Address(address.packed[12:])
     return address.ipv4_mapped
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _range(text: str) -> tuple[int, int]:
-    least, dash, most = text.partition("-")
-    found = (int(least), int(most if dash else least))
-    if not 0 < found[0] <= found[1] < 65_536:
-        raise ValueError(f"{text!r} is no port and no range of ports such as 2640-2645")
-    return found

@@ -12,6 +12,7 @@ import hashlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from resolver.config.lists import parts
 from resolver.errors import InvalidField
 from resolver.handle.name import fold, fold_octets
 from resolver.node import record_octets
@@ -46,7 +47,7 @@ _UNDER_WAY = b"\x00"
 
 def types_of(text: str) -> tuple[str, ...]:
     """The types in a list by commas, folded and sorted. Raises InvalidField."""
-    found = sorted({fold(part.strip()) for part in text.split(",") if part.strip()})
+    found = sorted({fold(part) for part in parts(text)})
     for type_ in found:
         if len(type_.encode()) > TYPE_OCTETS_MAX or "\0" in type_:
             raise InvalidField(f"{type_[:80]!r} is no type to search for: at most {TYPE_OCTETS_MAX} octets")

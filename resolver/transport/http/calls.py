@@ -8,9 +8,10 @@ this node's own APIs also believe it from the machine itself, as the gRPC door d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from resolver.config.lists import any_network, parts
 from resolver.errors import CredentialInvalid, CredentialMissing
 from resolver.registry.keys import certificate_digest
 from resolver.service import Call, Credential
@@ -21,14 +22,13 @@ from resolver.transport.requests import credential_of
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
+    from resolver.config.lists import Network
     from resolver.service import Service
     from resolver.service.handle_protocol import HandleProtocol
     from resolver.service.hdl_requests import HandleRequests
     from resolver.service.hdl_turn import Send
     from resolver.service.http_identity import HttpIdentity
     from resolver.wire.message import Frame
-
-Network = IPv4Network | IPv6Network
 
 
 class Pass(Protocol):
@@ -83,7 +83,7 @@ class HttpOptions:
 
 def networks_of(text: str) -> tuple[Network, ...]:
     """The networks in a list by commas. Raises ValueError."""
-    return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+    return tuple(any_network(part) for part in parts(text))
 
 
 def source_of(request: HTTPConnection, options: HttpOptions) -> str:
