@@ -2,7 +2,8 @@
 
 Both serializations are read: ``header.payload.signature`` and the JSON object, in CNRI's spelling and
 in that of the ID-SDK. A signature says its algorithm itself, so the algorithm must fit the kind of the
-key: ``ALGORITHMS`` is the whole list.
+key: ``ALGORITHMS`` is the whole list. Extensions that a header calls critical are none of ours, so such a
+signature is not valid here (section 4.1.11).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Jws(NamedTuple):
         parts = text.split(".")
         if len(parts) != 3:
             raise MalformedMessage(f"a web signature has three parts between dots and this one {len(parts)}")
-        return cls(parts[0], parts[1], octets_of_base64url(parts[2], "signature"))
+        return cls._from_parts(*parts)
 
     @classmethod
     def _from_document(cls, document: Any) -> Jws:
@@ -63,8 +64,14 @@ class Jws(NamedTuple):
         first = found[0]
         has_header = isinstance(first, dict) and "protected" not in first
         protected = member_text(first, "header" if has_header else "protected")
-        signature = octets_of_base64url(member_text(first, "signature"), "signature")
-        return cls(protected, member_text(document, "payload"), signature)
+        return cls._from_parts(protected, member_text(document, "payload"), member_text(first, "signature"))
+
+    @classmethod
+    def _from_parts(cls, protected: str, payload: str, signature: str) -> Jws:
+        """What is no base64url is refused here already: it could not be written in the compact serialization."""
+        for text, field in ((protected, "protected"), (payload, "payload")):
+            octets_of_base64url(text, field)
+        return cls(protected, payload, octets_of_base64url(signature, "signature"))
 
     @property
     def payload(self) -> bytes:
@@ -74,19 +81,25 @@ class Jws(NamedTuple):
     @property
     def algorithm(self) -> str:
         """The algorithm it says it is made with. Raises WireError."""
-        return member_text(parse_json(octets_of_base64url(self.protected, "protected")), "alg")
+        return member_text(self._header, "alg")
+
+    @property
+    def _header(self) -> Any:
+        return parse_json(octets_of_base64url(self.protected, "protected"))
 
     def is_signed_by(self, key: PublicKey) -> bool:
-        """Whether the key's private half made it. False for algorithms that the key does not have.
+        """Whether the key's private half made it.
 
-        Raises MalformedMessage for a key that is unusable.
+        False for algorithms that the key does not have, and for headers with critical extensions. Raises
+        MalformedMessage for a key that is unusable.
         """
         try:
-            known = ALGORITHMS.get(self.algorithm)
+            header = self._header
+            known = ALGORITHMS.get(member_text(header, "alg"))
             covered = f"{self.protected}.{self.payload_text}".encode("ascii")
         except (WireError, UnicodeEncodeError):
             return False
-        if known is None or not isinstance(key, known[0]):
+        if known is None or not isinstance(key, known[0]) or "crit" in header:
             return False
         return signatures.verify(key, known[1], self.signature, covered)
 

@@ -32,6 +32,7 @@ _SM2_SPKI_HEAD = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d03
 _SM2_POINT_OCTETS = 65
 _SM2_BITS = 256
 _PEM_START = b"-----BEGIN"
+_FROM_URL_SAFE = str.maketrans("-_", "+/")
 
 
 def integer_to_wire(number: int) -> bytes:
@@ -50,11 +51,15 @@ def base64url(octets: bytes) -> str:
 
 
 def octets_of_base64url(text: object, field: str) -> bytes:
-    """The octets of URL-safe base64 with or without padding. Raises MalformedMessage."""
+    """The octets of URL-safe base64 with or without padding. Raises MalformedMessage.
+
+    The letters of plain base64 are taken as well, as by the reference implementation.
+    """
     if not isinstance(text, str):
         raise MalformedMessage(f"{field} is not a text of base64url", field=field)
+    letters = text.rstrip("=").translate(_FROM_URL_SAFE)
     try:
-        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), b"-_", validate=True)
+        return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise MalformedMessage(f"{field} is not base64url: letters, digits, '-' and '_' are", field=field) from None
 
@@ -265,7 +270,10 @@ def public_key_from_jwk(document: object) -> SigningPublicKey:
     """The key of a JSON web key: RSA, DSA, or SM2 in either SDK's form. Raises MalformedMessage."""
     if not isinstance(document, dict):
         raise MalformedMessage("a JSON web key is an object", field="public_key")
-    kty = str(document.get("kty")).upper()
+    kty = document.get("kty")
+    if not isinstance(kty, str):
+        raise MalformedMessage("kty of a JSON web key is a text: RSA, DSA and SM2 are known", field="public_key")
+    kty = kty.upper()
     if kty == "RSA":
         return RsaPublicKey(integer_of_text(document, "e"), integer_of_text(document, "n"))
     if kty == "DSA":
