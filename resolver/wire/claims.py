@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -91,9 +90,9 @@ class Claims:
 
     issuer: str
     subject: str
-    not_before_s: int | None = None
-    expires_s: int | None = None
-    issued_s: int | None = None
+    not_before_s: float | None = None
+    expires_s: float | None = None
+    issued_s: float | None = None
     chain: tuple[str, ...] = ()
     digest_algorithm: str = ""
     digests: tuple[ValueDigest, ...] = ()
@@ -102,8 +101,13 @@ class Claims:
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Self:
-        """The claims in the payload of a web signature. Raises WireError."""
+        """The claims in the payload of a web signature. Raises WireError.
+
+        A member that is null says nothing, as in the JSON library of the reference implementation.
+        """
         document = parse_json(payload)
+        if isinstance(document, dict):
+            document = {name: found for name, found in document.items() if found is not None}
         digests = member(document, "digests", None)
         key = member(document, "publicKey", None)
         return cls(
@@ -120,17 +124,14 @@ class Claims:
                 ValueDigest(member_index(item, "index"), member_text(item, "digest"))
                 for item in member_list(digests, "digests", items_max=limits.VALUES_MAX)
             ),
-            tuple(
-                CertPermission(member_text(item, "perm"), member_text(item, "handle", ""))
-                for item in member_list(document, "perms", [], items_max=PERMISSIONS_MAX)
-            ),
+            tuple(map(_permission, member_list(document, "perms", [], items_max=PERMISSIONS_MAX))),
             None if key is None else public_key_from_jwk(key),
         )
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object of the claims, in the order of the reference implementation."""
         document: dict[str, Any] = {}
-        if self.digests:
+        if self.digest_algorithm:
             rows = [{"index": digest.index, "digest": digest.text} for digest in self.digests]
             document["digests"] = {"alg": self.digest_algorithm, "digests": rows}
         if self.permissions:
@@ -144,9 +145,9 @@ class Claims:
         return document | {name: time for name, time in times.items() if time is not None}
 
     def is_in_date(self, now_s: float) -> bool:
-        """Whether the claims hold at a time."""
+        """Whether the claims hold at a time: from ``nbf`` on, and no more at ``exp`` (RFC 7519 section 4.1.4)."""
         return (self.not_before_s is None or self.not_before_s <= now_s) and (
-            self.expires_s is None or now_s <= self.expires_s
+            self.expires_s is None or now_s < self.expires_s
         )
 
     def covers(self, name: str) -> bool:
@@ -155,7 +156,10 @@ class Claims:
 
 
 class ValuesReport(NamedTuple):
-    """What a HS_SIGNATURE says of a record; indexes are in the order of the claims."""
+    """What a HS_SIGNATURE says of a record; indexes are in the order of the record, missing ones in that of the claims.
+
+    ``is_claims`` is false for claims that cannot be read and for those that are not about values at all.
+    """
 
     is_signed: bool
     is_claims: bool
@@ -170,38 +174,35 @@ class ValuesReport(NamedTuple):
 
 
 def report(handle: str, values: Iterable[HandleValue], jws: Jws, key: PublicKey, now_s: float) -> ValuesReport:
-    """Compare a signature with the values of a handle. Case counts in the suffix of the handle only."""
+    """Compare a signature with the values of a handle. Case counts in the suffix of the handle only.
+
+    An index is verified when every value that has it is the one claimed: whoever makes a record can write an index
+    twice, and whoever signs can claim it twice. Each value is digested once, however often it is claimed.
+    """
     values = tuple(values)
     is_signed = jws.is_signed_by(key)
     try:
         claims = Claims.from_payload(jws.payload)
-        digest = digest_function(claims.digest_algorithm) if claims.digests else None
+        digest = digest_function(claims.digest_algorithm)
     except WireError:
         unsigned = tuple(value.index for value in values)
         return ValuesReport(is_signed, False, False, False, (), unsigned, (), ())
-    held = {value.index: value for value in values}
-    verified, changed, missing = [], [], []
-    for claimed in claims.digests:
-        index = claimed.index
-        value = held.get(index)
-        if value is None:
-            missing.append(index)
-        elif digest is not None and hmac.compare_digest(
-            _digest_text(value, digest), claimed.text.encode("utf-8", "replace")
-        ):
-            verified.append(index)
-        else:
-            changed.append(index)
-    covered = {digest_.index for digest_ in claims.digests}
+    claimed: dict[int, set[str]] = {}
+    for each in claims.digests:
+        claimed.setdefault(each.index, set()).add(each.text)
+    held: dict[int, set[str]] = {}
+    for value in values:
+        if value.index in claimed:
+            held.setdefault(value.index, set()).add(_digest_text(value, digest))
     return ValuesReport(
         is_signed,
         True,
         claims.is_in_date(now_s),
         equal_prefix_folded(claims.subject, handle),
-        tuple(verified),
-        tuple(value.index for value in values if value.index not in covered),
-        tuple(changed),
-        tuple(missing),
+        tuple(index for index, texts in held.items() if texts == claimed[index]),
+        tuple(value.index for value in values if value.index not in claimed),
+        tuple(index for index, texts in held.items() if texts != claimed[index]),
+        tuple(index for index in claimed if index not in held),
         claims.issuer,
         claims.subject,
     )
@@ -218,16 +219,28 @@ def digest_function(name: str) -> Callable[[bytes], bytes]:
 
 def value_digest(value: HandleValue, algorithm: str = "SHA-256") -> ValueDigest:
     """The digest of a value: over its octets but index and timestamp. Raises InvalidValue."""
-    return ValueDigest(value.index, _digest_text(value, digest_function(algorithm)).decode())
+    return ValueDigest(value.index, _digest_text(value, digest_function(algorithm)))
 
 
-def _digest_text(value: HandleValue, digest: Callable[[bytes], bytes]) -> bytes:
-    return base64.b64encode(digest(value_to_wire(value)[SIGNED_FROM:]))
+def _digest_text(value: HandleValue, digest: Callable[[bytes], bytes]) -> str:
+    return base64.b64encode(digest(value_to_wire(value)[SIGNED_FROM:])).decode()
 
 
-def _seconds(document: Any, name: str) -> int | None:
-    if member(document, name, None) is None:
+def _permission(item: Any) -> CertPermission:
+    """A permission as CNRI's library writes it, or as the ID-SDK does, which calls the handle ``identifier``."""
+    has_identifier = isinstance(item, dict) and "handle" not in item
+    return CertPermission(
+        member_text(item, "perm"), member_text(item, "identifier" if has_identifier else "handle", "")
+    )
+
+
+def _seconds(document: Any, name: str) -> float | None:
+    """A NumericDate: a number of seconds, which may have a fraction (RFC 7519 section 2)."""
+    found = member(document, name, None)
+    if found is None:
         return None
+    if isinstance(found, float) and abs(found) <= _SECONDS_MAX:
+        return int(found) if found.is_integer() else found
     return member_integer(document, name, least=-_SECONDS_MAX, most=_SECONDS_MAX)
 
 
