@@ -253,15 +253,17 @@ class WantedTypes:
     """The types of values that are asked for; one is found in a time that does not grow with their number.
 
     Case of ASCII letters does not count; a wanted type that ends in ``.`` takes the type before the dot and every type
-    below it. Whoever asks may name 2,000 types of a handle with 2,000 values, and must not take seconds from others.
+    below it. Whoever asks may name 2,000 types of a handle with 2,000 values, and whoever answers may send a type of a
+    million dots: neither must take seconds from others.
     """
 
-    __slots__ = ("_below", "_exact")
+    __slots__ = ("_below", "_exact", "_lengths")
 
     def __init__(self, wanted: Iterable[str]) -> None:
         folded = [fold(each) for each in wanted]
         self._below = frozenset(each for each in folded if each.endswith("."))
         self._exact = frozenset(folded).difference(self._below).union(each[:-1] for each in self._below)
+        self._lengths = sorted({len(each) for each in self._below})
 
     def __bool__(self) -> bool:
         """Whether any type is wanted."""
@@ -272,11 +274,11 @@ class WantedTypes:
         actual = fold(actual)
         if actual in self._exact:
             return True
-        dot = actual.find(".") if self._below else -1
-        while dot >= 0:
-            if actual[: dot + 1] in self._below:
+        for length in self._lengths:
+            if length > len(actual):
+                return False
+            if actual[length - 1] == "." and actual[:length] in self._below:
                 return True
-            dot = actual.find(".", dot + 1)
         return False
 
 

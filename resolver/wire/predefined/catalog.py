@@ -58,13 +58,18 @@ _ALL: tuple[type[Predefined], ...] = (
 CLASSES: dict[str, type[Predefined]] = {fold(type_): class_ for class_ in _ALL for type_ in class_.TYPES}
 """The class of each predefined type by its folded name."""
 
+_NAME_LETTERS_MAX = max(map(len, CLASSES))
+
 BY_FORMAT: dict[str, type[Predefined]] = {class_.FORMAT: class_ for class_ in _ALL if class_.FORMAT != "string"}
 """The class of each JSON format that is not plain text."""
 
 
 def class_of(type_: str) -> type[Predefined] | None:
-    """The class of a type or of the nearest type above it (HS_SITE for HS_SITE.X), None when there is none."""
-    name = fold(type_)
+    """The class of a type or of the nearest type above it (HS_SITE for HS_SITE.X), None when there is none.
+
+    A type of another node may have a million letters and as many dots: only as many are looked at as matter.
+    """
+    name = fold(type_[: _NAME_LETTERS_MAX + 1])
     while name not in CLASSES:
         name, dot, _ = name.rpartition(".")
         if not dot:

@@ -28,5 +28,5 @@ def parse_xml(text: str, root: str) -> Element:
     except (ET.ParseError, ValueError, RecursionError) as error:
         raise InvalidValue(f"the data is not XML: {error}", field="data") from None
     if element.tag != root:
-        raise InvalidValue(f"the XML starts with <{element.tag}> and must start with <{root}>", field="data")
+        raise InvalidValue(f"the XML starts with <{element.tag[:40]}> and must start with <{root}>", field="data")
     return element

@@ -26,6 +26,7 @@ from resolver.wire.message import Message, request_message, response_message
 from resolver.wire.predefined import catalog
 from resolver.wire.predefined.hs_admin import ALL, AdminPermission, HsAdmin
 from resolver.wire.predefined.hs_namespace import HsNamespace
+from resolver.wire.predefined.hs_serv import HsServ
 from resolver.wire.predefined.hs_site import HsSite, Interface, Server, address_to_wire
 from resolver.wire.predefined.loc_10320 import Loc10320
 from resolver.wire.private_keys import RsaPrivateKey, private_key_from_wire
@@ -368,6 +369,9 @@ def test_types_below_a_predefined_one_are_read_like_it():
     assert catalog.class_of("hs_site.x.y") is HsSite
     assert catalog.class_of("HS_ADMIN") is HsAdmin
     assert catalog.class_of("URL") is None
+    assert catalog.class_of("HS_SITE.PREFIX.x") is HsSite
+    assert catalog.class_of("HS_SERV.PREFIXES") is HsServ
+    assert catalog.class_of("HS_SIGNATURES.PREFIX") is None
 
 
 def test_every_predefined_class_has_the_same_shape():
