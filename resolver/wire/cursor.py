@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 U16 = Struct(">H")
 U32 = Struct(">I")
 U64 = Struct(">Q")
+I64 = Struct(">q")
 
 _read_u16 = U16.unpack_from
 _read_u32 = U32.unpack_from
@@ -28,6 +29,7 @@ _read_u64 = U64.unpack_from
 pack_u16 = U16.pack
 pack_u32 = U32.pack
 pack_u64 = U64.pack
+pack_i64 = I64.pack
 
 
 def text_from_wire(octets: bytes) -> str:

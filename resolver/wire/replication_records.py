@@ -2,7 +2,8 @@
 
 Each record is one octet of kind and its fields; ``to_wire`` gives both. Values travel in front of their lengths, other
 than in messages, and are kept here as their octets: one that cannot be read must not end a copy of a million
-handles, so whoever wants them decodes them one by one. Dates are milliseconds since 1970.
+handles, so whoever wants them decodes them one by one. Dates are milliseconds since 1970. They and the numbers of
+transactions are signed, as in Java.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from resolver.wire.cursor import Cursor, counted, pack_u32, pack_u64, sized, sized_text
+from resolver.wire.cursor import Cursor, counted, pack_i64, pack_u32, sized, sized_text
 from resolver.wire.values import value_from_wire
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ class Transaction:
     def to_wire(self) -> bytes:
         """The octets."""
         whole = b"".join(
-            (bytes((self.KIND,)), pack_u64(self.id), sized_text(self.handle), bytes((self.action,)))
-        ) + pack_u64(self.date_ms)
+            (bytes((self.KIND,)), pack_i64(self.id), sized_text(self.handle), bytes((self.action,)))
+        ) + pack_i64(self.date_ms)
         return whole + counted(map(sized, self.values)) if self.action in WITH_VALUES else whole
 
 
@@ -115,7 +116,7 @@ class QueueEnds:
 
     def to_wire(self) -> bytes:
         """The octets."""
-        return bytes((self.KIND,)) + pack_u64(self.date_ms)
+        return bytes((self.KIND,)) + pack_i64(self.date_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class TransactionsEnd:
 
     def to_wire(self) -> bytes:
         """The octets."""
-        return bytes((self.KIND,)) + (b"" if self.date_ms is None else pack_u64(self.date_ms))
+        return bytes((self.KIND,)) + (b"" if self.date_ms is None else pack_i64(self.date_ms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class Position:
 
     def to_wire(self) -> bytes:
         """The octets."""
-        return bytes((self.KIND,)) + pack_u64(self.date_ms) + pack_u64(self.transaction_id)
+        return bytes((self.KIND,)) + pack_i64(self.date_ms) + pack_i64(self.transaction_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ class HandleDate:
 
     def to_wire(self) -> bytes:
         """The octets."""
-        return bytes((self.KIND,)) + sized_text(self.handle) + pack_u64(self.date_ms) + pack_u32(self.priority)
+        return bytes((self.KIND,)) + sized_text(self.handle) + pack_i64(self.date_ms) + pack_u32(self.priority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class PrefixDate:
 
     def to_wire(self) -> bytes:
         """The octets."""
-        return bytes((self.KIND,)) + sized_text(self.handle) + pack_u64(self.date_ms) + pack_u32(self.priority)
+        return bytes((self.KIND,)) + sized_text(self.handle) + pack_i64(self.date_ms) + pack_u32(self.priority)
 
 
 @dataclass(frozen=True, slots=True)

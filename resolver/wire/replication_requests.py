@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from resolver.errors import MalformedMessage
-from resolver.wire.cursor import pack_u32, pack_u64, sized
+from resolver.wire.cursor import pack_i64, pack_u32, sized
 
 if TYPE_CHECKING:
     from resolver.wire.cursor import Cursor
-
-_SIGNED = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +44,8 @@ class RetrieveSince:
         """The octets of the body."""
         return b"".join(
             (
-                pack_u64(self.transaction_id % _SIGNED),
-                pack_u64(self.query_date_ms % _SIGNED),
+                pack_i64(self.transaction_id),
+                pack_i64(self.query_date_ms),
                 bytes((self.hash_option,)),
                 pack_u32(self.servers),
                 pack_u32(self.server_number),

@@ -96,6 +96,7 @@ class StreamReader:
         self._buffer = bytearray()
         self._block = bytearray()
         self._released: list[Record] = []
+        self._broken: MalformedMessage | None = None
         self._parsing = self._parse()
         self._wanted = next(self._parsing)
         self.is_done = False
@@ -115,7 +116,12 @@ class StreamReader:
         self.wants_tls = False
 
     def receive_data(self, octets: bytes) -> list[Record]:
-        """The records that octets complete. Raises MalformedMessage; the stream cannot go on then."""
+        """The records that octets complete. Raises MalformedMessage; the stream cannot go on then.
+
+        Whoever gives it more after that is told the same again.
+        """
+        if self._broken is not None:
+            raise self._broken.again()
         self._buffer += octets
         place = 0
         while not self.is_done and not self.wants_tls and len(self._buffer) - place >= self._wanted:
@@ -125,6 +131,9 @@ class StreamReader:
                 self._wanted = self._parsing.send(part)
             except StopIteration:
                 self.is_done = True
+            except MalformedMessage as error:
+                self._broken = error.again()
+                raise
         del self._buffer[:place]
         released, self._released = self._released, []
         return released
@@ -169,9 +178,9 @@ class StreamReader:
             elif kind == records.QueueBegins.KIND:
                 record = records.QueueBegins((yield from self._text(bounds.FIELD_OCTETS_MAX, "queue name")))
             elif kind == records.QueueEnds.KIND:
-                record = records.QueueEnds((yield from self._number(8)))
+                record = records.QueueEnds((yield from self._long()))
             elif kind == records.TransactionsEnd.KIND:
-                date_ms = (yield from self._number(8)) if format_ == 1 else None
+                date_ms = (yield from self._long()) if format_ == 1 else None
                 yield from self._settle(records.TransactionsEnd(date_ms))
                 return
             else:
@@ -179,12 +188,12 @@ class StreamReader:
             yield from self._settle(record)
 
     def _transaction(self) -> Generator[int, bytes, records.Transaction]:
-        id_ = yield from self._number(8)
+        id_ = yield from self._long()
         handle = yield from self._text(limits.NAME_OCTETS_MAX, "handle")
         action = yield from self._number(1)
         if action > records.Action.DELETE_ALL:
             raise MalformedMessage(f"action {action} of a transaction is unknown", field="action")
-        date_ms = yield from self._number(8)
+        date_ms = yield from self._long()
         values: tuple[bytes, ...] = ()
         if action in records.WITH_VALUES:
             values = yield from self._values()
@@ -207,8 +216,8 @@ class StreamReader:
 
     def _dumped(self, kind: int) -> Generator[int, bytes, Record]:
         if kind == records.Position.KIND:
-            date_ms = yield from self._number(8)
-            return records.Position(date_ms, (yield from self._number(8)))
+            date_ms = yield from self._long()
+            return records.Position(date_ms, (yield from self._long()))
         if kind == records.OtherPositions.KIND:
             return records.OtherPositions((yield from self._text(bounds.FIELD_OCTETS_MAX, "other positions")))
         if kind not in {1, 2, 3, 4}:
@@ -218,7 +227,7 @@ class StreamReader:
             return records.DumpedHandle(handle, (yield from self._values()))
         if kind == records.HomedPrefix.KIND:
             return records.HomedPrefix(handle)
-        date_ms = yield from self._number(8)
+        date_ms = yield from self._long()
         priority = yield from self._number(4)
         made = records.HandleDate if kind == records.HandleDate.KIND else records.PrefixDate
         return made(handle, date_ms, priority)
@@ -247,6 +256,9 @@ class StreamReader:
 
     def _number(self, octets: int) -> Generator[int, bytes, int]:
         return int.from_bytes((yield from self._take(octets)), "big")
+
+    def _long(self) -> Generator[int, bytes, int]:
+        return int.from_bytes((yield from self._take(8)), "big", signed=True)
 
     def _sized(self, octets_max: int, field: str) -> Generator[int, bytes, bytes]:
         octets = yield from self._number(4)

@@ -4,6 +4,8 @@ import hashlib
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from resolver.errors import MalformedMessage, WireError
 from resolver.handle.value import HandleValue
@@ -215,6 +217,60 @@ def test_noise_never_does_more_than_raise(seed):
     except WireError:
         return
     assert len(found) <= len(sent) + len(octets)
+
+
+def test_numbers_and_dates_are_signed_as_in_java():
+    sent = [records.DumpBegins(), records.Position(-1, -1), records.HandleDate("a/b", -(2**63), 2**32 - 1), DUMP[-1]]
+    assert written(sent, signed=False)[8:25] == b"\0" + b"\xff" * 16
+    assert read(Contents.DUMP, written(sent))[1] == sent
+    sent = [
+        records.TransactionsBegin(2, 2),
+        records.Transaction(-1, "a/b", records.Action.DELETE, -1),
+        records.QueueEnds(2**63 - 1),
+        records.TransactionsEnd(),
+    ]
+    assert read(Contents.TRANSACTIONS, written(sent))[1] == sent
+
+
+def test_a_broken_stream_stays_broken():
+    reader = StreamReader(Contents.DUMP, None, takes_unsigned=True)
+    for more in (UNSIGNED + b"\0\0\0\2\x09", b"more", b""):
+        with pytest.raises(MalformedMessage, match="kind 9"):
+            reader.receive_data(more)
+    assert not reader.is_done
+    with pytest.raises(MalformedMessage, match="in the middle"):
+        reader.end()
+
+
+VALUE_OCTETS = st.binary(min_size=26, max_size=40)
+NAMES = st.text(max_size=8)
+LONGS = st.integers(-(2**63), 2**63 - 1)
+CHANGES = st.lists(
+    st.builds(records.QueueBegins, NAMES)
+    | st.builds(records.QueueEnds, LONGS)
+    | st.builds(records.Transaction, LONGS, NAMES, st.sampled_from([0, 2, 4, 5, 6]), LONGS)
+    | st.builds(records.Transaction, LONGS, NAMES, st.sampled_from([1, 3]), LONGS, st.lists(VALUE_OCTETS).map(tuple)),
+    max_size=5,
+)
+DUMPED = st.lists(
+    st.builds(records.Position, LONGS, LONGS)
+    | st.builds(records.OtherPositions, NAMES)
+    | st.builds(records.HandleDate, NAMES, LONGS, st.integers(0, 2**32 - 1))
+    | st.builds(records.PrefixDate, NAMES, LONGS, st.integers(0, 2**32 - 1))
+    | st.builds(records.DumpedHandle, NAMES, st.lists(VALUE_OCTETS).map(tuple))
+    | st.builds(records.HomedPrefix, NAMES),
+    max_size=5,
+)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(CHANGES, DUMPED, st.sampled_from([1, 2]), LONGS, st.booleans())
+def test_every_record_comes_back_as_it_was(changes, dumped, format_, date_ms, signed):
+    end = records.TransactionsEnd(date_ms if format_ == 1 else None)
+    sent = [records.TransactionsBegin(format_, 2), *changes, end]
+    assert read(Contents.TRANSACTIONS, written(sent, signed=signed), takes_unsigned=True)[1] == sent
+    sent = [records.DumpBegins(), *dumped, records.DumpEnds()]
+    assert read(Contents.DUMP, written(sent, signed=signed), takes_unsigned=True)[1] == sent
 
 
 def test_values_are_decoded_one_by_one_and_nothing_may_follow_them():
