@@ -132,7 +132,7 @@ def unseal(table: Table, key: bytes, row: bytes) -> bytes:
     if (
         len(row) < SEAL_OCTETS
         or row[0] & 0x0F != FORMAT_VERSION
-        or google_crc32c.value(key + body) ^ (row[0] & 0xF0) != int.from_bytes(row[1:SEAL_OCTETS], "big")
+        or google_crc32c.extend(_checksum(key), body) ^ (row[0] & 0xF0) != int.from_bytes(row[1:SEAL_OCTETS], "big")
     ):
         raise RowCorrupt(table.name, key)
     return body

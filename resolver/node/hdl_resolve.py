@@ -7,6 +7,7 @@ registered need not even be names: whatever octets they are, they are not found.
 
 from __future__ import annotations
 
+from itertools import compress
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,7 @@ from resolver import limits
 from resolver.errors import HandleNotFound, RecordCorrupt
 from resolver.handle.name import PREFIX_OF_PREFIXES, WantedTypes, fold_octets, key_of_octets
 from resolver.node import record_octets
+from resolver.node import values as node_values
 from resolver.wire.cursor import counted, pack_u32, sized_text, text_from_wire
 from storage.errors import RowCorrupt
 from storage.tables import MARK, Table, marks_of, unseal
@@ -121,5 +123,5 @@ def wanted(values: Iterable[pb.HandleValue], indexes: Sequence[int], types: Sequ
     """The values with one of the indexes or types; all when neither is given."""
     if not indexes and not types:
         return list(values)
-    numbers, kinds = frozenset(indexes), WantedTypes(types)
-    return [value for value in values if value.index in numbers or value.type in kinds]
+    given = list(values)
+    return [*compress(given, node_values.wanted(given, frozenset(indexes), WantedTypes(types)))]

@@ -8,16 +8,17 @@ whole, because the fields of the head have the lower numbers.
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver import limits
 from resolver.node import values
 from resolver.v1 import handle_pb2 as pb
+from resolver.v1 import resolution_pb2 as resolution
+from resolver.v1 import stored_pb2 as stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from resolver.v1 import stored_pb2 as stored
 
 FIELD_1 = b"\x0a"
 """Tag of field 1 with a length: what every stored record starts with."""
@@ -73,11 +74,17 @@ def frame(record: bytes) -> bytes:
 
 
 def parse(body: bytes) -> pb.HandleRecord:
-    """The record in the body of a stored row."""
-    start = 2
-    while body[start - 1] & 0x80:
-        start += 1
-    return pb.HandleRecord.FromString(body[start:])
+    """The record in the body of a stored row: read as the answer that it is, because a slice of it would be a copy."""
+    return resolution.ResolveResponse.FromString(body).record
+
+
+def picked(body: bytes, wanted: Iterable[bool]) -> bytes:
+    """The body with some of its values, by a word for each: their octets are copied, none is made or encoded."""
+    answer = stored.AnswerOctets.FromString(body)
+    chosen = [*compress(answer.record.values, wanted)]
+    del answer.record.values[:]
+    answer.record.values.extend(chosen)
+    return answer.SerializeToString()
 
 
 def restricted_octets(restricted: stored.StoredRestricted) -> bytes:

@@ -5,6 +5,7 @@ An answer is always field 1 of the response, ready to be sent or joined with oth
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 from resolver import limits
@@ -16,7 +17,7 @@ from storage.errors import RowCorrupt
 from storage.tables import MARK, Table, marks_of, unseal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from resolver.node.prefixes import ServedPrefixes
     from resolver.v1 import handle_pb2 as pb
@@ -43,11 +44,16 @@ class Filter(NamedTuple):
             )
         return cls(WantedTypes(types), frozenset(indexes), include_restricted)
 
-    def wants(self, value: pb.HandleValue) -> bool:
-        """Whether a value is asked for: by a type or by an index, or because neither is given."""
-        if not self.types and not self.indexes:
-            return True
-        return value.index in self.indexes or value.type in self.types
+    def verdicts(self, given: Iterable[pb.HandleValue]) -> list[bool]:
+        """For each value whether it is asked for: by a type or by an index, or because neither is given."""
+        return values.wanted(given, self.indexes, self.types)
+
+    def pick(self, body: bytes) -> bytes | None:
+        """The body of a record with its public values that are asked for; None when there are none."""
+        verdicts = self.verdicts(record_octets.parse(body).values)
+        if all(verdicts):
+            return body if verdicts else None
+        return record_octets.picked(body, verdicts) if any(verdicts) else None
 
 
 def resolve(
@@ -109,23 +115,28 @@ def _select(
     body: bytes,
     wanted: Filter,
 ) -> bytes:
-    """The slow way: parse, merge what the caller may read, filter, rebuild."""
-    record = record_octets.parse(body)
-    chosen = list(record.values)
+    """The slow way: look at each value, merge what the caller may read, filter."""
     if wanted.include_restricted:
         owner = served.owner(reader, fold(handle.prefix))
         require(caller, Action.READ_RESTRICTED, owner, f"prefix {handle.prefix[:80]!r}")
-        chosen = [
-            value
-            for value in values.joined(chosen, reader.get(Table.RESTRICTED, key))
-            if values.readable_by_admin(value)
-        ]
-    chosen = [value for value in chosen if wanted.wants(value)]
-    if not chosen:
+        found = _with_restricted(body, reader.get(Table.RESTRICTED, key), wanted)
+    else:
+        found = wanted.pick(body)
+    if found is None:
         raise ValuesNotFound(
             f"handle {handle.text[:200]!r} is registered and has no value that was asked for and may be read: ask for "
             "other types or indexes, or with a credential for restricted ones"
         )
+    return found
+
+
+def _with_restricted(body: bytes, restricted: bytes | None, wanted: Filter) -> bytes | None:
+    """The record with those of all its values that are asked for and that an owner may read; None for none."""
+    record = record_octets.parse(body)
+    readable = [each for each in values.joined(record.values, restricted) if values.readable_by_admin(each)]
+    chosen = [*compress(readable, wanted.verdicts(readable))]
+    if not chosen:
+        return None
     del record.values[:]
     record.values.extend(chosen)
     return record_octets.frame(record.SerializeToString(deterministic=True))

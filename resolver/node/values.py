@@ -15,6 +15,9 @@ from resolver.v1 import stored_pb2 as stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from resolver.handle.name import WantedTypes
 
 _PUBLIC_READ = int(Permission.PUBLIC_READ)
 _ADMIN_READ = int(Permission.ADMIN_READ)
@@ -118,6 +121,28 @@ def joined(public: Iterable[pb.HandleValue], restricted: bytes | None) -> list[p
         for number, value in enumerate(hidden.values):
             found.insert(hidden.places[number] if number < len(hidden.places) else len(found), value)
     return found
+
+
+class _Verdicts(dict[str, bool]):
+    """Whether values of a type are wanted; a type that comes again is not judged again."""
+
+    def __init__(self, types: WantedTypes) -> None:
+        super().__init__()
+        self._types = types
+
+    def __missing__(self, type_: str) -> bool:
+        verdict = self[type_] = type_ in self._types
+        return verdict
+
+
+def wanted(values: Iterable[pb.HandleValue], indexes: AbstractSet[int], types: WantedTypes) -> list[bool]:
+    """For each value whether it is asked for: by a type or by an index, or because neither is given."""
+    if types:
+        verdicts = _Verdicts(types)
+        return [verdicts[value.type] or value.index in indexes for value in values]
+    if indexes:
+        return [value.index in indexes for value in values]
+    return [True for _ in values]
 
 
 def is_public(value: pb.HandleValue) -> bool:

@@ -276,16 +276,13 @@ def select(found: Found, wanted: Filter | None, name: str) -> bytes:
     """The values wanted of a record, as field 1. Raises ValuesNotFound."""
     if wanted is None or (not wanted.types and not wanted.indexes):
         return found.body
-    record = record_octets.parse(found.body)
-    chosen = [value for value in record.values if wanted.wants(value)]
-    if not chosen:
+    body = wanted.pick(found.body)
+    if body is None:
         raise ValuesNotFound(
             f"handle {name[:200]!r} is registered and has no public value that was asked for: ask for other types or "
             "indexes"
         )
-    del record.values[:]
-    record.values.extend(chosen)
-    return record_octets.frame(record.SerializeToString(deterministic=True))
+    return body
 
 
 def miss_of(position: int, error: ResolverError) -> pb.ResolveMiss:

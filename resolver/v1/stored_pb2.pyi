@@ -311,3 +311,17 @@ class StoredServer(_message.Message):
     follows_registry: bool
     copy_from_us: int
     def __init__(self, id: _Optional[int] = ..., stage: _Optional[_Union[_site_pb2.SiteStage, str]] = ..., next: _Optional[_Union[_site_pb2.SiteLayout, _Mapping]] = ..., pulls: _Optional[_Iterable[_Union[_site_pb2.SitePull, _Mapping]]] = ..., fence_until_us: _Optional[int] = ..., leftovers: _Optional[bool] = ..., leftovers_after: _Optional[bytes] = ..., previous: _Optional[_Union[_site_pb2.SiteLayout, _Mapping]] = ..., follows_registry: _Optional[bool] = ..., copy_from_us: _Optional[int] = ...) -> None: ...
+
+class AnswerOctets(_message.Message):
+    __slots__ = ("record",)
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    record: RecordOctets
+    def __init__(self, record: _Optional[_Union[RecordOctets, _Mapping]] = ...) -> None: ...
+
+class RecordOctets(_message.Message):
+    __slots__ = ("name", "values")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    values: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[bytes]] = ...) -> None: ...
