@@ -131,7 +131,7 @@ class Claims:
     def to_json(self) -> dict[str, Any]:
         """The JSON object of the claims, in the order of the reference implementation."""
         document: dict[str, Any] = {}
-        if self.digest_algorithm:
+        if self.digests or self.digest_algorithm:
             rows = [{"index": digest.index, "digest": digest.text} for digest in self.digests]
             document["digests"] = {"alg": self.digest_algorithm, "digests": rows}
         if self.permissions:

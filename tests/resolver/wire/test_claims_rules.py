@@ -126,7 +126,7 @@ CLAIMS = st.builds(
     Claims,
     TEXTS,
     TEXTS,
-    digest_algorithm=st.text(min_size=1, max_size=8),
+    digest_algorithm=st.text(max_size=8),
     digests=st.lists(st.builds(ValueDigest, INDEXES, TEXTS), max_size=3).map(tuple),
 )
 
