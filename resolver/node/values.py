@@ -97,6 +97,12 @@ def complete_one(value: pb.HandleValue, position: int, now_s: int) -> None:
             f"values[{position}] has more than {limits.REFERENCES_MAX} references",
             field=f"values[{position}].references",
         )
+    for reference in value.references:
+        if len(reference.name.encode()) > limits.NAME_OCTETS_MAX:
+            raise InvalidValue(
+                f"values[{position}] has a reference to a name of more than {limits.NAME_OCTETS_MAX} octets",
+                field=f"values[{position}].references",
+            )
     value.timestamp_s = now_s
 
 

@@ -47,6 +47,17 @@ def member_text(document: Any, name: str, default: Any = _ABSENT) -> str:
     return found
 
 
+def member_handle(document: Any) -> str:
+    """The member ``handle``: the name of a handle, no longer than one may be in the octets it is for."""
+    found = member_text(document, "handle")
+    octets = len(found.encode("utf-8", "surrogatepass"))
+    if octets > limits.NAME_OCTETS_MAX:
+        raise InvalidValue(
+            f"handle has {octets} octets; the name of a handle has at most {limits.NAME_OCTETS_MAX}", field="handle"
+        )
+    return found
+
+
 def text_of(found: Any, name: str) -> str:
     """A text, or a number or flag as it is written in JSON, which peers whose JSON is loosely typed send for it.
 

@@ -14,7 +14,15 @@ from typing import Any
 from resolver import limits
 from resolver.errors import InvalidValue, WireError
 from resolver.handle.value import PERMISSIONS_DEFAULT, HandleValue, Permission, Reference, Ttl
-from resolver.wire.json_members import member, member_index, member_integer, member_list, member_text, text_of
+from resolver.wire.json_members import (
+    member,
+    member_handle,
+    member_index,
+    member_integer,
+    member_list,
+    member_text,
+    text_of,
+)
 from resolver.wire.octets_json import octets_from_json, octets_to_json
 from resolver.wire.predefined.catalog import BY_FORMAT, class_of
 
@@ -59,7 +67,7 @@ def value_from_json(document: Any, *, timestamp_s: int, as_reference_server: boo
         permissions,
         timestamp_s if time is None else _time_from_text(member_text(document, "timestamp"), "timestamp"),
         tuple(
-            Reference(member_text(item, "handle"), member_index(item, "index"))
+            Reference(member_handle(item), member_index(item, "index"))
             for item in member_list(references, "references", items_max=limits.REFERENCES_MAX)
         ),
     )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from resolver.errors import InvalidValue
 from resolver.handle.value import Reference
 from resolver.wire.cursor import Cursor, pack_u16, reference_to_wire
-from resolver.wire.json_members import member, member_flag, member_index, member_text
+from resolver.wire.json_members import member, member_flag, member_handle, member_index
 
 
 class AdminPermission(IntFlag):
@@ -85,7 +85,7 @@ class HsAdmin:
         Permissions are twelve digits, ``"*"``, true (all), false or null (none), the number that the digits are in
         binary, or a list of flags. The list begins with ADD_HANDLE, which is the last digit.
         """
-        admin = Reference(member_text(value, "handle"), member_index(value, "index"))
+        admin = Reference(member_handle(value), member_index(value, "index"))
         permissions = _permissions_from_json(member(value, "permissions", ""))
         return cls(admin, permissions, member_flag(value, "legacyByteLength", default=False))
 

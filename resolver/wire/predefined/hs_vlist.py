@@ -9,7 +9,7 @@ from resolver.errors import InvalidValue
 from resolver.handle.value import Reference
 from resolver.wire import bounds
 from resolver.wire.cursor import Cursor, counted, reference_to_wire
-from resolver.wire.json_members import member_index, member_text
+from resolver.wire.json_members import member_handle, member_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class HsVlist:
         if len(value) > bounds.ADMINISTRATORS_MAX:
             words = f"the vlist has {len(value)} members; at most {bounds.ADMINISTRATORS_MAX} are allowed"
             raise InvalidValue(words, field="data")
-        return cls(tuple(Reference(member_text(item, "handle"), member_index(item, "index")) for item in value))
+        return cls(tuple(Reference(member_handle(item), member_index(item, "index")) for item in value))
 
     def to_json(self) -> list[dict[str, Any]]:
         """The JSON value."""

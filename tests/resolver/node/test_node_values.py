@@ -56,6 +56,7 @@ def test_restricted_values_without_places_come_last():
         ([value(1, permissions=16)], InvalidValue, "values[0].permissions"),
         ([value(1, ttl_s=2**31)], InvalidValue, "values[0].ttl_s"),
         ([value(1, references=[pb.Reference(name="1/x")] * 65)], InvalidValue, "values[0].references"),
+        ([value(1), value(2, references=[pb.Reference(name="1/" + "标" * 683)])], InvalidValue, "values[1].references"),
         ([value(index) for index in range(1, limits.VALUES_MAX + 2)], TooManyItems, "values"),
     ],
 )
@@ -69,7 +70,7 @@ def test_refusals_name_the_value(given, error, field):
     "given",
     [
         [value(2**32 - 1, type_="T" * 255, ttl_s=2**31 - 1, permissions=15)],
-        [value(1, type_="标" * 85, references=[pb.Reference(name="1/x")] * 64)],
+        [value(1, type_="标" * 85, references=[pb.Reference(name="1/" + "标" * 682)] * 64)],
         [value(index) for index in range(1, limits.VALUES_MAX + 1)],
     ],
 )

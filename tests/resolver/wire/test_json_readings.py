@@ -7,6 +7,7 @@ from resolver.handle.value import HandleValue, Permission, Ttl
 from resolver.wire.keys import RsaPublicKey
 from resolver.wire.predefined.hs_admin import HsAdmin
 from resolver.wire.predefined.hs_site import HsSite, Interface, Server
+from resolver.wire.predefined.hs_vlist import HsVlist
 from resolver.wire.value_json import value_from_json, value_to_json
 
 VALUE = HandleValue(1, "URL", b"https://a.example/", Ttl(60), Permission(14), 1_700_000_000)
@@ -101,3 +102,20 @@ def test_versions_that_are_none(version):
     """Some of them were numbers to one function of Python and none to another."""
     with pytest.raises(InvalidValue, match="no version"):
         HsSite.from_json({"protocolVersion": version})
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda name: HsAdmin.from_json({"handle": name, "index": 1, "permissions": "*"}),
+        lambda name: HsVlist.from_json([{"handle": "88/a", "index": 1}, {"handle": name, "index": 1}]),
+        lambda name: value_from_json(
+            value_to_json(VALUE) | {"references": [{"handle": name, "index": 1}]}, timestamp_s=0
+        ),
+    ],
+)
+def test_names_that_are_too_long_for_the_octets_they_are_for(read):
+    """An administrator with such a name was stored as octets that nobody reads: nobody administered the handle."""
+    assert read("88/" + "标" * 681)
+    with pytest.raises(InvalidValue, match="2049 octets"):
+        read("88/" + "标" * 682)
