@@ -42,9 +42,12 @@ def answer_to(request, code, body, *, key=None, to_another=False):
 class Server:
     """``says`` maps names to what is answered, "" to what is said of all others; None is silence."""
 
-    def __init__(self, says, *, key=None, closes=False, mangle=lambda octets: octets, delay_s=0.0, to_another=False):
+    def __init__(
+        self, says, *, key=None, closes=False, mangle=lambda octets: octets, delay_s=0.0, gate=None, to_another=False
+    ):
         self.says, self.key, self.closes, self.mangle, self.delay_s = says, key, closes, mangle, delay_s
-        self.to_another = to_another
+        self.gate, self.to_another = gate, to_another
+        """The event that answers over TCP wait for, if any."""
         self.asked, self.connections, self.writers = [], 0, []
         self.deaf_until = 0
         """Connections up to this one are heard no longer, as after packets were lost for a long time."""
@@ -74,6 +77,8 @@ class Server:
                     if answer is None:
                         continue
                     await asyncio.sleep(self.delay_s)
+                    if self.gate is not None:
+                        await self.gate.wait()
                     writer.write(answer)
                     if self.closes:
                         await writer.drain()

@@ -30,6 +30,13 @@ SAYS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    """Another node that answers does so in time, however slow the machine."""
+    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 40.0)
+    monkeypatch.setattr(limits, "UPSTREAM_SECONDS_MAX", 40.0)
+
+
 @asynccontextmanager
 async def doors(world, *, recursion=True, **options):
     """Clients of both doors of a node that routes 88.300.77 to a server, the server, and what asks it."""
@@ -107,21 +114,22 @@ def test_batches_keep_their_order(world, kind):
 @pytest.mark.parametrize("kind", DOORS)
 def test_streams_are_not_held_up(world, kind):
     async def main():
-        async with doors(world, delay_s=0.3) as (clients, _, _upstream):
+        far = asyncio.Event()
+        async with doors(world, gate=far) as (clients, _, _upstream):
             client = clients[kind]
-            gate = asyncio.Event()
+            answered = asyncio.Event()
 
             async def questions():
                 yield pb.StreamResolveRequest(tag=1, name=FOREIGN).SerializeToString()
                 for tag in range(2, 20):
                     yield pb.StreamResolveRequest(tag=tag, name=LOCAL).SerializeToString()
-                await gate.wait()
+                await answered.wait()
                 yield pb.StreamResolveRequest(tag=20, name=FOREIGN).SerializeToString()
                 yield pb.StreamResolveRequest(tag=21, name=GONE).SerializeToString()
                 yield pb.StreamResolveRequest(tag=22, name=f"{PREFIX_A}/NO").SerializeToString()
 
             call = client.channel.stream_stream(methods.STREAM_RESOLVE.path, None, pb.StreamResolveResponse.FromString)(
-                questions(), timeout=20
+                questions(), timeout=60
             )
             order, origins, misses = [], [], {}
             async for response in call:
@@ -129,10 +137,12 @@ def test_streams_are_not_held_up(world, kind):
                 order += response.tags
                 origins += [origin.position for origin in response.origins]
                 misses |= {miss.position: miss.reason for miss in response.misses}
+                if len(order) == 18:
+                    far.set()  # what is here does not wait for what is far
                 if 1 in order:
-                    gate.set()
+                    answered.set()
             assert sorted(order) == list(range(1, 21))
-            assert order.index(1) >= 15, "what is here does not wait for what is far"
+            assert order.index(1) == 18
             assert sorted(origins) == [1, 20]
             assert misses == {21: "HANDLE_NOT_FOUND", 22: "HANDLE_NOT_FOUND"}
 
@@ -172,7 +182,7 @@ def test_a_node_asked_by_a_node(world):
             try:
 
                 async def ask(name):
-                    reply = await peer.ask(Ask(Contact("grpc", "", 1), name, 2.0, False), lambda: Moment(1.0, 1))
+                    reply = await peer.ask(Ask(Contact("grpc", "", 1), name, 60.0, False), lambda: Moment(1.0, 1))
                     return reply.said, reply
 
                 said, reply = await ask(LOCAL)
@@ -196,13 +206,11 @@ def test_a_node_asked_by_a_node(world):
     run(main())
 
 
-def test_questions_to_a_silent_node_do_not_hold_up_local_ones_on_their_connection(world, monkeypatch):
+def test_questions_to_a_silent_node_do_not_hold_up_local_ones_on_their_connection(world):
     """A connection has a hundred streams: misses that wait would have them all for as long as one answer may take.
 
     At the door of ours; grpcio resets streams that a client opens while it is ending a hundred others.
     """
-    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 40.0)
-    monkeypatch.setattr(limits, "UPSTREAM_SECONDS_MAX", 40.0)
 
     async def main():
         async with doors(world) as (clients, server, _):
@@ -270,11 +278,11 @@ def test_a_channel_that_has_fallen_silent_is_given_up(world, kind):
                     return reply.said
 
                 try:
-                    assert await said(5.0) is Said.FOUND
+                    assert await said(60.0) is Said.FOUND
                     path.deaf_until = path.count
                     together = await asyncio.gather(*(said(0.3) for _ in range(5)))
                     assert together == [Said.FAILED] * 5
-                    assert await said(5.0) is Said.FOUND
+                    assert await said(60.0) is Said.FOUND
                     assert path.count == 2, "one new connection, however many questions were lost"
                 finally:
                     await peer.close()
@@ -284,21 +292,21 @@ def test_a_channel_that_has_fallen_silent_is_given_up(world, kind):
 
 @pytest.mark.parametrize("kind", DOORS)
 def test_a_caller_that_leaves_and_a_deadline(world, kind, monkeypatch):
-    monkeypatch.setattr("resolver.federation.upstream._SHARE_OF_DEADLINE", 0.25)
-    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 40.0)
-    monkeypatch.setattr(limits, "UPSTREAM_SECONDS_MAX", 40.0)
+    monkeypatch.setattr("resolver.federation.upstream._SHARE_OF_DEADLINE", 0.01)
 
     async def main():
-        async with doors(world, delay_s=2.5) as (clients, server, upstream):
+        far = asyncio.Event()
+        async with doors(world, gate=far) as (clients, server, upstream):
             request = pb.ResolveRequest(name=FOREIGN)
             async with grpc.aio.insecure_channel(clients[kind].target) as leaving:
                 resolve = leaving.unary_unary(methods.RESOLVE.path, pb.ResolveRequest.SerializeToString)
                 resolve(request)  # nobody waits for it: the channel is closed while it is under way
                 await until(lambda: server.asked)
             with pytest.raises(Failed) as failed:
-                await clients[kind].ask("", methods.RESOLVE, request, timeout=4.0)
+                await clients[kind].ask("", methods.RESOLVE, request, timeout=60.0)
             assert failed.value.code is grpc.StatusCode.UNAVAILABLE
             assert failed.value.reason == "UPSTREAM_FAILED", "the caller hears why, inside its deadline"
+            far.set()
             await until(lambda: upstream.recall(FOREIGN) is not None)  # the answer is kept for the next one
             assert server.asked == [FOREIGN]
 

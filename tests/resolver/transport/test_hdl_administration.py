@@ -12,6 +12,7 @@ from resolver.service import hdl_listing
 from resolver.wire import requests
 from resolver.wire.challenges import HashCode
 from tests.resolver.transport.hdl_node import PRIVATE, SECRET, admin, group, handle_node, read_frame, rsa_key, value
+from tests.support.clock import FakeClock
 
 OVERWRITE, MINT = 0x1840_0000, 0x1820_0000
 
@@ -281,7 +282,7 @@ def test_prefix_handle_may_be_made_by_the_node_only(node):
 
 
 def test_wrong_answers_lock_their_source_and_nobody_else(tmp_path):
-    with handle_node(tmp_path) as node:
+    with handle_node(tmp_path, clock=FakeClock()) as node:
         client = node.client()
         request = client.request(100, one("88.300.2/LOCK"))
         codes = []
@@ -306,18 +307,18 @@ def guess(node, worker, secret):
 
 
 def test_workers_count_wrong_answers_together_and_a_restart_forgets_none(tmp_path):
-    shared = tmp_path / "failures"
+    shared, clock = tmp_path / "failures", FakeClock()
     for directory in ("first", "second"):
         (tmp_path / directory).mkdir()
-    with handle_node(tmp_path / "first", workers=3, failures_file=shared) as node:
+    with handle_node(tmp_path / "first", workers=3, clock=clock, failures_file=shared) as node:
         assert [guess(node, number % 3, b"wrong") for number in range(FREE_FAILURES)] == [403] * FREE_FAILURES
         assert [guess(node, worker, SECRET) for worker in range(3)] == [403] * 3
-    with handle_node(tmp_path / "second", failures_file=shared) as node:
+    with handle_node(tmp_path / "second", clock=clock, failures_file=shared) as node:
         assert guess(node, 0, SECRET) == 403
 
 
 def test_answers_that_are_under_way_when_the_lock_falls_are_wrong(tmp_path):
-    with handle_node(tmp_path) as node:
+    with handle_node(tmp_path, clock=FakeClock()) as node:
         client, connections = node.client(), []
         request = client.request(100, one("88.300.2/RACE"))
         for secret in [b"wrong"] * 40 + [SECRET]:
@@ -348,7 +349,7 @@ def test_verify_is_no_oracle(tmp_path):
             "0.NA/88.300", 301, b"n" * 16, RequestDigest(HashCode.SHA1, b"d" * 20), made.to_wire()
         )
 
-    with handle_node(tmp_path) as node:
+    with handle_node(tmp_path, clock=FakeClock()) as node:
         client = node.client()
         assert client.ask(201, asked(SECRET)).body.is_valid
         for number in range(FREE_FAILURES + 2):

@@ -5,6 +5,7 @@ import random
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -16,6 +17,7 @@ from resolver.wire.envelope import Envelope
 from resolver.wire.message import Frame, Message
 from tests.resolver.transport.hdl_node import HSJ_PUBLIC, SECRET, handle_node, read_frame, rsa_key, value
 from tests.support.clock import FakeClock
+from tests.support.ipv6 import needs_ipv6
 
 
 @pytest.fixture(scope="module")
@@ -98,12 +100,19 @@ def test_what_came_before_a_message_that_is_too_large_is_answered(node):
         assert connection.recv(1) == b""
 
 
+def stuck(node):
+    """The connection whose client does not take its answers, as soon as there is one."""
+    wait_for(lambda: [each for each in list(node.tcp[0]._connections) if each._blocked is not None])
+    (served,) = [each for each in list(node.tcp[0]._connections) if each._blocked is not None]
+    return served
+
+
 def test_client_that_reads_late_is_read_again(node):
     """Nothing was read any more once a burst of answers had to wait for its reader."""
     message = question(node, "88.300.1/S-60000").to_wire()
     with socket.create_connection(("127.0.0.1", node.port), timeout=60) as connection:
         connection.sendall(message * 150)
-        time.sleep(0.3)
+        stuck(node)
         assert all(read_frame(connection).header.response_code == 1 for _ in range(150))
         connection.sendall(message)
         assert read_frame(connection).header.response_code == 1
@@ -115,12 +124,11 @@ def test_answers_are_not_kept_for_a_client_that_takes_none(node, together):
     message = question(node, "88.300.1/S-60000").to_wire()
     with socket.create_connection(("127.0.0.1", node.port), timeout=60) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        before = set(node.tcp[0]._connections)
         for _ in range(1_000 // together):
             connection.sendall(message * together)
             time.sleep(0.0005)
+        served = stuck(node)
         time.sleep(0.3)
-        (served,) = node.tcp[0]._connections - before
         assert served._transport.get_write_buffer_size() < 300_000
         codes = {read_frame(connection).header.response_code for _ in range(1_000)}
         assert codes == {1}
@@ -131,7 +139,7 @@ def test_last_answer_of_a_client_that_reads_late_and_has_said_all(node):
     with socket.create_connection(("127.0.0.1", node.port), timeout=60) as connection:
         connection.sendall(message * 150)
         connection.shutdown(socket.SHUT_WR)
-        time.sleep(0.3)
+        stuck(node)
         assert all(read_frame(connection).header.response_code == 1 for _ in range(150))
         assert connection.recv(1) == b""
 
@@ -158,7 +166,13 @@ def test_a_drain_waits_for_answers_to_be_taken(tmp_path):
             while not node.tcp[0]._connections:
                 time.sleep(0.005)
             found = []
-            reader = threading.Timer(0.3, lambda: found.append(read_frame(connection)))
+
+            def read():
+                wait_for(lambda: node.tcp[0]._left is not None)
+                time.sleep(0.3)
+                found.append(read_frame(connection))
+
+            reader = threading.Thread(target=read)
             reader.start()
             node.on_loop(node.tcp[0].drain(60.0))
             assert not node.tcp[0]._connections
@@ -363,33 +377,37 @@ def closed(connection):
 def test_idle_and_trickling_connections_do_not_delay_the_others(node):
     idle = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(300)]
     message = question(node, "88.300.1/S-10").to_wire()
-    stop = threading.Event()
+    stop, rounds = threading.Event(), []
 
     def trickle():
-        position = 0
         while not stop.wait(0.02):
+            rounds.append(message[len(rounds) % 20 :][:1])
             for connection in idle[:100]:
-                try:
-                    connection.send(message[position % 20 : position % 20 + 1])
-                except OSError:
-                    continue
-            position += 1
+                with suppress(OSError):
+                    connection.send(rounds[-1])
 
-    thread = threading.Thread(target=trickle)
-    thread.start()
-    try:
-        client, took = node.client(keep=True), []
-        for _ in range(200):
+    client = node.client(keep=True)
+
+    def median_s(is_enough):
+        took = []
+        while not is_enough(len(took)):
             began = time.perf_counter()
             assert client.send(question(node, "88.300.1/S-10")).header.response_code == 1
             took.append(time.perf_counter() - began)
+        return sorted(took)[len(took) // 2]
+
+    alone_s = median_s(lambda count: count > 200)
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        among_them_s = median_s(lambda count: count > 200 and len(rounds) > 20)
         client.close()
     finally:
         stop.set()
         thread.join()
         for connection in idle:
             connection.close()
-    assert sorted(took)[100] < 0.25, "one in two would wait"
+    assert among_them_s < 100 * alone_s, "one in two would wait"
 
 
 def test_damaged_requests_never_end_the_door(node):
@@ -433,6 +451,7 @@ def _digest():
     return RequestDigest(HashCode.SHA1, b"d" * 20)
 
 
+@needs_ipv6
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_an_ipv6_wildcard_takes_ipv4_too_over_tcp_as_over_udp(tmp_path, address):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -456,8 +475,10 @@ def test_answer_to_a_challenge_that_is_sent_again_while_it_is_checked_is_dropped
     authentication = node.protocols[0].authentication
     verdict = authentication._verdict
 
+    goes_on = threading.Event()
+
     async def slow(*arguments):
-        await asyncio.sleep(0.3)
+        await asyncio.to_thread(goes_on.wait, 60)
         return await verdict(*arguments)
 
     with udp(node) as connection:
@@ -469,8 +490,12 @@ def test_answer_to_a_challenge_that_is_sent_again_while_it_is_checked_is_dropped
         try:
             connection.send(answer)
             connection.send(answer)
+            connection.send(question(node, "88.300.1/S-10").to_wire())
+            assert Message.from_wire(connection.recv(600)).body.values[0].data == b"x" * 10, "both have been taken"
+            goes_on.set()
             assert Message.from_wire(connection.recv(600)).header.response_code == 1
         finally:
+            goes_on.set()
             authentication._verdict = verdict
         connection.send(answer)
         assert Message.from_wire(connection.recv(600)).header.response_code == 405, "it counts once"
@@ -497,6 +522,7 @@ def test_list_of_a_large_prefix_leaves_room_for_others_and_ends_with_its_client(
             connection.sendall(answer.to_wire())
             taker = threading.Thread(target=take_until, args=(connection, taken))
             taker.start()
+            wait_for(lambda: pages)
             for number in range(2):
                 assert node.client(number).send(question(node, "0.NA/88.300.1")).header.response_code == 1
             taken.set()

