@@ -17,7 +17,7 @@ from resolver.transport.client_certificates import presented
 from resolver.transport.tls import CertificateUnusable, TlsFiles, load, server_credentials
 from tests.support.certificates import of_unknown, of_version_10
 
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+NOW = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
 class FakeClock:
