@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from resolver import limits
 from resolver.errors import MalformedMessage
 from resolver.wire import bounds, signatures, versions
-from resolver.wire.cursor import Cursor, pack_u32, sized
+from resolver.wire.cursor import Cursor, pack_u32, sized, text_to_wire
 from resolver.wire.digests import HashCode, md5, sha1
 
 if TYPE_CHECKING:
@@ -190,9 +190,10 @@ class KeyPairAnswer(NamedTuple):
         """Whether the answer was made with the key's private half.
 
         ``user_handle`` counts for SM2 only, where it is the signer's identity and the hash of nonce and digest is
-        signed.
+        signed. Raises MalformedMessage for a handle that cannot be written.
         """
         covered = nonce + digest
         if key.kind == "SM2":
-            return signatures.verify(key, self.algorithm, self.signature, signatures.sm3(covered), user_handle.encode())
+            identity = text_to_wire(user_handle)
+            return signatures.verify(key, self.algorithm, self.signature, signatures.sm3(covered), identity)
         return signatures.verify(key, self.algorithm, self.signature, covered)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from resolver.errors import MalformedMessage
 from resolver.wire import sm2
 from resolver.wire.challenges import KeyPairAnswer
+from resolver.wire.cursor import text_from_wire
 from resolver.wire.jws import Jws
 from resolver.wire.keys import Sm2PublicKey, base64url, public_key_from_jwk, public_key_from_wire
 from resolver.wire.predefined.hs_pubkey import HsPubkey
@@ -105,3 +106,10 @@ def test_numbers_too_large_for_the_curve_are_no_key(large):
     document = KEY.to_jwk() | {large: base64url(b"\1" + bytes(32))}
     with pytest.raises(MalformedMessage, match="at most 256 bits"):
         public_key_from_jwk(document)
+
+
+def test_a_login_by_a_name_that_is_no_utf8_is_checked_like_any():
+    """Its identity is the octets of the name."""
+    answer = KeyPairAnswer(b"SM3", sign(sm2.sm3(b"noncedigest"), b"88/\xff"))
+    assert answer.is_of(KEY, b"nonce", b"digest", text_from_wire(b"88/\xff"))
+    assert not answer.is_of(KEY, b"nonce", b"digest", "88/é")
