@@ -5,7 +5,9 @@ that connection behind the answer. Records count when the key of the server's si
 goes on in TLS by a certificate with that very key: who issued it, or for which name, says nothing here.
 
 Messages are in the version of the server's site, as old servers read the newer question for changes wrongly. A server
-with a DSA key is asked in the last version whose streams it signs: TLS with such keys is no longer to be had.
+with a DSA key is asked in the last version whose streams it signs: TLS with such keys is no longer to be had. An answer
+in an older version than asked is not taken, for the version of a request is not proven to the server: whoever stands
+between could lower it to one whose streams, secret keys among them, are sent in clear.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from resolver.clock import Clock
     from resolver.federation.identity import Identity
     from resolver.wire.keys import PublicKey
+    from resolver.wire.message import Message
     from resolver.wire.replication_records import Record
     from resolver.wire.requests import RequestBody
     from resolver.wire.versions import Version
@@ -70,11 +73,14 @@ class StreamConnection(HandleConnection):
                 octets = Envelope.from_wire(head).message_octets
                 if octets > bounds.ANSWER_OCTETS_MAX:
                     raise MalformedMessage(f"{host}:{port} answers with {octets} octets: it is not believed")
-                return [Frame.from_wire(head + await reader.readexactly(octets))]
+                answer = Frame.from_wire(head + await reader.readexactly(octets))
         except TimeoutError:
             raise ServerUnreachable(f"{host}:{port} has not answered in time", retry_after_s=1.0) from None
         except (OSError, asyncio.IncompleteReadError) as error:
             raise ServerUnreachable(f"{host}:{port} cannot be reached: {cause_of(error)}", retry_after_s=1.0) from error
+        if answer.envelope.request_id != frame.envelope.request_id:
+            raise MalformedMessage(f"{host}:{port} answers another request than was asked: it is not believed")
+        return [answer]
 
     async def read(self) -> bytes:
         """The next octets of the stream. Raises ServerUnreachable, also when it has ended."""
@@ -108,7 +114,7 @@ class StreamConnection(HandleConnection):
 class FollowingClient(HandleClient):
     """A client that follows one server. ``close`` it at the end.
 
-    ``server_key`` is the key in the server's HS_SITE, ``site_version`` the version there.
+    ``server_key`` is the key in the server's HS_SITE, ``site_version`` the version there, None while it is not known.
     """
 
     def __init__(
@@ -120,11 +126,11 @@ class FollowingClient(HandleClient):
         randomness: Callable[[int], bytes],
         identity: Identity | None,
         server_key: bytes = b"",
-        site_version: Version = versions.OWN,
+        site_version: Version | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         key = public_key_from_wire(server_key) if server_key else None
-        version = min(site_version, versions.SHA256 if isinstance(key, DsaPublicKey) else versions.OWN)
+        version = min(site_version or versions.OWN, versions.SHA256 if isinstance(key, DsaPublicKey) else versions.OWN)
         stream = StreamConnection(host, port, timeout_s=timeout_s)
         super().__init__(
             host,
@@ -140,6 +146,7 @@ class FollowingClient(HandleClient):
         )
         self._stream = stream
         self._key: PublicKey | None = key
+        self._least = versions.Version(0, 0) if site_version is None else version
 
     async def dump(self, start: str = "", kind: int = 0) -> AsyncIterator[list[Record]]:
         """Everything the server has, from a starting point on. Raises AnswerRefused, ServerUnreachable, WireError."""
@@ -168,6 +175,16 @@ class FollowingClient(HandleClient):
                 found += reader.receive_data(tls.decrypt(b""))
             if found:
                 yield found
+
+    def _understood(self, frame: Frame, request: Message) -> Message:
+        """As of any server, and in no older version than asked. Raises MalformedMessage."""
+        message = super()._understood(frame, request)
+        if message.envelope.version < self._least:
+            raise MalformedMessage(
+                f"the server answers in version {message.envelope.version} and its site says {self._least}: somebody "
+                "may stand between us and the server, or the HS_SITE of the server is wrong"
+            )
+        return message
 
     def _verify(self, algorithm: bytes, signature: bytes, octets: bytes) -> bool:
         return self._key is not None and signatures.verify(self._key, algorithm, signature, octets)

@@ -26,7 +26,7 @@ from resolver.wire.private_keys import private_key_from_wire
 from resolver.wire.replication_requests import RetrieveSince, RetrieveTransactions
 from resolver.wire.replication_stream import TLS, StreamWriter
 from resolver.wire.values import value_to_wire
-from resolver.wire.versions import Version
+from resolver.wire.versions import OWN, Version
 from tests.resolver.transport.hdl_node import rsa_key
 from tests.resolver.wire.vectors import octets, recorded
 
@@ -58,8 +58,10 @@ def server_context(folder, key):
     return context
 
 
-def answer_to(octets, body, key):
-    request = Message.from_frame(Frame.from_wire(octets))
+def answer_to(octets, body, key, **other):
+    """The signed answer; ``other`` fields of the envelope are those of a request that somebody has changed."""
+    frame = Frame.from_wire(octets)
+    request = Message.from_frame(frame._replace(envelope=frame.envelope._replace(**other)))
     message = answers.answer(request, 1, body, site_serial=1, expiration_s=int(time.time()) + 60)
     algorithm = signatures.preferred_hash(message.envelope.version, key.kind)
     covered = signed_octets(message.envelope, message.header_and_body, 0)
@@ -68,8 +70,11 @@ def answer_to(octets, body, key):
 
 
 @asynccontextmanager
-async def serving(stream, key=None, asked=None):
-    """A server whose answer is followed by what ``stream(writer)`` does; ``asked`` gets the messages that came."""
+async def serving(stream, key=None, asked=None, **other):
+    """A server whose answer is followed by what ``stream(writer)`` does; ``asked`` gets the messages that came.
+
+    ``other`` fields of the envelope are what it believes to have been asked with.
+    """
     key = key or rsa_key("node")
 
     async def serve(reader, writer):
@@ -81,7 +86,7 @@ async def serving(stream, key=None, asked=None):
                 asked.append(message)
             follows = isinstance(message.body, RetrieveSince | RetrieveTransactions)
             body = responses.StreamFollows(keeps_alive=False) if follows else responses.Done()
-            writer.write(answer_to(octets, body, key))
+            writer.write(answer_to(octets, body, key, **other))
             await stream(writer)
         except (OSError, ssl.SSLError):
             pass
@@ -95,8 +100,8 @@ async def serving(stream, key=None, asked=None):
         server.close()
 
 
-async def dumped(stream):
-    async with serving(stream) as port:
+async def dumped(stream, site_version=OWN, **other):
+    async with serving(stream, **other) as port:
         client = FollowingClient(
             "127.0.0.1",
             port,
@@ -104,6 +109,7 @@ async def dumped(stream):
             randomness=os.urandom,
             identity=None,
             server_key=rsa_key("node").public.to_wire(),
+            site_version=site_version,
             timeout_s=60.0,
         )
         try:
@@ -129,6 +135,27 @@ def test_a_stream_in_tls_by_the_key_of_the_site(tmp_path):
 def test_tls_by_another_key_is_not_believed(tmp_path):
     with pytest.raises(MalformedMessage, match="another key"):
         asyncio.run(dumped(in_tls(server_context(tmp_path, rsa_key("stranger")))))
+
+
+async def signed_stream(writer):
+    made = StreamWriter(b"SHA1", lambda octets: signatures.sign(rsa_key("node"), b"SHA1", octets))
+    writer.write(made.head() + made.blocks([*DUMP[:3], DUMP[-1]]))
+    await writer.drain()
+
+
+def test_a_server_that_was_made_to_believe_in_an_older_version_is_not_followed():
+    """Whoever stands between can lower the version of a request: the stream would come in clear."""
+    lowered = {"version": Version(2, 7), "suggested": Version(2, 7)}
+    with pytest.raises(MalformedMessage, match=r"answers in version 2\.7 and its site says 2\.11"):
+        asyncio.run(dumped(signed_stream, **lowered))
+    for known in (None, Version(2, 7), Version(2, 3)):
+        assert len(asyncio.run(dumped(signed_stream, known, **lowered))) == 4
+
+
+def test_an_answer_to_another_request_is_not_believed():
+    """An old one could be played again, with the stream that followed it."""
+    with pytest.raises(MalformedMessage, match="another request"):
+        asyncio.run(dumped(signed_stream, request_id=7))
 
 
 def test_a_stream_signed_by_another_key_is_not_believed():
