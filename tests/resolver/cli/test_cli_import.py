@@ -5,14 +5,20 @@ import json
 import os
 import signal
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cli_node import wait_for
 
 from resolver.cli.import_run import ImportRun
 from resolver.cli.import_state import ImportState, state_path
 from resolver.intake.results import ResultRow, ResultWriter
 from resolver.intake.rows import IntakeError
+from tests.support.gate import gate
+
+SHUT_AFTER = 40_000
+"""Octets of a node's answers to an import: those of some two thousand rows, which are some 100 kB of results."""
 
 USB = """
 # a list
@@ -211,16 +217,23 @@ def test_a_file_that_breaks_keeps_what_came_before(node, tmp_path):
     assert node("import", rows_file(file, 1), "--format", "jsonl", "--result", file).code == 2
 
 
+@contextmanager
+def held(node, file, out, **options):
+    """An import that has written some of its results and waits in vain for the others."""
+    with gate(node.target, SHUT_AFTER) as way:
+        words = ("--target", way.address, "import", file, "--result", out, "--chunk-rows", "100")
+        client = node.start(*words, **options)
+        wait_for(lambda: way.is_reached.is_set() and out.exists() and out.stat().st_size > 50_000)
+        yield client
+
+
 def interrupted(node, tmp_path, rows=20_000):
     """An import that was killed after some of its rows were acknowledged."""
-    from cli_node import wait_for
-
     file = rows_file(tmp_path / "k.jsonl", rows, name=tmp_path.name[-12:].upper())
     out = tmp_path / "o.csv"
-    client = node.start("import", file, "--result", out, "--chunk-rows", "100")
-    wait_for(lambda: out.exists() and out.stat().st_size > 50_000)
-    client.kill()
-    client.wait()
+    with held(node, file, out) as client:
+        client.kill()
+        client.wait()
     return file, out
 
 
@@ -240,14 +253,10 @@ def test_a_killed_client_resumes_without_gap_or_repeat(node, tmp_path):
 
 
 def test_an_interrupt_ends_with_130_and_names_the_way_on(node, tmp_path):
-    from cli_node import wait_for
-
     file, out = rows_file(tmp_path / "i.jsonl", 6_000, name="INT"), tmp_path / "o.csv"
-    # A row a chunk, so that the import takes far longer than a busy machine needs to see that it has begun.
-    client = node.start("import", file, "--result", out, "--chunk-rows", "1", stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: out.exists() and out.stat().st_size > 5_000)
-    client.send_signal(signal.SIGINT)
-    _, told = client.communicate(timeout=100)
+    with held(node, file, out, stderr=subprocess.PIPE, text=True) as client:
+        client.send_signal(signal.SIGINT)
+        _, told = client.communicate(timeout=100)
     assert client.returncode == 130, told
     assert "--resume goes on" in told
     assert told.splitlines()[-1] == "error: interrupted"
