@@ -26,12 +26,23 @@ def upstream(node):
     return json.loads(get(node, "/readyz"))["upstream"]
 
 
+def wait_for(condition, told):
+    """Wait until something holds; ``told`` is what is said of the node when it never does."""
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.1)
+
+
 def until(node, start):
     """Wait until /readyz says something of the top."""
-    deadline = time.monotonic() + 90
-    while not upstream(node).startswith(start):
-        assert time.monotonic() < deadline, upstream(node)
-        time.sleep(0.1)
+    wait_for(lambda: upstream(node).startswith(start), lambda: upstream(node))
+
+
+def until_logged(node, words, times=1):
+    """Wait until the log says something; what follows would otherwise be sooner than the worker or the supervisor."""
+    log = node.directory.with_suffix(".log")
+    wait_for(lambda: log.read_text().count(words) >= times, log.read_text)
 
 
 def ask(node, name):
@@ -42,10 +53,15 @@ def ask(node, name):
             resolution_pb2.ResolveResponse.FromString,
         )
         try:
-            resolve(resolution_pb2.ResolveRequest(name=name), timeout=6)
+            resolve(resolution_pb2.ResolveRequest(name=name), timeout=60)
         except grpc.RpcError as error:
             return error.code()
         return grpc.StatusCode.OK
+
+
+def until_denied(node, name):
+    """Wait until the top denies a name; on a machine that stands still for seconds it counts as silent for a moment."""
+    wait_for(lambda: ask(node, name) is grpc.StatusCode.NOT_FOUND, lambda: upstream(node))
 
 
 def silent_seconds(node):
@@ -60,10 +76,10 @@ def test_a_silent_top_is_seen_and_another_one_is_taken_over(tmp_path, monkeypatc
         record = node.directory / "top.json"
         good = record.read_bytes()
         assert upstream(top) == "none"
-        assert upstream(node) in {"not asked yet", "reachable"}
-        assert ask(node, "88.999/A") is grpc.StatusCode.NOT_FOUND
+        assert upstream(node) != "none"
+        until_denied(node, "88.999/A")
         until(node, "reachable")
-        assert silent_seconds(node) == 0
+        wait_for(lambda: silent_seconds(node) == 0, lambda: upstream(node))
         pids = descendants(top.process.pid)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -71,17 +87,20 @@ def test_a_silent_top_is_seen_and_another_one_is_taken_over(tmp_path, monkeypatc
         until(node, "unreachable since 20")
         assert upstream(node).endswith("for 1 of 1 workers")
         assert silent_seconds(node) > 0
+        until_logged(node, "does not answer")
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
         until(node, "reachable")  # nobody asks: the node looks for itself
-        for octets, expected in ((b"{}", "reachable"), (None, "none"), (good, "reachable")):
-            if octets is None:
-                record.unlink()
-            else:
-                record.write_bytes(octets)
-            node.process.send_signal(signal.SIGHUP)
-            until(node, expected)
-        assert ask(node, "88.997/A") is grpc.StatusCode.NOT_FOUND
-        log = node.directory.with_suffix(".log").read_text()
-        for words in ("does not answer", "answers again", "is not taken over", "was read again"):
-            assert words in log
+        until_logged(node, "answers again")
+        record.write_bytes(b"{}")
+        node.process.send_signal(signal.SIGHUP)
+        until_logged(node, "is not taken over")
+        until(node, "reachable")
+        record.unlink()
+        node.process.send_signal(signal.SIGHUP)
+        until(node, "none")
+        record.write_bytes(good)
+        node.process.send_signal(signal.SIGHUP)
+        until(node, "reachable")
+        until_logged(node, "was read again", 2)
+        until_denied(node, "88.997/A")
