@@ -266,7 +266,7 @@ class Mirror(Section, frozen=True):
     ] = 0
     confirm_timeout_s: Annotated[
         Interval, Meta(description="Seconds to wait for them before a change is answered as unconfirmed.")
-    ] = 5.0
+    ] = 4.0
     token_file: Annotated[
         str, Meta(description="API token a mirror shows its primary; empty means credentials/mirror.token.")
     ] = ""

@@ -46,7 +46,7 @@ class Held(NamedTuple):
 class Confirmations:
     """The file. ``needed`` mirrors must hold a change before it is acknowledged, ``timeout_s`` is how long to wait."""
 
-    def __init__(self, path: Path, *, needed: int = 0, timeout_s: float = 5.0) -> None:
+    def __init__(self, path: Path, *, needed: int = 0, timeout_s: float = 4.0) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._map: mmap.mmap | None = None
         self.needed = needed

@@ -57,7 +57,7 @@ class MirrorOptions:
 
     directory: Path
     confirmations: int = 0
-    confirm_timeout_s: float = 5.0
+    confirm_timeout_s: float = 4.0
     address: str = ""
     """Where the other nodes of the site reach this one's gRPC door."""
 
