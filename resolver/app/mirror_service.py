@@ -2,7 +2,7 @@
 
 DATA_DIR/credentials/mirror.token    what a mirror shows its primary
 DATA_DIR/run/follower.lock           held by the worker that follows
-DATA_DIR/discarded.jsonl             changes this node had acknowledged and its site has not kept
+DATA_DIR/discarded*.jsonl            changes this node had acknowledged and its site has not kept
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import structlog
 from resolver.app.certificates import own_certificate
 from resolver.app.copying_core import copying_core
 from resolver.app.data_dir import DataDir, StartRefused, write_whole
+from resolver.app.discarded import keeper
 from resolver.app.sole_worker import SoleWorker
 from resolver.config.settings import Config
 from resolver.errors import ResolverError
@@ -81,7 +82,7 @@ class MirrorService(SoleWorker):
             FileCopies(core.engine, FileStore(self._data.files)),
             address=options.address,
             report=options.report,
-            discarded=self._data.root / "discarded.jsonl",
+            keep_discarded=keeper(core.engine, self._data.root),
         )
         super().__init__(self._data.run / "follower.lock", self._follower.run, self._announce)
 
@@ -121,7 +122,7 @@ def make_mirror(
     """Make a data directory the copy of a primary's store, or bring one up to date; what it holds then.
 
     The directory may be empty, an interrupted copy, a mirror, or a fenced primary: what that one alone has is written
-    to ``discarded.jsonl`` and given up. Raises StartRefused, StorageError, and what ``Follower.follow`` raises.
+    to ``discarded*.jsonl`` and given up. Raises StartRefused, StorageError, and what ``Follower.follow`` raises.
     """
     data = DataDir(root)
     data.create()
@@ -150,7 +151,7 @@ async def _copy(
         FileCopies(engine, FileStore(data.files)),
         address="",
         report=data.run / "mirror.json",
-        discarded=data.root / "discarded.jsonl",
+        keep_discarded=keeper(engine, data.root),
         on_progress=on_progress,
     )
     await core.start()

@@ -48,7 +48,7 @@ def init(ctx: click.Context, primary: str, mirror_token: Path, mirror_id: str, c
 
     An interrupted copy goes on where it was when the command is given again. The node of the directory must not be
     running. A primary that was replaced becomes a mirror of the new one by the same command; changes it alone has are
-    written to DIR/discarded.jsonl.
+    written to DIR/discarded.jsonl, their records to DIR/discarded-records.jsonl, which idis import reads.
     """
     import grpc  # noqa: PLC0415 - loads gRPC
 

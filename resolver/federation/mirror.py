@@ -8,14 +8,13 @@ promoted tells its old primary so until it has heard it.
 from __future__ import annotations
 
 import asyncio
-import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import grpc
 import msgspec
 import structlog
-from google.protobuf import json_format
 
 from resolver import methods
 from resolver.errors import InvalidTransition, MalformedMessage, ResolverError
@@ -26,7 +25,6 @@ from resolver.service import mirror_report
 from resolver.service.mirroring import SiteJob
 from resolver.service.reading import stored_rows_checked
 from resolver.v1 import mirror_pb2 as pb
-from storage.directories import sync_directory
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from resolver.federation.mirror_files import FileCopies
     from resolver.node.ledger import Ledger
     from resolver.service.core import Core
-    from resolver.v1 import changes_pb2 as changes
     from resolver.v1 import stored_pb2 as stored
 
 _log = structlog.get_logger("mirror")
@@ -47,9 +44,12 @@ SILENCE_S = 3.0
 GREETING_S = 2.0
 """Seconds to connect and be greeted: short, because a new attempt finds a line that has come back sooner."""
 
+SAID_AGAIN_S = 60.0
+"""Seconds after which trouble that lasts is logged again."""
+
+_NOTHING_SAID = ("", -SAID_AGAIN_S)
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.2, 1.0
 _LOOK_S = 0.5
-_DISCARDED_MAX = 100_000
 
 
 class Parted(Exception):
@@ -67,18 +67,23 @@ class Follower:
         *,
         address: str,
         report: Path,
-        discarded: Path,
+        keep_discarded: Callable[[int], None],
         on_progress: Callable[[pb.FollowResponse, mirror_copy.Copied], None] = lambda _, __: None,
     ) -> None:
-        """``address`` is where this node's own gRPC door answers; lost changes are told to the file ``discarded``."""
+        """``address`` is where this node's own gRPC door answers.
+
+        ``keep_discarded`` writes down the changes beyond a serial, which this node acknowledged and its site has not
+        kept, before they are overwritten.
+        """
         self._core = core
         self._credentials = credentials
         self._files = files
         self._address = address
         self._report = report
-        self._discarded = discarded
+        self._keep_discarded = keep_discarded
         self._on_progress = on_progress
         self._start_sweep = False
+        self._said = _NOTHING_SAID
 
     async def run(self) -> None:
         """Follow, or fence, whatever the node is now; for ever."""
@@ -89,10 +94,17 @@ class Follower:
                     wait_s = _RETRY_FIRST_S
             except (grpc.aio.AioRpcError, OSError, TimeoutError, ResolverError, StorageError, Parted) as error:
                 trouble = _trouble(error)
-                _log.warning("the mirror does not follow, it will try again", why=trouble)
+                self._log_trouble(trouble)
                 self._tell(trouble=trouble)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, _RETRY_MAX_S)
+
+    def _log_trouble(self, trouble: str) -> None:
+        """Log it when it is another than before, and what lasts once a minute: it is met each second."""
+        now_s = time.monotonic()
+        if trouble != self._said[0] or now_s - self._said[1] >= SAID_AGAIN_S:
+            self._said = (trouble, now_s)
+            _log.warning("the mirror does not follow, it goes on trying", why=trouble)
 
     async def _act(self) -> bool:
         """Do what the node's place in the site asks for; whether there is nothing to wait longer for."""
@@ -135,6 +147,7 @@ class Follower:
                     await _write(stream, pb.FollowRequest(held=copied.held), SILENCE_S)
                     self._on_progress(response, copied)
                     self._tell(response.newest)
+                    self._said = _NOTHING_SAID
                     if copied.parted:
                         self._start_sweep = True
                         raise Parted(
@@ -222,19 +235,6 @@ class Follower:
 
         await self._core.lane.submit(SiteJob(done))
 
-    def _keep_discarded(self, common_serial: int) -> None:
-        """Write down the changes this node acknowledged and its site has not kept, before they are overwritten."""
-        with stored_rows_checked(), self._core.engine.read() as reader:
-            lost = mirror_copy.discarded(reader, common_serial, _DISCARDED_MAX)
-        if not lost:
-            return
-        _log.error("changes of this node are not those of the site", lost=len(lost), file=str(self._discarded))
-        with self._discarded.open("a", encoding="utf-8") as file:
-            file.writelines(_line(change) for change in lost)
-            file.flush()
-            os.fsync(file.fileno())
-        sync_directory(self._discarded.parent)
-
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self._credentials.token}"),)
 
@@ -278,8 +278,3 @@ def _trouble(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return str(error) or f"the primary has been silent for {SILENCE_S:g} s"
     return str(error)
-
-
-def _line(change: changes.Change) -> str:
-    """The change as a line of JSON."""
-    return json_format.MessageToJson(change, indent=None, ensure_ascii=False, preserving_proto_field_name=True) + "\n"

@@ -209,7 +209,8 @@ class Mirroring:
             return site, site_role.position(ledger.writer)
 
         site, held = await self._core.lane.submit(SiteJob(fence))
-        _log.warning("told of a later epoch", epoch=request.epoch, primary=request.primary, role=site.role)
+        role = pb.SiteRole.Name(site.role).removeprefix("SITE_ROLE_").lower()
+        _log.warning("told of a later epoch", epoch=request.epoch, primary=request.primary, role=role)
         return pb.FencePrimaryResponse(role=site.role, held=held)
 
 

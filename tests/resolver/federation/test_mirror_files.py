@@ -9,6 +9,7 @@ import pytest
 
 from resolver import methods
 from resolver.app.data_dir import DataDir
+from resolver.app.discarded import keeper
 from resolver.app.mirror_service import make_mirror
 from resolver.clock import SystemClock
 from resolver.federation.mirror import Follower
@@ -59,8 +60,8 @@ class Site:
         mirror = MirrorOptions(self.data.run)
         core = Core(engine, SystemClock(), secrets.token_bytes, options(mirror=mirror), version="test")
         copies = FileCopies(engine, self.copies)
-        report, discarded = self.data.run / "mirror.json", self.data.root / "discarded.jsonl"
-        follower = Follower(core, self.credentials, copies, address="", report=report, discarded=discarded)
+        report, keep = self.data.run / "mirror.json", keeper(engine, self.data.root)
+        follower = Follower(core, self.credentials, copies, address="", report=report, keep_discarded=keep)
         await core.start()
         task = asyncio.create_task(follower.run())
         try:
