@@ -1,6 +1,7 @@
 """Calls at the h2 door that take time: deadlines, cancellation, slow peers, long messages, drains."""
 
 import asyncio
+import base64
 import gzip
 import struct
 import threading
@@ -258,22 +259,26 @@ def test_a_watch_that_takes_nothing_is_ended(world):
     run(main())
 
 
-def test_a_slow_watch_hears_why(world):
+def test_a_slow_watch_hears_why(world, clock):
     async def main():
         for number in range(60):
             register(world.engine, world.clock, f"{PREFIX_A}/{number}", [value(1, "x" * 20_000)])
-        async with h2_client(world, write_timeout_s=1.0) as client:
+        async with h2_client(world, clock=clock, write_timeout_s=0.2) as client:
             peer = await Peer.connect(client.place.port, settings=struct.pack(">HI", 4, 1_000))
             request = changes_pb2.WatchRequest(from_serial=1, include_records=True).SerializeToString()
             token = [("authorization", f"Bearer {world.tokens['administrator']}")]
+            await peer.begin()
+            (connection,) = client.place.door._shared.connections
             peer.request(1, request, path=methods.WATCH.path, extra=token)
+            await until(lambda: connection._calls._blocked)
+            clock.advance(0.2)
             await until(lambda: client.place.observed)
             for stream_id in (0, 1):
                 peer.send(h2_doors.WINDOW_UPDATE, 0, stream_id, (16 << 20).to_bytes(4, "big"))
             fields, _ = await peer.answer(1)
             assert fields["grpc-status"] == "8"
             details = fields["grpc-status-details-bin"]
-            octets = __import__("base64").b64decode(details + "=" * (-len(details) % 4))
+            octets = base64.b64decode(details + "=" * (-len(details) % 4))
             assert b"WATCH_TOO_SLOW" in status_pb2.Status.FromString(octets).details[0].value
 
     run(main())
@@ -292,8 +297,9 @@ def test_questions_wait_until_answers_are_taken(world):
                 message = resolution_pb2.StreamResolveRequest(tag=tag, name=NAME).SerializeToString()
                 peer.send(DATA, 0, 1, struct.pack(">BI", 0, len(message)) + message)
             peer.send(DATA, END_STREAM, 1)
-            await asyncio.sleep(0.1)
             (connection,) = client.place.door._shared.connections
+            await until(lambda: connection._calls._blocked)
+            await asyncio.sleep(0.1)
             assert connection._session.queued_body_size() < 8 << 20  # 200 answers are 10 MB
             for stream_id in (0, 1):
                 peer.send(h2_doors.WINDOW_UPDATE, 0, stream_id, (1 << 28).to_bytes(4, "big"))
@@ -312,8 +318,9 @@ def test_answers_nobody_takes_stop_further_calls(world):
             await peer.begin()
             for number in range(60):
                 peer.request(2 * number + 1, QUESTION.SerializeToString())
-            await asyncio.sleep(0.1)
             (connection,) = client.place.door._shared.connections
+            await until(lambda: connection._calls._postponed)
+            await asyncio.sleep(0.1)
             assert connection._session.queued_body_size() <= h2_bounds.ANSWERS_OCTETS_MAX + 1_000_000
             assert len(client.place.observed) < 15
             for number in range(60):

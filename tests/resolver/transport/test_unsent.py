@@ -25,6 +25,7 @@ from tests.resolver.transport.hdl_node import HSJ_PUBLIC, HandleClient, handle_n
 from tests.resolver.transport.hdl_node import value as handle_value
 from tests.resolver.transport.http.http_node import http_node, self_signed
 from tests.support.builders import PREFIX_A, register, value
+from tests.support.clock import FakeClock
 
 DATA_OCTETS = 900_000
 DATA = b"x" * DATA_OCTETS
@@ -187,7 +188,7 @@ def test_grpc_peers_that_take_nothing_are_cut_off_and_others_answered(world):
         name = f"{PREFIX_A}/big"
         register(world.engine, world.clock, name, [value(1, DATA.decode())])
         message = resolution_pb2.ResolveRequest(name=name).SerializeToString()
-        async with h2_client(world) as client:
+        async with h2_client(world, write_timeout_s=600.0) as client:
             shared = client.place.door._shared
             cut = counting(shared)
             honest = await Peer.connect(client.place.port)
@@ -216,7 +217,7 @@ def test_grpc_peers_that_take_nothing_are_cut_off_and_others_answered(world):
 
 
 def test_handle_clients_that_take_nothing_are_cut_off_and_others_answered(tmp_path):
-    with handle_node(tmp_path) as node:
+    with handle_node(tmp_path, clock=FakeClock()) as node:
         node.store("88.300.1/BIG", handle_value(1, "URL", DATA))
         client = HandleClient(node.port, keep=True)
         question = client.request(1, requests.Resolution("88.300.1/BIG"), flags=HSJ_PUBLIC).to_wire()
