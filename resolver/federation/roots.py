@@ -149,8 +149,8 @@ class Refresh:
         """Ask every site of the top; whether anything has changed."""
         known = self._delegations.roots().sites
         renewed = [await self._renewed(site) for site in known]
-        if tuple(renewed) == known:
-            return False
+        if tuple(renewed) == known or self._delegations.roots().sites is not known:
+            return False  # nothing new, or the operator has named other sites while these were asked
         self._delegations.set_roots(renewed)
         _log.info("the top has a new site record", serials=[site.serial for site in renewed])
         with suppress(OSError):  # a full disk: the next start asks again

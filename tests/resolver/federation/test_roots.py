@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from resolver.clock import SystemClock
+from resolver.federation import roots
 from resolver.federation.addresses import AddressPolicy
 from resolver.federation.delegations import Delegations
 from resolver.federation.roots import Refresh, SiteFileUnusable, sites_from_octets, sites_to_octets
@@ -38,6 +39,25 @@ def test_signed_news_is_taken_and_kept(node):
     assert changed
     assert sites == (node.site,)
     assert sites_from_octets(kept[0], "top.json") == [node.site]
+
+
+def test_news_of_a_top_that_was_replaced_meanwhile_is_not(node, monkeypatch):
+    """An operator names another tree while the one before is asked: its news overwrote what had been named."""
+    known = replace(site_of("127.0.0.1", node.port, node.port, rsa_key("node").public.to_wire(), "before"), serial=7)
+    named = replace(known, serial=1, attributes=(("desc", "named by the operator"),))
+    delegations = Delegations(AddressPolicy(), [known])
+    kept, fetch = [], roots.fetch_site
+
+    async def fetch_late(*arguments):
+        found = await fetch(*arguments)
+        delegations.replace_roots([named])
+        return found
+
+    monkeypatch.setattr(roots, "fetch_site", fetch_late)
+    looking = Refresh(delegations, SystemClock(), node.randomness, interval_s=3_600.0, keep=kept.append)
+    assert not asyncio.run(looking.once())
+    assert delegations.roots().sites == (named,)
+    assert kept == []
 
 
 @pytest.mark.parametrize("key", [b"", rsa_key("admin").public.to_wire()])
