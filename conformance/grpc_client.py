@@ -145,7 +145,7 @@ class Peer:
         path, _, response = self._method(name)
         stub = self._channel.unary_unary(path, None, response.FromString)
         try:
-            return stub(octets, timeout=20, metadata=self._metadata(token))
+            return stub(octets, timeout=60, metadata=self._metadata(token))
         except grpc.RpcError as error:
             raise Refusal(error) from None
 

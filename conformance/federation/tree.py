@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 40.0
+START_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)

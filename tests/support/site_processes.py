@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def idis(*words):
     """What a command prints as JSON, and its exit code."""
-    command = [sys.executable, "-m", "resolver", "--json", *map(str, words)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    command = [sys.executable, "-m", "resolver", "--json", "--timeout", "60", *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
     text = done.stdout if done.returncode == 0 else done.stderr.splitlines()[-1]
     return done.returncode, json.loads(text.splitlines()[0]) if text.strip() else {}
 
@@ -96,7 +96,7 @@ class Site:
         return ("--target", self.servers[number - 1].grpc, "--token-file", self.token)
 
     def client(self, number):
-        return Client(self.servers[number - 1].grpc, token_file=self.token)
+        return Client(self.servers[number - 1].grpc, token_file=self.token, timeout_s=60.0)
 
     def metadata(self):
         return [("authorization", f"Bearer {self.token.read_text().strip()}")]

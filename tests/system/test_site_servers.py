@@ -33,7 +33,7 @@ class Writing(threading.Thread):
 
     def run(self):
         number = 0
-        with Client(self.site.servers[0].grpc, token_file=self.site.token) as client:
+        with Client(self.site.servers[0].grpc, token_file=self.site.token, timeout_s=60.0) as client:
             while not self.ending.is_set():
                 name, data = f"88.300.1/W-{number % 300}", f"https://example.com/{number}"
                 try:
@@ -54,7 +54,7 @@ class Asking(threading.Thread):
         self.random = random.Random(7)
 
     def run(self):
-        clients = [Client(server.grpc) for server in self.site.servers[:2]]
+        clients = [Client(server.grpc, timeout_s=60.0) for server in self.site.servers[:2]]
         while not self.writing.ending.is_set():
             known = dict(self.writing.acknowledged) | dict.fromkeys(NAMES, -1)
             name = self.random.choice(list(known))
@@ -65,7 +65,7 @@ class Asking(threading.Thread):
                 if found < known[name]:
                     self.faults.append(f"{name} at {place + 1}: {found} after {known[name]} was acknowledged")
                 flags = PUBLIC | handle_client.RECURSIVE
-                if handle_client.ask(self.site.servers[place].hdl, name, flags=flags).code != 1:
+                if handle_client.ask(self.site.servers[place].hdl, name, flags=flags, timeout_s=60.0).code != 1:
                     self.faults.append(f"{name} at {place + 1} over Handle TCP")
             except Exception as error:  # noqa: BLE001 - whatever it is, it was told no
                 self.faults.append(f"{name} at {place + 1}: {error!r}")
@@ -148,7 +148,7 @@ def check_reads(site, count):
     for name in NAMES:
         assert resolver.resolve(name).code == handle_client.SUCCESS, resolver.path
     for server in servers:
-        with Client(server.grpc) as client:
+        with Client(server.grpc, timeout_s=60.0) as client:
             assert client.resolve(NAMES[0]).name == NAMES[0]
             assert [answer.name for answer in client.resolve_many(NAMES)] == NAMES
             with pytest.raises(CallFailed) as missing:

@@ -23,7 +23,7 @@ def test_the_python_example_runs(node):
         env=environment(),
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=200,
         check=True,
     )
     lines = ran.stdout.splitlines()
