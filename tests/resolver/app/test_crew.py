@@ -13,7 +13,8 @@ from resolver.clock import SystemClock
 from resolver.config.sources import load
 
 STAND_IN = """
-import json, os, signal, sys, threading, time
+import json, os, resource, signal, sys, threading, time
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # where cores are written, those that crash would leave some here
 assignment = json.loads(sys.stdin.readline())
 def say(state, detail=""):
     os.write(assignment["status_fd"], json.dumps({"state": state, "detail": detail}).encode() + b"\\n")

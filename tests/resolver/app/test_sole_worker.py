@@ -3,6 +3,8 @@
 import asyncio
 import fcntl
 
+from structlog.testing import capture_logs
+
 from resolver.app import sole_worker
 from resolver.app.sole_worker import SoleWorker
 
@@ -58,10 +60,12 @@ def test_a_lock_that_cannot_be_opened_is_tried_again(tmp_path, monkeypatch):
 
     async def scenario():
         worker = SoleWorker(tmp_path / "run" / "lock", work)
-        worker.start()
-        await asyncio.sleep(0.05)
-        (tmp_path / "run").mkdir()
-        await until(lambda: begun)
+        with capture_logs() as logs:
+            worker.start()
+            await until(lambda: len(logs) >= 2)
+            (tmp_path / "run").mkdir()
+            await until(lambda: begun)
+        assert {log["event"] for log in logs} == {"a lock file cannot be opened, it is tried again"}
         await worker.close()
 
     asyncio.run(scenario())
