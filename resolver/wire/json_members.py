@@ -50,12 +50,25 @@ def member_text(document: Any, name: str, default: Any = _ABSENT) -> str:
 def member_handle(document: Any) -> str:
     """The member ``handle``: the name of a handle, no longer than one may be in the octets it is for."""
     found = member_text(document, "handle")
-    octets = len(found.encode("utf-8", "surrogatepass"))
+    octets = _octets_of_name(found)
     if octets > limits.NAME_OCTETS_MAX:
         raise InvalidValue(
             f"handle has {octets} octets; the name of a handle has at most {limits.NAME_OCTETS_MAX}", field="handle"
         )
     return found
+
+
+def handle_to_json(name: str) -> str:
+    """The name of a handle for JSON. Raises InvalidValue for one of octets that are no UTF-8: JSON cannot say them."""
+    _octets_of_name(name)
+    return name
+
+
+def _octets_of_name(name: str) -> int:
+    try:
+        return len(name.encode())
+    except UnicodeEncodeError:
+        raise InvalidValue("handle has an unpaired surrogate: it cannot be written as UTF-8", field="handle") from None
 
 
 def text_of(found: Any, name: str) -> str:

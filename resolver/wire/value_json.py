@@ -8,6 +8,7 @@ decodes and reads back the same, as text when it looks like text and else in bas
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from resolver.wire.json_members import (
 )
 from resolver.wire.octets_json import octets_from_json, octets_to_json
 from resolver.wire.predefined.catalog import BY_FORMAT, class_of
+from resolver.wire.predefined.hs_site import HsSite
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_LETTERS_MAX = 40
@@ -79,11 +81,20 @@ def data_to_json(value: HandleValue) -> dict[str, Any]:
     if class_ is not None and class_.FORMAT in BY_FORMAT:
         try:
             shown = class_.from_wire(value.data).to_json()
-            if class_.from_json(shown).to_wire() == value.data:
+            if class_.from_json(shown).to_wire() == value.data and (class_ is not HsSite or _is_text(shown)):
                 return {"format": class_.FORMAT, "value": shown}
         except WireError:
             pass
     return octets_to_json(value.data)
+
+
+def _is_text(document: Any) -> bool:
+    """Whether JSON can be written of it: an attribute of a site may be in another encoding than UTF-8."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def data_from_json(found: Any) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from resolver.errors import InvalidValue
 from resolver.handle.value import Reference
 from resolver.wire.cursor import Cursor, pack_u16, reference_to_wire
-from resolver.wire.json_members import member, member_flag, member_handle, member_index
+from resolver.wire.json_members import handle_to_json, member, member_flag, member_handle, member_index
 
 
 class AdminPermission(IntFlag):
@@ -90,9 +90,9 @@ class HsAdmin:
         return cls(admin, permissions, member_flag(value, "legacyByteLength", default=False))
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON value."""
+        """The JSON value. Raises InvalidValue when the administrator's name is no UTF-8."""
         document: dict[str, Any] = {
-            "handle": self.admin.name,
+            "handle": handle_to_json(self.admin.name),
             "index": self.admin.index,
             "permissions": self.permissions.to_text(),
         }

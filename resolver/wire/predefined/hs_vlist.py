@@ -9,7 +9,7 @@ from resolver.errors import InvalidValue
 from resolver.handle.value import Reference
 from resolver.wire import bounds
 from resolver.wire.cursor import Cursor, counted, reference_to_wire
-from resolver.wire.json_members import member_handle, member_index
+from resolver.wire.json_members import handle_to_json, member_handle, member_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +41,5 @@ class HsVlist:
         return cls(tuple(Reference(member_handle(item), member_index(item, "index")) for item in value))
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The JSON value."""
-        return [{"handle": reference.name, "index": reference.index} for reference in self.references]
+        """The JSON value. Raises InvalidValue when a member's name is no UTF-8."""
+        return [{"handle": handle_to_json(reference.name), "index": reference.index} for reference in self.references]

@@ -1,9 +1,11 @@
 """What JSON of handle values may look like that clients of the reference server send, and what it cannot."""
 
+import json
+
 import pytest
 
 from resolver.errors import InvalidValue
-from resolver.handle.value import HandleValue, Permission, Ttl
+from resolver.handle.value import HandleValue, Permission, Reference, Ttl
 from resolver.wire.keys import RsaPublicKey
 from resolver.wire.predefined.hs_admin import HsAdmin
 from resolver.wire.predefined.hs_site import HsSite, Interface, Server
@@ -85,6 +87,11 @@ RSA = RsaPublicKey(65_537, 2**1_023 + 1).to_wire()
         ("HS_SITE", of_site(HsSite((SERVER._replace(interfaces=(Interface(0x83, 1, 2641),)),))), "base64"),
         ("HS_SITE", of_site(HsSite((MAPPED,))), "base64"),  # an address in another form
         ("HS_SITE", of_site(HsSite((SERVER._replace(public_key=RSA[:-4]),))), "site"),
+        ("HS_SITE", of_site(HsSite((SERVER,), attributes=(("描述", "标识"),))), "site"),
+        ("HS_SITE", of_site(HsSite((SERVER,), attributes=(("desc", "\udcb1\udcea"),))), "base64"),  # GB18030
+        ("HS_ADMIN", HsAdmin(Reference("0.NA/标", 300)).to_wire(), "admin"),
+        ("HS_ADMIN", HsAdmin(Reference("0.NA/\udcb1\udcea", 300)).to_wire(), "base64"),
+        ("HS_VLIST", HsVlist((Reference("0.NA/\udcb1\udcea", 300),)).to_wire(), "base64"),
         ("HS_PUBKEY", RSA, "key"),
         ("HS_PUBKEY", RSA[:-4], "base64"),  # without the usual octets at the end, which signatures cover
         ("HS_PUBKEY", RSA + b"x", "base64"),
@@ -94,7 +101,8 @@ def test_data_is_shown_decoded_only_when_it_reads_back_the_same(type_, data, for
     """It came back as other octets from an export, or from whoever read and wrote it over REST."""
     shown = value_to_json(HandleValue(1, type_, data))
     assert shown["data"]["format"] == format_
-    assert value_from_json(shown, timestamp_s=0).data == data
+    written = json.dumps(shown, ensure_ascii=False).encode("utf-8", "replace")
+    assert value_from_json(json.loads(written), timestamp_s=0).data == data
 
 
 @pytest.mark.parametrize("version", ["2", "2.", ".11", "256.1", "².11", "٢.11", "2." + "1" * 5_000, "-1.1"])
