@@ -1,9 +1,11 @@
-"""How long a data file has to be, read from its own pages without the engine.
+"""How long a data file has to be, and which pages are free, read from its own pages without the engine.
 
 LMDB maps the file and trusts it: a file that was cut short ends the process by SIGBUS at the first page that is gone.
 So its length is held against the newer of its two root pages before it is opened, and every second while a node runs
 on it. A file may lack pages that are free: the engine writes none that a transaction took and gave back. Only then is
-the list of free pages read, here, where a damaged page is an error and no signal.
+the list of free pages read, here, where a damaged page is an error and no signal. Otherwise writers alone read that
+list: damaged, it lets a store be opened and read, and ends whoever changes it. So it is read before a node starts, too,
+and by the check.
 
 Pages are those of LMDB 0.9 on a machine of 64 bits, in its byte order (``MDB_page``, ``MDB_meta``, ``MDB_db`` and
 ``MDB_node`` of its mdb.c). A writer may be at work: what looks wrong is looked at again when the root has moved.
@@ -38,6 +40,8 @@ _NUMBER = Struct("=Q")
 _BRANCH, _LEAF, _META_PAGE = 0x01, 0x02, 0x08
 _BIG_DATA = 0x01
 _DEPTH_MAX = 32
+_ROOTS = 2
+"""Pages before all others."""
 _LOOKS_MAX = 5
 
 
@@ -78,6 +82,29 @@ def require_whole(data: Path) -> None:
             if root.transaction == seen:  # nobody wrote between two looks
                 raise StoreDamaged(
                     f"{data} is damaged: the last {needed - octets} of its {needed} octets are missing: {REMEDY}"
+                )
+            seen = root.transaction
+    finally:
+        os.close(descriptor)
+
+
+def require_free_pages(data: Path) -> None:
+    """Raise StoreDamaged when the list of free pages cannot be followed; OSError when the file cannot be read."""
+    descriptor = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        seen = -1
+        for _ in range(_LOOKS_MAX):
+            root = _newer_root(descriptor)
+            if root is None:
+                return
+            with suppress(_Wrong):
+                numbers = _free_pages(descriptor, root, root.free_root, root.free_depth, set())
+                if all(_ROOTS <= number <= root.last_page for number in numbers):
+                    return
+            if root.transaction == seen:  # nobody wrote between two looks
+                raise StoreDamaged(
+                    f"{data} is damaged: its list of free pages cannot be followed, and whoever changes anything "
+                    f"needs it: {REMEDY}"
                 )
             seen = root.transaction
     finally:

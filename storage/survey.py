@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 from storage.errors import StorageError, StoreDamaged
-from storage.extent import REMEDY
+from storage.extent import REMEDY, require_free_pages
 
 ROWS = 100
 """Rows read at each end of a table."""
@@ -36,10 +36,14 @@ def damage(store: str, code: int) -> str:
 
 
 def survey(store: Path, map_octets: int) -> None:
-    """Let a child look at a store. Raises StoreDamaged when the child does not survive it.
+    """Let a child look at a store. Raises StoreDamaged when the child does not survive it, or no writer would.
 
     What the child meets as an error is left to whoever opens the store next, who meets it too.
     """
+    from storage.lmdb_engine import DATA_FILE  # noqa: PLC0415 - the child imports this module, too
+
+    with suppress(FileNotFoundError):
+        require_free_pages(store / DATA_FILE)
     root = str(Path(__file__).parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH", "")])]
     child = subprocess.run(  # noqa: S603 - our own interpreter and module

@@ -59,12 +59,15 @@ def check(ctx: click.Context, data_dir: Path | None) -> None:
     from resolver.node.audit import audit  # noqa: PLC0415 - loads protobuf
     from resolver.node.audit_files import audit_files  # noqa: PLC0415 - as above
     from storage import check as scrub  # noqa: PLC0415 - loads the engine
+    from storage.extent import require_free_pages  # noqa: PLC0415 - as above
     from storage.files import FILES_DIRECTORY, FileStore  # noqa: PLC0415 - as above
+    from storage.lmdb_engine import DATA_FILE  # noqa: PLC0415 - as above
 
     target: Target = ctx.obj
     root = target.store_dir(data_dir)
     with _engine(root) as engine:
         begun_s = time.monotonic()
+        require_free_pages(engine.path / DATA_FILE)
         with _bar("rows") as bar:
             report = scrub.check(engine, bar)
         with Progress(0, "rows compared") as progress:

@@ -6,9 +6,12 @@ import random
 import lmdb
 import pytest
 
+from storage import extent
 from storage.errors import StoreDamaged
-from storage.extent import require_whole
-from storage.lmdb_engine import DATA_FILE, LmdbEngine
+from storage.extent import require_free_pages, require_whole
+from storage.lmdb_engine import DATA_FILE, MAP_OCTETS, LmdbEngine
+from storage.survey import survey
+from storage.tables import Table
 from tests.support.builders import filled_store
 
 PAGE = 4096
@@ -59,6 +62,7 @@ def test_a_file_that_lacks_only_free_pages_passes(tmp_path):
         dbs = [env.open_db(b"%d" % number) for number in range(chance.randrange(1, 20))]
         for _ in range(6):
             commit_at_random(env, dbs, chance)
+            require_free_pages(data)
             short += data.stat().st_size < (env.info()["last_pgno"] + 1) * PAGE
             require_whole(data)
     assert short, "no commit left the file short: the seed shows nothing any more"
@@ -89,3 +93,27 @@ def test_a_long_list_of_free_pages_is_read(tmp_path):
     os.truncate(data, 3 * PAGE)
     with pytest.raises(StoreDamaged):
         require_whole(data)
+
+
+@pytest.mark.parametrize("octets", [b"\xff" * (PAGE - 16), bytes(PAGE - 16)])
+def test_a_list_of_free_pages_that_leads_nowhere_is_told(data, octets):
+    """Such a store opens, and every row of it can be read: the next change would end the process that makes it."""
+    engine = LmdbEngine(data.parent)
+    with engine.write() as writer:
+        for number in range(100, 1_900):
+            writer.delete(Table.RECORDS, b"%06d" % number)
+    engine.close()
+    require_free_pages(data)
+    with data.open("r+b") as file:
+        root = extent._newer_root(file.fileno())
+        file.seek(root.free_root * PAGE + 16)
+        file.write(octets)
+    engine = LmdbEngine(data.parent, readonly=True)
+    with engine.read() as reader:
+        assert sum(1 for _ in reader.scan_rows(Table.RECORDS)) == 200
+    engine.close()
+    sentence = f"{data} is damaged: its list of free pages cannot be followed"
+    with pytest.raises(StoreDamaged, match=sentence):
+        require_free_pages(data)
+    with pytest.raises(StoreDamaged, match=sentence):
+        survey(data.parent, MAP_OCTETS)
