@@ -5,6 +5,9 @@
 A Handle server that plays the top of the tree names sites at all of ``ADDRESSES``, for each way of asking. What asks
 other nodes in a worker is asked for a name of each. Prints as JSON what became of each question, and the connections
 and datagrams that arrived, by protocol and address: counted by who got them, below every library.
+
+Everything runs in one process, and a question has seconds: while that process stands still nobody answers. So the loop
+notes how late it was at most, and asks everything anew as long as that is too much.
 """
 
 import asyncio
@@ -45,6 +48,7 @@ ADDRESSES = (
     OWN,
 )
 PORT, GRPC_PORT = 2641, 2640
+LATE_S, ROUNDS_MAX = 0.3, 5
 WAYS = {
     "tcp": {"port": PORT},
     "udp": {"port": PORT, "transport": Transport.UDP},
@@ -57,7 +61,9 @@ def make_addresses():
     for address in (TOP, *ADDRESSES):
         if address not in {"127.0.0.1", "127.8.8.8", "::1"} and not address.startswith("::ffff:"):
             length = 128 if ":" in address else 32
-            subprocess.run(["ip", "addr", "add", f"{address}/{length}", "dev", "lo"], check=True)
+            # Until nobody else is known to have it, which the kernel finds out beside, no socket may be bound to it.
+            at_once = ["nodad"] if ":" in address else []
+            subprocess.run(["ip", "addr", "add", f"{address}/{length}", "dev", "lo", *at_once], check=True)
 
 
 class Arrivals(asyncio.DatagramProtocol):
@@ -100,22 +106,41 @@ async def main(allowed):
         for each in arrivals.values():
             await each.listen(stack)
         server = await stack.enter_async_context(serving(says, host=TOP))
-        policy = AddressPolicy.from_text(allowed, "2640-2645", [(OWN, PORT), (OWN, GRPC_PORT)])
-        delegations = Delegations(policy, [site(TOP, port=server.port)])
-        searcher = Searcher(above, ForeignCache(), delegations, policy)
-        upstream = Upstream(searcher, SystemClock(), os.urandom)
-        loop = asyncio.get_running_loop()
-
-        async def ask(name):
-            began_s = loop.time()
-            outcome = await upstream.find(Question(name))
-            return *names[name], str(outcome.error or ""), outcome.messages, loop.time() - began_s
-
-        outcomes = await asyncio.gather(*map(ask, names))
-        await asyncio.sleep(0.3)
-        await upstream.close()
+        for _ in range(ROUNDS_MAX):
+            outcomes, late_s = await ask_all(allowed, server.port, names)
+            if late_s < LATE_S:
+                break
         counted = {address: dict(each.count) for address, each in arrivals.items() if each.count}
-    print(json.dumps({"outcomes": outcomes, "arrived": counted}))
+    print(json.dumps({"outcomes": outcomes, "late_s": late_s, "arrived": counted}))
+
+
+async def ask_all(allowed, top_port, names):
+    """What became of a question for each name, asked by somebody who knows nothing yet; how late the loop was."""
+    policy = AddressPolicy.from_text(allowed, "2640-2645", [(OWN, PORT), (OWN, GRPC_PORT)])
+    delegations = Delegations(policy, [site(TOP, port=top_port)])
+    searcher = Searcher(above, ForeignCache(), delegations, policy)
+    upstream = Upstream(searcher, SystemClock(), os.urandom)
+    loop = asyncio.get_running_loop()
+
+    async def ask(name):
+        began_s = loop.time()
+        outcome = await upstream.find(Question(name))
+        return *names[name], str(outcome.error or ""), outcome.messages, loop.time() - began_s
+
+    late_s = [0.0]
+
+    async def look():
+        while True:
+            due_s = loop.time() + 0.02
+            await asyncio.sleep(0.02)
+            late_s.append(loop.time() - due_s)
+
+    looking = asyncio.create_task(look())
+    outcomes = await asyncio.gather(*map(ask, names))
+    looking.cancel()
+    await asyncio.sleep(0.3)
+    await upstream.close()
+    return outcomes, max(late_s)
 
 
 if __name__ == "__main__":
