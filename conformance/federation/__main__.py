@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 
 DOORS = ("grpc", "hdl tcp", "hdl udp", "http")
 
+ASK_S = 2.0
+"""Seconds that a node waits for another one: a question that took as long met one that stood still."""
+
+FAILURE_S = 3.0
+"""Seconds after which a server that failed has been tried again, and no failure is remembered."""
+
+TRIES_MAX = 5
+
+
+class UpstreamSilent(Exception):
+    """A node says that the one it has asked did not answer: whoever asks again may get an answer."""
+
 
 class Registered(NamedTuple):
     """An identifier, the node it lives in, and what it must resolve to."""
@@ -62,23 +74,33 @@ def _askers(node: Node, peer: Peer) -> dict[str, Callable[[str], str]]:
     flags = handle_client.RECURSIVE | handle_client.PUBLIC_ONLY | handle_client.CACHE_CERTIFY
 
     def over_grpc(name: str) -> str:
-        record = peer.call("ResolutionService/Resolve", name=name, token="").record
+        try:
+            record = peer.call("ResolutionService/Resolve", name=name, token="").record
+        except Refusal as refusal:
+            if refusal.reason == "UPSTREAM_FAILED":
+                raise UpstreamSilent(refusal.message) from refusal
+            raise
         return next(value.data.decode() for value in record.values if value.type == "URL")
 
     def over_handle(protocol: int) -> Callable[[str], str]:
         def ask(name: str) -> str:
             answer = handle_client.ask(server, name, protocol=protocol, flags=flags)
+            if answer.code == handle_client.ERROR:
+                raise UpstreamSilent(f"code {answer.code}")
             return next((value.data.decode() for value in answer.values if value.type == "URL"), f"code {answer.code}")
 
         return ask
 
     def over_http(name: str) -> str:
-        connection = http.client.HTTPConnection(node.endpoints["http"], timeout=8)
+        connection = http.client.HTTPConnection(node.endpoints["http"], timeout=30)
         try:
             connection.request("GET", f"/api/handles/{quote(name)}")
-            document = json.loads(connection.getresponse().read())
+            response = connection.getresponse()
+            document = json.loads(response.read())
         finally:
             connection.close()
+        if response.status == http.client.GATEWAY_TIMEOUT:
+            raise UpstreamSilent(f"{document}"[:80])
         values = document.get("values", [])
         return next((value["data"]["value"] for value in values if value["type"] == "URL"), f"{document}"[:80])
 
@@ -98,6 +120,7 @@ class Cell:
     def __init__(self) -> None:
         self.asked = 0
         self.right = 0
+        self.again = 0
         self.times_s: list[float] = []
 
     def __str__(self) -> str:
@@ -118,18 +141,34 @@ def ask_all(
         for number, (name, home, url) in enumerate(names):
             first = number % len(askers)  # each door is the first to hear of some, when nothing is kept yet
             for door, ask in askers[first:] + askers[:first]:
-                started_s = time.perf_counter()
-                try:
-                    answer = ask(name)
-                except (Refusal, OSError, ValueError, StopIteration) as error:
-                    answer = f"{type(error).__name__}: {error}"
                 cell = cells[where, door]
-                cell.times_s.append(time.perf_counter() - started_s)
+                answer = _ask(cell, ask, name)
                 cell.asked += 1
                 cell.right += answer == url
                 if answer != url:
                     faults.append(f"{name} of {home} asked at {where} over {door}: {answer[:200]}")
     return cells, faults
+
+
+def _ask(cell: Cell, ask: Callable[[str], str], name: str) -> str:
+    """The answer to a question, or what went wrong; where a node stood still meanwhile it is asked again."""
+    stood_still_s = -FAILURE_S
+    while True:
+        started_s = time.perf_counter()
+        try:
+            return ask(name)
+        except UpstreamSilent as error:
+            now_s = time.perf_counter()
+            if now_s - started_s >= ASK_S:
+                stood_still_s = now_s
+            if now_s - stood_still_s > FAILURE_S or cell.again >= TRIES_MAX:
+                return f"no answer: {error}"
+        except (Refusal, OSError, ValueError, StopIteration) as error:
+            return f"{type(error).__name__}: {error}"
+        finally:
+            cell.times_s.append(time.perf_counter() - started_s)
+        cell.again += 1
+        time.sleep(1)
 
 
 def follow_referrals(nodes: dict[str, Node], names: list[Registered]) -> list[str]:
@@ -182,6 +221,7 @@ def main() -> int:
             "nodes": len(nodes),
             "identifiers": len(names),
             "answers": {f"{where} {door}": [cell.right, cell.asked] for (where, door), cell in cells.items()},
+            "asked_again": sum(cell.again for cell in cells.values()),
             "referrals_followed": len(names) - sum("by referrals" in fault for fault in faults),
             "faults": faults,
             "trace": json.loads(trace),

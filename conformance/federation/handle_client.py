@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TCP, UDP = 1, 0
-SUCCESS, SERVICE_REFERRAL, PREFIX_REFERRAL = 1, 302, 303
+SUCCESS, ERROR, SERVICE_REFERRAL, PREFIX_REFERRAL = 1, 2, 302, 303
 RECURSIVE, PUBLIC_ONLY, CACHE_CERTIFY = 0x1000_0000, 0x0100_0000, 0x0800_0000
 _ENVELOPE = struct.Struct(">BBBBIIII")
 _HEADER = struct.Struct(">IIIHBBII")
@@ -187,13 +187,13 @@ def ask(
     protocol: int = TCP,
     flags: int = PUBLIC_ONLY | CACHE_CERTIFY,
     version: tuple[int, int] = (2, 11),
-    timeout_s: float = 6.0,
+    timeout_s: float = 30.0,
 ) -> Answer:
     """What a server says of a handle; a small "ask over TCP" of UDP is followed."""
     request_id, octets = question(name, flags, version)
     if protocol == UDP:
         answer = _answer(_over_udp(server, octets, request_id, timeout_s))
-        if answer.code != 2 or answer.name:
+        if answer.code != ERROR or answer.name:
             return answer
     return _answer(_over_tcp(server, octets, timeout_s))
 

@@ -131,7 +131,7 @@ def _stop(node: Node) -> None:
 
 def _end(node: Node) -> None:
     try:
-        node.process.wait(20)
+        node.process.wait(60)
     except subprocess.TimeoutExpired:
         node.process.kill()
         node.process.wait()
