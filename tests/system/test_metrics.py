@@ -34,17 +34,19 @@ from tests.resolver.transport.hdl_node import HSJ_PUBLIC, HandleClient
 from tests.support.builders import value
 from tests.system.test_process_model import serving, wait_for
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 DOORS = ("--hdl", "127.0.0.1:0", "--http", "127.0.0.1:0")
 YESTERDAY = day_of((int(time.time()) - 86_400) * 1_000_000)
 """The run may begin before midnight and end after it."""
 
 COUNTS_ON_THEIR_WAY_S = 1.0
-"""A worker that is killed loses the counts of its last second, in the metrics and in the store."""
+"""Counts are carried over once a second."""
 
 COUNTED_LATE_S = 60.0
-"""Counts are carried over once a second."""
+
+UNHURRIED = {"IDIS_DRAIN__GRACE_S": "120"}
+"""A worker that is killed because it leaves too slowly takes counts with it, and answers that were on their way."""
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? ([0-9.e+]+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -134,7 +136,7 @@ def work(node, counted, first, *, clients=4, turns=6):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(100)
+        thread.join()
     for client in running:
         counted.update(client.counted)
 
@@ -145,8 +147,8 @@ def said(node):
     found = Counter()
     for method, code in (("CreateHandle", "OK"), ("Resolve", "OK"), ("Resolve", "NOT_FOUND"), ("BatchResolve", "OK")):
         count = total(samples, "grpc_server_handled_total", grpc_method=method, grpc_code=code)
-        assert count == total(samples, "idis_requests_total", protocol="grpc", operation=method, result=code)
-        found[f"{method} {code}"] = count
+        same = total(samples, "idis_requests_total", protocol="grpc", operation=method, result=code)
+        found[f"{method} {code}"] = count if count == same else (count, same)  # a worker is between the two
     for door, names in (
         ("hdl_tcp", {1: "SUCCESS", 100: "HANDLE_NOT_FOUND"}),
         ("hdl_udp", {1: "SUCCESS", 100: "HANDLE_NOT_FOUND"}),
@@ -174,7 +176,7 @@ def equal_soon(node, counted):
 
 def test_counters_are_the_clients_own_through_a_roll_and_a_kill(tmp_path):
     counted = Counter()
-    with serving(tmp_path / "data", *DOORS) as node:
+    with serving(tmp_path / "data", *DOORS, **UNHURRIED) as node:
         work(node, counted, first=0)
         equal_soon(node, counted)
 
@@ -185,7 +187,12 @@ def test_counters_are_the_clients_own_through_a_roll_and_a_kill(tmp_path):
         work(node, counted, first=4)
         equal_soon(node, counted)
 
-        time.sleep(2 * COUNTS_ON_THEIR_WAY_S)
+        bearer = (("authorization", f"Bearer {node.token}"),)
+        with grpc.insecure_channel(node.endpoints["grpc"]) as channel:
+            stub = node_pb2_grpc.NodeServiceStub(channel)
+            request = node_pb2.GetStatisticsRequest(from_day=YESTERDAY, include_activity=True)
+            # What is not in the store yet is lost with a worker that is killed.
+            wait_for(lambda: stored(stub.GetStatistics(request, metadata=bearer, timeout=60)) == statistics_of(counted))
         victim = next(iter(node.workers()))
         os.kill(victim, signal.SIGKILL)
         # Its listening sockets lose who comes to them until it is gone.
@@ -207,8 +214,6 @@ def test_counters_are_the_clients_own_through_a_roll_and_a_kill(tmp_path):
             == counted["hdl_udp 1"] + counted["hdl_udp 100"]
         )
         with grpc.insecure_channel(node.endpoints["grpc"]) as channel:
-            request = node_pb2.GetStatisticsRequest(from_day=YESTERDAY, include_activity=True)
-            bearer = (("authorization", f"Bearer {node.token}"),)
             stub = node_pb2_grpc.NodeServiceStub(channel)
             wait_for(lambda: stored(stub.GetStatistics(request, metadata=bearer, timeout=60)) == statistics_of(counted))
             sources = stub.ListSourceStatistics(
@@ -255,7 +260,7 @@ def ask_until(stop, ask, counted):
 
 
 def test_counters_stay_exact_while_workers_are_replaced_under_load(tmp_path):
-    with serving(tmp_path / "data", *DOORS) as node:
+    with serving(tmp_path / "data", *DOORS, **UNHURRIED) as node:
         endpoints, stop, counted, kept = node.endpoints, threading.Event(), [], []
 
         def resolver():
