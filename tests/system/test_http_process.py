@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import ssl
+import time
 import urllib.request
 
 import httpx
@@ -37,7 +38,7 @@ def node(tmp_path_factory):
 
 def client_of(node, **options):
     verify = ssl.create_default_context(cafile=str(node.certificate))
-    return httpx.Client(base_url="https://" + node.endpoints["http"], verify=verify, timeout=20, **options)
+    return httpx.Client(base_url="https://" + node.endpoints["http"], verify=verify, timeout=60, **options)
 
 
 def ask(node, method, path, **options):
@@ -82,8 +83,6 @@ def test_requests_are_counted_once_in_all_workers(node):
         lines = [line for line in text.splitlines() if line.startswith(wanted)]
         if lines and float(lines[0].split()[-1]) == asked:
             return
-        import time
-
         time.sleep(0.1)
     raise AssertionError(lines)
 
