@@ -18,7 +18,9 @@ import structlog
 from resolver.errors import ResolverError, WireError
 from resolver.federation.client import AnswerRefused, HandleClient
 from resolver.handle.name import fold
+from resolver.wire.json_members import without_mark
 from resolver.wire.predefined.hs_site import QUERY, HsSite, Transport
+from resolver.wire.value_json import data_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,6 +48,7 @@ class SiteFileUnusable(Exception):
 
 def sites_from_octets(octets: bytes, name: str) -> list[HsSite]:
     """The sites in a file. Raises SiteFileUnusable."""
+    octets = without_mark(octets)
     is_json = octets.lstrip()[:1] in {b"{", b"["}
     try:
         sites = list(_sites_in(json.loads(octets))) if is_json else [HsSite.from_wire(octets)]
@@ -73,7 +76,11 @@ def _sites_in(document: Any) -> Iterable[HsSite]:
         yield from _sites_in(document["handles"])
     elif isinstance(document, dict) and fold(str(document.get("type", ""))) in {"HS_SITE", "HS_SITE.6"}:
         data = document.get("data")
-        yield from _sites_in(data.get("value") if isinstance(data, dict) else None)
+        found = data.get("value") if isinstance(data, dict) else None
+        if isinstance(found, str):  # a site that the JSON of its kind cannot tell whole
+            yield HsSite.from_wire(data_from_json(data))
+        else:
+            yield from _sites_in(found)
 
 
 def sites_to_octets(sites: Iterable[HsSite]) -> bytes:

@@ -1,6 +1,7 @@
 """News of the top's site record: believed when the key known so far has signed it, and only then."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,10 @@ from resolver.federation import roots
 from resolver.federation.addresses import AddressPolicy
 from resolver.federation.delegations import Delegations
 from resolver.federation.roots import Refresh, SiteFileUnusable, sites_from_octets, sites_to_octets
+from resolver.handle.value import HandleValue
 from resolver.node.site_info import site_of
 from resolver.wire.predefined.hs_site import HsSite
+from resolver.wire.value_json import value_to_json
 from tests.resolver.transport.hdl_node import handle_node, rsa_key
 
 
@@ -72,6 +75,18 @@ def test_a_site_described_in_another_encoding_is_kept():
     site = replace(site_of("192.0.2.1", 2641, 2641, b"key", "desc"), attributes=(("desc", "\udcb1\udcea"),))
     assert sites_from_octets(sites_to_octets([site]), "top.json") == [site]
     assert HsSite.from_wire(site.to_wire()) == site
+
+
+def test_a_record_of_the_top_may_show_a_site_as_its_octets():
+    """As this node's own JSON does for one whose JSON form would say less."""
+    site = replace(site_of("192.0.2.1", 2641, 2641, b"key", "top"), roles=0xA0)
+    values = [value_to_json(HandleValue(index, "HS_SITE", site.to_wire())) for index in (1, 2)]
+    assert values[0]["data"]["format"] == "base64"
+    values[1]["data"] = {"format": "hex", "value": site.to_wire().hex()}
+    document = b"\xef\xbb\xbf" + json.dumps({"values": values}).encode()
+    assert sites_from_octets(document, "top.json") == [site, site]
+    with pytest.raises(SiteFileUnusable, match="is no site record"):
+        sites_from_octets(document.replace(b'"0001', b'"00'), "top.json")
 
 
 def test_the_top_is_looked_at_again_after_a_defect(monkeypatch):
