@@ -120,6 +120,8 @@ async def _migrate(ctx: click.Context, target: Target, wanted: Wanted) -> Migrat
             f"{name} has another key than when the migration began: if that is right, begin again with --restart",
             CONFLICT,
         )
+    if not wanted.key:  # said by nobody in particular so far: the version of the site is what hides the stream
+        site = await _source(wanted, key, _site)
     resumed = state is not None
     state = state or MigrationState(name, key.hex())
     stop = asyncio.Event()

@@ -130,6 +130,8 @@ class FollowingClient(HandleClient):
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         key = public_key_from_wire(server_key) if server_key else None
+        if site_version is not None and site_version.major != versions.OWN.major:
+            site_version = None  # a site from before the versions, or of a protocol that answers in ours
         version = min(site_version or versions.OWN, versions.SHA256 if isinstance(key, DsaPublicKey) else versions.OWN)
         stream = StreamConnection(host, port, timeout_s=timeout_s)
         super().__init__(

@@ -5,6 +5,7 @@ import csv
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -16,11 +17,13 @@ from resolver.node.site_info import site_of
 from resolver.wire import answers, responses, signatures
 from resolver.wire import replication_records as records
 from resolver.wire.credential import SIGNED, Credential, signed_octets
+from resolver.wire.header import OpFlag
 from resolver.wire.message import Frame, Message, frame_of
 from resolver.wire.private_keys import private_key_from_der
 from resolver.wire.replication_records import Action
 from resolver.wire.replication_stream import StreamWriter
 from resolver.wire.values import value_to_wire
+from resolver.wire.versions import OWN, Version
 
 NATIVE = rsa.generate_private_key(65_537, 2_048)
 KEY = private_key_from_der(NATIVE.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
@@ -48,15 +51,20 @@ class Source:
         self.dump, self.readings, self.asked = dump, list(readings), []
         self.key = KEY
         self.port = 0
+        self.unsigned_version = OWN
+        self.versions = []
 
     def answer(self, frame):
         request = Message.from_frame(frame)
         op_code, found = request.header.op_code, []
         if op_code == OpCode.GET_SITE_INFO:
-            body = responses.SiteInfo(site_of("127.0.0.1", self.port, self.port, self.key.public.to_wire(), "old"))
+            site = site_of("127.0.0.1", self.port, self.port, self.key.public.to_wire(), "old")
+            is_signed = request.header.has(OpFlag.CERTIFIED)
+            body = responses.SiteInfo(site if is_signed else replace(site, version=self.unsigned_version))
         elif op_code == OpCode.DUMP_HANDLES:
             body, found = responses.Done(), self.dump
             self.asked.append(("dump", request.body.start, request.body.start_kind))
+            self.versions.append(frame.envelope.version)
         else:
             since = request.body.since
             self.asked.append((since.transaction_id, since.query_date_ms))
@@ -197,6 +205,14 @@ def test_a_server_whose_key_has_changed_is_another(migrate):
         assert done.code == 6
         assert "another key" in done.err
         assert migrate(server, "--restart").code == 0
+
+
+def test_the_version_of_the_source_is_what_its_key_has_signed(migrate):
+    """Somebody in between says 2.7: the server would send its stream in clear."""
+    with source(NOTHING) as server:
+        server.unsigned_version = Version(2, 7)
+        assert migrate(server).code == 0
+        assert server.versions == [OWN]
 
 
 @pytest.mark.parametrize("where", ["hdl://", "hdl://[::1", "hdl://127.0.0.1:99999"])
