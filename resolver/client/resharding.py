@@ -259,6 +259,8 @@ class Resharding:
         while not self._is_copied(lag_max=1_000):
             self._sleep(LOOK_S * 4)
             states = [self._ask(self._places[id_]) for id_ in self._ids()]
+            if any(not state.stage and state.layout != self.next for state in states):
+                raise _unfit("the change was given up meanwhile, by idis site cancel: idis site show tells how it is")
             if time.monotonic() - told_s > TELL_S:
                 told_s = time.monotonic()
                 held = (f"server {id_} {state.handle_count:,}" for id_, state in zip(self._ids(), states, strict=True))

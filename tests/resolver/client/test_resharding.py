@@ -180,6 +180,24 @@ def test_a_change_may_be_given_up_until_it_is_switched(site):
     site.check()
 
 
+def test_whoever_leads_is_told_that_somebody_else_has_given_the_change_up(site):
+    """It waited half a minute, and then said that a server copies nothing and may lack its token."""
+    leading = site.lead((1, 2, 3))
+    leading.begin()
+
+    def give_up(_):
+        other = site.lead((1, 2, 3))
+        other.begin()
+        other.cancel()
+
+    leading._sleep = give_up  # while it waits for the first copies
+    with pytest.raises(CallFailed, match="given up meanwhile"):
+        leading.move()
+    for server in site.servers:
+        server.drop()
+    assert [len(server.names()) for server in site.servers] == [len(NAMES), 0, 0]
+
+
 def test_another_file_does_not_lead_a_change_under_way(site):
     site.calls_left = 20
     with pytest.raises(Gone):
