@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 LOOKUPS_MAX = 64
 """Lists read to find an identity in nested HS_VLISTs: work that a stranger's records can cause is bounded."""
 
+MEMBERS_MAX = 16_384
+"""Members of those lists that are compared, twenty milliseconds: four lists of the largest size."""
+
 _NONE = AdminPermission(0)
 
 
@@ -100,7 +103,7 @@ def may(identity: Identity, values: Iterable[pb.HandleValue], lookup: Lookup, *a
     """Whether one HS_ADMIN among the values leads to the identity and has all bits of one alternative."""
     if identity.is_server_admin:
         return True
-    budget = LOOKUPS_MAX
+    budget = _Budget()
     for value in values:
         if fold(value.type) != "HS_ADMIN":
             continue
@@ -110,8 +113,7 @@ def may(identity: Identity, values: Iterable[pb.HandleValue], lookup: Lookup, *a
             continue
         if not any(bits & admin.permissions == bits for bits in alternatives):
             continue
-        found, budget = _leads_to(admin.admin, identity, lookup, budget)
-        if found:
+        if _leads_to(admin.admin, identity, lookup, budget):
             return True
     return False
 
@@ -124,21 +126,31 @@ def require(
         raise not_an_administrator()
 
 
-def _leads_to(start: Reference, identity: Identity, lookup: Lookup, budget: int) -> tuple[bool, int]:
-    """Whether a reference is the identity or a list that leads to it, breadth first; and what is left to look up."""
+@dataclass(slots=True)
+class _Budget:
+    """What is left of the work for one question."""
+
+    lookups: int = LOOKUPS_MAX
+    members: int = MEMBERS_MAX
+
+
+def _leads_to(start: Reference, identity: Identity, lookup: Lookup, budget: _Budget) -> bool:
+    """Whether a reference is the identity or a list that leads to it, breadth first."""
     waiting = deque([start])
     seen: set[tuple[str, int]] = set()
     while waiting:
         reference = waiting.popleft()
         if identity.is_named_by(reference):
-            return True, budget
+            return True
         place = (fold(whole_name(reference.name)), reference.index)
-        if reference.index == 0 or place in seen or budget <= 0:
+        if reference.index == 0 or place in seen or budget.lookups <= 0:
             continue
         seen.add(place)
-        budget -= 1
-        waiting.extend(_members(lookup(reference.name), reference.index))
-    return False, budget
+        budget.lookups -= 1
+        members = _members(lookup(reference.name), reference.index)[: budget.members]
+        budget.members -= len(members)
+        waiting.extend(members)
+    return False
 
 
 def _members(values: Iterable[pb.HandleValue], index: int) -> tuple[Reference, ...]:
