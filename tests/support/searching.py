@@ -3,11 +3,18 @@
 import os
 from contextlib import contextmanager
 
+from resolver import limits
 from resolver.federation.addresses import AddressPolicy
 from resolver.federation.cache import ForeignCache
 from resolver.federation.delegations import Delegations
 from resolver.federation.search import Searcher
 from resolver.federation.upstream import Upstream
+
+
+def be_patient(monkeypatch):
+    """Another node that answers does so in time, however slow the machine."""
+    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 40.0)
+    monkeypatch.setattr(limits, "UPSTREAM_SECONDS_MAX", 40.0)
 
 
 def upstream_for(service, clock, *, roots=(), octets_max=64 << 10, **options):

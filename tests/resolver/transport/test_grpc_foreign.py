@@ -18,7 +18,7 @@ from tests.resolver.transport.h2_doors import DOORS, both_clients, run, until
 from tests.support.builders import PREFIX_A, add_prefix, register, value
 from tests.support.handle_servers import found, missing, serving
 from tests.support.node import Failed
-from tests.support.searching import upstream_for
+from tests.support.searching import be_patient, upstream_for
 
 LOCAL, FOREIGN, GONE = f"{PREFIX_A}/L", "88.300.77/F", "88.300.77/GONE"
 SAYS = {
@@ -32,9 +32,7 @@ SAYS = {
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch):
-    """Another node that answers does so in time, however slow the machine."""
-    monkeypatch.setattr(limits, "UPSTREAM_ASK_SECONDS_MAX", 40.0)
-    monkeypatch.setattr(limits, "UPSTREAM_SECONDS_MAX", 40.0)
+    be_patient(monkeypatch)
 
 
 @asynccontextmanager

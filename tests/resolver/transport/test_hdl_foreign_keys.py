@@ -7,11 +7,12 @@ from contextlib import contextmanager
 import pytest
 
 from resolver.registry import prefixes
+from resolver.service import hdl_foreign_keys
 from resolver.v1 import registry_pb2 as pb
 from resolver.wire import requests
 from tests.resolver.transport.hdl_node import ADMIN, SECRET, handle_node, rsa_key, value
 from tests.support.handle_servers import Server, found, missing
-from tests.support.searching import searching
+from tests.support.searching import be_patient, searching
 
 KEEPER = "88.300.40/KEEPER"
 
@@ -38,6 +39,12 @@ def other_node(says):
         loop.call_soon_threadsafe(server.stop.set)
         thread.join(60)
         loop.close()
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    be_patient(monkeypatch)
+    monkeypatch.setattr(hdl_foreign_keys, "TIMEOUT_S", 40.0)
 
 
 @pytest.fixture

@@ -11,12 +11,17 @@ from resolver.wire import requests
 from resolver.wire.message import Message
 from resolver.wire.predefined.hs_site import HsSite
 from tests.resolver.transport.hdl_node import ADMIN, handle_node, rsa_key, value
-from tests.support.searching import searching
+from tests.support.searching import be_patient, searching
 
 PLAIN = 0x0900_0000
 RECURSIVE = 0x1900_0000
 DO_NOT_REFER = 0x0010_0000
 AUTHORITATIVE = 0x8000_0000
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    be_patient(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,8 @@ def test_nobody_between_reads_what_the_mirror_reads(node, worker, version, optio
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="needs a JDK")
 @pytest.mark.parametrize("name", ["node", "stranger"])
-def test_a_mirror_in_java_takes_the_stream_by_the_key_of_the_site_only(node, name):
+def test_a_mirror_in_java_takes_the_stream_by_the_key_of_the_site_only(node, name, monkeypatch):
+    monkeypatch.setattr(hdl_streams, "HANDSHAKE_TIMEOUT_S", 100.0)  # its TLS takes a while to be loaded
     _, answer = authenticated(node, OpCode.DUMP_HANDLES, DUMP)
     key = rsa_key(name).to_native().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     program = ("java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", str(Path(__file__).with_name("TlsMirror.java")))
@@ -216,6 +217,8 @@ def large(directory, **options):
     with handle_node(directory, workers=2, **options) as node:
         for number in range(40):
             node.store(f"88.300.1/L-{number}", value(1, "URL", bytes((number,)) * 400_000))
+        for door in node.tcp:
+            door._lobby._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
         yield node
 
 
