@@ -113,10 +113,14 @@ class Said:
         self.recv = io.BytesIO(octets).read
 
 
-def asked(node, *, worker=0, owner=0, port=None, more=b"", before=b"", **options):
-    """A connection that has asked for a dump, between other octets."""
+def asked(node, *, worker=0, owner=0, port=None, more=b"", before=b"", holds_octets=0, **options):
+    """A connection that has asked for a dump, between other octets; its kernel holds so many octets, or the usual."""
     _, answer = authenticated(node, OpCode.DUMP_HANDLES, DUMP, worker=owner, **options)
-    connection = socket.create_connection(("127.0.0.1", port or node.ports[worker]), timeout=60)
+    connection = socket.socket()
+    connection.settimeout(60)
+    if holds_octets:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, holds_octets)
+    connection.connect(("127.0.0.1", port or node.ports[worker]))
     connection.sendall(before + answer.to_wire() + more)
     return connection
 

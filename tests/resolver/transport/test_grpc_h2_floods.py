@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import struct
 from pathlib import Path
 
@@ -41,7 +42,7 @@ CALM = 11
 
 
 def resident_octets():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def rapid_reset(peer, turn):

@@ -224,8 +224,7 @@ def large(directory, **options):
 
 @pytest.mark.parametrize("worker", [0, 1])
 def test_a_slow_reader_gets_everything_and_holds_little(tmp_path, worker):
-    with large(tmp_path) as node, asked(node, worker=worker) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+    with large(tmp_path) as node, asked(node, worker=worker, holds_octets=1 << 18) as connection:
         assert read_frame(connection).header.response_code == 1
         assert read_exactly(connection, 4) == TLS
         with handshake(connection) as secured:
