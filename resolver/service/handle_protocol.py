@@ -27,12 +27,13 @@ from resolver.service.hdl_changes import HandleChanges
 from resolver.service.hdl_counted import count_answer
 from resolver.service.hdl_foreign import HandleForeign
 from resolver.service.hdl_listing import HandleListing
-from resolver.service.hdl_plain import PlainQuestions
+from resolver.service.hdl_plain import PlainQuestions, TurnUsedUp
 from resolver.service.hdl_plain_creations import PlainCreations
 from resolver.service.hdl_replication import HandleReplication
 from resolver.service.hdl_resolution import HandleResolution
 from resolver.service.hdl_turn import AlreadyUnderWay, ChallengeWanted, Turn
 from resolver.service.hdl_writing import HandleWriting
+from resolver.service.loop_turns import LoopTurns, TurnsFull
 from resolver.service.published_site import PublishedSite
 from resolver.telemetry.calls import HDL_TCP
 from resolver.wire import credential, responses
@@ -73,6 +74,9 @@ _OUTSIDE_SESSIONS = {
     OpCode.LOGIN_ID_SYSTEM,
 }
 """What belongs to no session, whatever id it names."""
+
+WAITING_OCTETS_MAX = 4_096
+"""Octets of the largest request that waits for its turn: what is larger costs its sender as much, and would be held."""
 
 _SERVER_ERROR = "Server error processing request, see server logs"
 
@@ -116,7 +120,8 @@ class HandleProtocol:
             options.key.public.to_wire(),
             takes_legacy=options.takes_legacy,
         )
-        self.resolution = HandleResolution(core, self.answers, published)
+        turns = self._turns = LoopTurns(core.clock.monotonic_s)
+        self.resolution = HandleResolution(core, self.answers, published, turns)
         writing = HandleWriting(HandleChanges(core), HandleForeign(core))
         listing = self.listing = HandleListing(core)
         authentication = self.authentication
@@ -150,14 +155,20 @@ class HandleProtocol:
             OpCode.LOGIN_PASSWORD: _password_denied,
             OpCode.LOGIN_ID_SYSTEM: authentication.log_in,
         }
-        self._plain = PlainQuestions(core, published)
+        self._plain = PlainQuestions(core, published, turns)
         self._creations = PlainCreations(core, authentication, self.answers, published)
 
     def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:
-        """The answer to the octets of one plain question, None when they are anything else, or the store is on disk."""
+        """The answer to the octets of one plain question.
+
+        None when they are anything else, the store is on disk, or the answer is large and waits for its turn.
+        """
         if self._core.residency.cold:
             return None
-        return self._plain.answer(octets, source, door) or self.resolution.at_once(octets, source, door)
+        try:
+            return self._plain.answer(octets, source, door) or self.resolution.at_once(octets, source, door)
+        except TurnUsedUp:
+            return None
 
     def creation(self, octets: bytes, peer: Peer, answer: Callable[[bytes], None]) -> Creation | None:
         """The plain creation in some octets, to be handed to the write lane; None when they are anything else."""
@@ -267,6 +278,10 @@ class HandleProtocol:
     async def _carry_out(self, turn: Turn) -> None:
         """Carry out a request and say what became of it."""
         try:
+            if len(turn.asked.header_and_body) <= WAITING_OCTETS_MAX:
+                await self._turns.take(turn.peer.network)
+                if turn.peer.has_left:
+                    return
             self._check_session(turn)
             self.authentication.renew(turn.peer, turn.session)
             if turn.asked.header.op_code == OpCode.CHALLENGE_RESPONSE:
@@ -285,6 +300,11 @@ class HandleProtocol:
                 await self.authentication.challenge(turn)
         except AlreadyUnderWay:
             return
+        except TurnsFull:  # unsigned, whatever was asked: signatures are what there is no time for
+            turn.code = ResponseCode.SERVER_BUSY
+            await turn.send(
+                self.undecodable(turn.asked.envelope, turn.code, "too busy: ask again", turn.asked.header.op_code)
+            )
         except Declined as declined:
             await turn.answer(responses.Failure(declined.message, declined.indexes), code=declined.code)
         except ResolverError as error:

@@ -26,6 +26,7 @@ from storage.tables import MARK, Table, unseal
 
 if TYPE_CHECKING:
     from resolver.service.core import Core
+    from resolver.service.loop_turns import LoopTurns
     from resolver.service.published_site import PublishedSite
 
 KEPT_OCTETS_MAX = 16 << 20
@@ -33,6 +34,9 @@ KEPT_OCTETS_MAX = 16 << 20
 
 KEPT_RECORD_OCTETS_MAX = 4_096
 """Octets of the largest row that is kept."""
+
+VALUES_AT_ONCE_MAX = 128
+"""Values that are encoded whatever the time is: a tenth of a millisecond. More of them wait for their turn."""
 
 _START = Struct(">BBBBIIIIIIIHBBIII")
 _NAME = ENVELOPE_OCTETS + HEADER_OCTETS + 4
@@ -52,14 +56,18 @@ _OWN_MAJOR, _OWN_MINOR = OWN
 class PlainQuestions:
     """Answers the plain questions of one worker."""
 
-    def __init__(self, core: Core, site: PublishedSite) -> None:
+    def __init__(self, core: Core, site: PublishedSite, turns: LoopTurns) -> None:
         self._core = core
         self._site = site
+        self._turns = turns
         self._kept: dict[bytes, tuple[bytes, bytes]] = {}
         self._kept_octets = 0
 
     def answer(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:
-        """The answer to a question that is plain and whose record is there; None for any other octets."""
+        """The answer to a question that is plain and whose record is there; None for any other octets.
+
+        Raises TurnUsedUp for a record whose answer is not kept and takes too long to make in this turn of the loop.
+        """
         core = self._core
         size = len(octets)
         if size < _LEAST_OCTETS or not core.options.public_resolution:
@@ -164,10 +172,12 @@ class PlainQuestions:
             return None
 
     def _keep(self, key: bytes, row: bytes) -> bytes:
-        """What follows the name in the answer that a row makes. Raises RowCorrupt and _NothingPublic."""
+        """What follows the name in the answer that a row makes. Raises RowCorrupt, _NothingPublic and TurnUsedUp."""
         values = record_octets.parse(unseal(_RECORDS, key, row)).values
         if not values:
             raise _NothingPublic
+        if len(values) > VALUES_AT_ONCE_MAX and not self._turns.has_room():
+            raise TurnUsedUp
         rest = hdl_resolve.values_to_wire(values) + NO_CREDENTIAL
         if len(row) <= KEPT_RECORD_OCTETS_MAX:
             self._kept_octets += len(key) + len(row) + len(rest)
@@ -176,6 +186,10 @@ class PlainQuestions:
                 self._kept_octets = len(key) + len(row) + len(rest)
             self._kept[key] = row, rest
         return rest
+
+
+class TurnUsedUp(Exception):
+    """The answer is large, and others have their turn before it."""
 
 
 class _NothingPublic(Exception):

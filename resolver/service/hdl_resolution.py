@@ -27,6 +27,7 @@ from resolver.node.authority import NOT_OURS
 from resolver.node.authorize import Action, permits
 from resolver.node.hdl_declined import Declined
 from resolver.service.hdl_foreign import HandleForeign, wants_search
+from resolver.service.hdl_plain import VALUES_AT_ONCE_MAX
 from resolver.service.hdl_status import HandleStatus
 from resolver.telemetry.calls import HDL_TCP
 from resolver.wire.cursor import counted, sized, text_to_wire
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from resolver.service.core import Core
     from resolver.service.hdl_answers import Answers
     from resolver.service.hdl_turn import Turn
+    from resolver.service.loop_turns import LoopTurns
     from resolver.service.published_site import PublishedSite
     from resolver.v1 import handle_pb2 as pb
     from resolver.wire.cursor import Cursor
@@ -81,8 +83,9 @@ class RawValues:
 class HandleResolution:
     """The resolving operations of one worker."""
 
-    def __init__(self, core: Core, answers: Answers, site: PublishedSite) -> None:
+    def __init__(self, core: Core, answers: Answers, site: PublishedSite, turns: LoopTurns) -> None:
         self._core = core
+        self._turns = turns
         self._answers = answers
         self._site = site
         self._foreign = HandleForeign(core)
@@ -111,6 +114,8 @@ class HandleResolution:
         if found.is_restricted and not asked.flags & _PUBLIC_ONLY:
             return None
         chosen = hdl_resolve.wanted(record_octets.parse(found.body).values, asked.indexes, asked.types)
+        if len(chosen) > VALUES_AT_ONCE_MAX and not self._turns.has_room():
+            return None
         encoded = [hdl_resolve.value_to_wire(value) for value in chosen]
         core.counting.resolved(found.prefix, source, 1, 1 if encoded else 0, door)
         if not encoded:

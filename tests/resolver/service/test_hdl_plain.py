@@ -8,6 +8,7 @@ from resolver.node.site_info import site_of
 from resolver.service import hdl_plain
 from resolver.service.handle_protocol import HandleOptions, HandleProtocol
 from resolver.service.hdl_plain import PlainQuestions
+from resolver.service.loop_turns import LoopTurns
 from resolver.service.published_site import PublishedSite
 from resolver.wire import requests
 from resolver.wire.envelope import Envelope
@@ -33,7 +34,9 @@ def run(world, check, **changes):
             core = asker.service.core
             site = site_of("127.0.0.1", 2641, 2641, rsa_key("node").public.to_wire(), "test")
             protocol = HandleProtocol(core, HandleOptions(0, "88.300", site, rsa_key("node")))
-            return check(core, PlainQuestions(core, PublishedSite(site, site)), protocol)
+            return check(
+                core, PlainQuestions(core, PublishedSite(site, site), LoopTurns(core.clock.monotonic_s)), protocol
+            )
 
     return asyncio.run(body())
 
