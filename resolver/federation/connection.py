@@ -103,6 +103,7 @@ class HandleConnection:
             raise Overloaded(f"request id {request_id} waits for an answer already: choose another")
         waiting = _Waiting(asyncio.get_running_loop().create_future(), is_last)
         writer, heard = None, self._heard
+        over_s = asyncio.get_running_loop().time() + timeout_s
         try:
             async with asyncio.timeout(timeout_s):
                 writer = await self._connected()
@@ -116,6 +117,11 @@ class HandleConnection:
             raise ServerUnreachable(
                 f"{self._host}:{self._port} has not answered within {timeout_s:g} s", retry_after_s=1.0
             ) from None
+        except asyncio.CancelledError:
+            # The time of whoever asks is over in the same moment, when this process has stood still for a while.
+            if writer is not None and heard == self._heard and asyncio.get_running_loop().time() >= over_s:
+                self._leave(writer)
+            raise
         except OSError as error:
             raise ServerUnreachable(
                 f"{self._host}:{self._port} cannot be reached: {cause_of(error)}", retry_after_s=1.0
