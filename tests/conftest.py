@@ -4,11 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from storage.lmdb_engine import LmdbEngine
 from storage.memory_engine import MemoryEngine
 from tests.support.clock import FakeClock, seeded_randomness
 from tests.support.node import World
+
+# The same examples everywhere, and no judgement of how long one takes: both would depend on the machine.
+settings.register_profile("node", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("node")
 
 
 @pytest.fixture
