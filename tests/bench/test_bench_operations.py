@@ -1,6 +1,7 @@
 """Every operation runs at a tiny size and writes a whole result: real stores, real nodes, peers where installed."""
 
 import json
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -16,8 +17,18 @@ FIGURES = {"rate", "cpu_us", "octets_per_record"}
 
 
 def run(operation, tmp_path):
-    report = import_module(f"bench.operations.{OPERATIONS[operation]}").run(TINY)
-    return json.loads(report.write(tmp_path).read_text())
+    """The result at the tiny size, or of ten times the time where the machine had none for some row."""
+    for seconds in (TINY.seconds, 10 * TINY.seconds):
+        report = import_module(f"bench.operations.{OPERATIONS[operation]}").run(replace(TINY, seconds=seconds))
+        result = json.loads(report.write(tmp_path).read_text())
+        if all(row["figures"]["rate"]["median"] > 0 for row in rated(result, operation)):
+            break
+    return result
+
+
+def rated(result, operation):
+    """The rows that must have a rate. Five hundred rows to an answer: none may fall into so short a window."""
+    return [row for row in result["rows"] if "rate" in row["figures"] and "batch" not in row["name"] + operation]
 
 
 def judge(result, operation):
@@ -29,9 +40,7 @@ def judge(result, operation):
         assert row["figures"].get("errors", {"max": 0})["max"] == 0, row["name"]
         for figure in FIGURES & set(row["figures"]):
             assert row["figures"][figure]["median"] >= 0
-    # Five hundred rows to an answer: on a busy machine none may fall into so short a window.
-    rated = [row for row in result["rows"] if "rate" in row["figures"] and "batch" not in row["name"] + operation]
-    assert all(row["figures"]["rate"]["median"] > 0 for row in rated)
+    assert all(row["figures"]["rate"]["median"] > 0 for row in rated(result, operation))
 
 
 @pytest.mark.parametrize("operation", WITHOUT_NODES)
