@@ -146,12 +146,15 @@ def test_the_deadline_reaches_the_node_and_ends_the_call(front):
         return resolution_pb2.ResolveResponse()
 
     with running({methods.RESOLVE: behaviour}) as target:
-        with pytest.raises(CallFailed) as caught:
-            front.one(target, "resolve", "88.300.1/a", timeout_s=1.5)
+        for timeout_s in (1.5, 6.0, 24.0):  # a longer one when the first was over before the call had reached the node
+            with pytest.raises(CallFailed) as caught:
+                front.one(target, "resolve", "88.300.1/a", timeout_s=timeout_s)
+            assert caught.value.code is Code.DEADLINE_EXCEEDED
+            if left:
+                break
         release.set()
-    assert caught.value.code is Code.DEADLINE_EXCEEDED
     assert len(left) == 1
-    assert 0 < left[0] <= 1.51
+    assert 0 < left[0] <= timeout_s + 0.01
 
 
 @pytest.mark.parametrize(

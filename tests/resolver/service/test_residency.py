@@ -134,7 +134,7 @@ def test_a_store_that_fails_leaves_the_failure_to_the_answer():
     residency.close()
 
 
-@pytest.mark.parametrize("timeout", [None, 20.0])
+@pytest.mark.parametrize("timeout", [None, 200.0])
 @pytest.mark.parametrize("kind", ["h2", "grpcio"])
 def test_a_cold_store_gives_the_answers_of_a_warm_one(world, kind, timeout):
     names = [f"{PREFIX_A}/{number}" for number in range(120)]

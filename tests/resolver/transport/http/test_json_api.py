@@ -294,7 +294,7 @@ def test_an_import_of_a_stranger_is_refused_before_its_first_line(world):
             reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
             head = b"POST /v1/handles:import?importId=a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
             writer.write(head + b"4\r\n{...\r\n")  # a line that does not end
-            answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+            answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
             assert answer.startswith(b"HTTP/1.1 401 ")
             writer.close()
 
