@@ -3,6 +3,7 @@
 Octets count towards the client, over all connections together; the other way everything passes.
 """
 
+import math
 import socketserver
 import threading
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ READ_OCTETS = 4_096
 
 
 class Gate(socketserver.ThreadingTCPServer):
-    """The way to ``target``, shut after ``limit`` octets until ``open`` is called."""
+    """The way to ``target``, shut after ``limit`` octets until ``open`` or ``pass_on`` is called."""
 
     daemon_threads = True
 
@@ -20,28 +21,33 @@ class Gate(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Way)
         host, _, port = target.rpartition(":")
         self.target, self.limit, self.passed = (host, int(port)), limit, 0
-        self.is_open, self.is_reached = threading.Event(), threading.Event()
-        self.lock = threading.Lock()
+        self.is_reached, self.moved = threading.Event(), threading.Condition()
 
     @property
     def address(self):
         return f"127.0.0.1:{self.server_address[1]}"
 
     def open(self):
-        self.is_open.set()
+        self.pass_on(math.inf)
+
+    def pass_on(self, octets):
+        """Let so many more through, and shut again."""
+        with self.moved:
+            self.limit = self.passed + octets
+            self.is_reached.clear()
+            self.moved.notify_all()
 
     def count(self, octets):
-        with self.lock:
+        with self.moved:
             self.passed += octets
-            is_shut = self.passed > self.limit and not self.is_open.is_set()
-        if is_shut:
-            self.is_reached.set()
-            self.is_open.wait()
+            while self.passed > self.limit:
+                self.is_reached.set()
+                self.moved.wait()
 
 
 class _Way(socketserver.BaseRequestHandler):
     def handle(self):
-        with create_connection(self.server.target) as far, suppress(OSError):
+        with suppress(OSError), create_connection(self.server.target) as far:
             threading.Thread(target=self._ask, args=(far,), daemon=True).start()
             while octets := far.recv(READ_OCTETS):
                 self.server.count(len(octets))

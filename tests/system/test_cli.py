@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,11 +10,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "resolver" / "cli"))
 
-from cli_node import idis, serving, wait_for
+from cli_node import ROOT, idis, serving, wait_for
+
+from tests.support.gate import gate
 
 pytestmark = pytest.mark.system
 
 ROWS = 30_000
+SHUT_AFTER = 120_000
+"""Octets of answers: a fifth of what the rows get."""
 
 
 def rows_file(path):
@@ -40,40 +45,72 @@ def whole(node, out):
     assert (report["findings"], report["rows"]["RECORDS"], report["last_serial"]) == ([], ROWS, ROWS)
 
 
+def new_workers(node, killed):
+    """Wait until others are in the place of workers that were killed."""
+    wait_for(lambda: len(set(node.workers()) - killed) == 2)
+
+
 def test_a_worker_that_is_killed_under_an_import_costs_a_reconnect_only(node, tmp_path):
     file, out = rows_file(tmp_path / "k.jsonl"), tmp_path / "o.csv"
-    client = node.start("import", file, "--result", out, "--chunk-rows", "200")
-    for octets in (100_000, 500_000):
-        wait_for(lambda octets=octets: out.exists() and out.stat().st_size > octets)
-        node.kill_all_workers()
-        wait_for(lambda: len(node.workers()) == 2)
-    assert client.wait(200) == 0
+    with gate(node.target, SHUT_AFTER) as way:
+        options = ("--target", way.address)
+        client = node.start(*options, "import", file, "--result", out, "--chunk-rows", "200")
+        for pass_on in (lambda: way.pass_on(SHUT_AFTER), way.open):
+            assert way.is_reached.wait(60)
+            killed = set(node.workers())
+            node.kill_all_workers()
+            new_workers(node, killed)
+            assert client.poll() is None
+            pass_on()
+        assert client.wait(200) == 0
     whole(node, out)
 
 
 def test_client_and_worker_die_and_the_import_is_resumed(node, tmp_path):
     file, out = rows_file(tmp_path / "k.jsonl"), tmp_path / "o.csv"
-    for octets in (80_000, 200_000, 500_000):
-        client = node.start("import", file, "--result", out, "--resume", "--chunk-rows", "200")
-        wait_for(lambda octets=octets: out.exists() and out.stat().st_size > octets)
-        node.kill_a_worker()
-        client.kill()
-        client.wait()
-        wait_for(lambda: len(node.workers()) == 2)
+    for _ in range(3):
+        with gate(node.target, SHUT_AFTER) as way:
+            options = ("--target", way.address)
+            client = node.start(*options, "import", file, "--result", out, "--resume", "--chunk-rows", "200")
+            assert way.is_reached.wait(60)
+            killed = set(node.workers()[:1])
+            node.kill_a_worker()
+            assert client.poll() is None
+            client.kill()
+            client.wait()
+        new_workers(node, killed)
     ran = node("import", file, "--result", out, "--resume", "--json")
     assert (ran.code, ran.json()["created"]) == (0, ROWS), ran.err
     whole(node, out)
 
 
 def test_a_store_is_checked_and_backed_up_while_it_is_written(node, tmp_path):
-    file, out = rows_file(tmp_path / "k.jsonl"), tmp_path / "o.csv"
-    client = node.start("import", file, "--result", out, "--chunk-rows", "50")
-    wait_for(lambda: out.exists() and out.stat().st_size > 20_000)
-    checked = idis("check", "--data-dir", node.directory, "--json")
-    backup = tmp_path / "b.idisbak"
-    assert idis("backup", "--data-dir", node.directory, backup).code == 0
-    assert client.wait(200) == 0
-    assert (checked.code, checked.json()["findings"]) == (0, [])
+    log, backup = tmp_path / "acknowledged", tmp_path / "b.idisbak"
+    command = [sys.executable, "-m", "tests.support.registering", node.target, str(node.token_file), str(log), "0"]
+
+    def acknowledged():
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
+    def while_written(*command):
+        """Run a command until something was written beside it; what was acknowledged before."""
+        for _ in range(20):
+            before = acknowledged()
+            ran = idis(*command, "--data-dir", node.directory, "--json")
+            assert ran.code == 0, ran.err
+            if acknowledged() > before:
+                return before, ran.json()
+            backup.unlink(missing_ok=True)
+        raise AssertionError("nothing is written")
+
+    with subprocess.Popen(command, cwd=ROOT) as writer:
+        try:
+            wait_for(lambda: acknowledged() > 1_000)
+            assert while_written("check")[1]["findings"] == []
+            before, _ = while_written("backup", backup)
+        finally:
+            writer.kill()
     assert idis("restore", backup, "--data-dir", tmp_path / "restored").code == 0
-    assert idis("check", "--data-dir", tmp_path / "restored", "--json").json()["findings"] == []
-    whole(node, out)
+    for directory, least in ((tmp_path / "restored", before), (node.directory, acknowledged())):
+        report = idis("check", "--data-dir", directory, "--json").json()
+        assert report["findings"] == []
+        assert report["rows"]["RECORDS"] == report["last_serial"] >= least
