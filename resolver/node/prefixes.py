@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from resolver.errors import HandleNotFound, PrefixElsewhere, PrefixNotEnabled, PrefixNotServed, Refused
 from resolver.handle.name import PREFIX_OF_PREFIXES, fold, fold_octets
+from resolver.node.shares import share_of
 from resolver.v1 import registry_pb2 as registry
 from storage.tables import Table
 
@@ -194,9 +195,11 @@ class ServedPrefixes:
         reason = self.refusal(reader, folded, spelling if slash and fold(spelling) == folded else "")
         if reason is not None:
             return reason.again()
-        if self.share is not None:
+        # As this transaction sees it: a worker that stood still while the site changed would deny what has gone.
+        share = share_of(reader)
+        if share is not None:
             whole = fold_octets(name.encode("utf-8", "surrogateescape") if octets is None else octets)
-            if not self.share.answers(whole) and (elsewhere := self.share.refusal_of(whole, name)) is not None:
+            if not share.answers(whole) and (elsewhere := share.refusal_of(whole, name)) is not None:
                 return elsewhere
         if folded in self._moving:
             return self._moving[folded].again()

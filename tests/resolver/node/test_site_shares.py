@@ -5,11 +5,21 @@ import random
 import pytest
 
 from resolver.clock import day_of
-from resolver.errors import InvalidField, InvalidTransition, MalformedMessage, NotThisServer, SiteChanging
+from resolver.errors import (
+    HandleNotFound,
+    InvalidField,
+    InvalidTransition,
+    MalformedMessage,
+    NotThisServer,
+    SiteChanging,
+)
 from resolver.federation.siblings import pulls_of
 from resolver.handle.name import Prefix, fold_octets
 from resolver.node import administer, listing, outcomes, share_copy, shares, site_record
+from resolver.node.authorize import ANONYMOUS
 from resolver.node.ledger import NODE_KEY, day_key
+from resolver.node.prefixes import ServedPrefixes
+from resolver.node.resolve import resolve
 from resolver.node.share_source import ShareSource
 from resolver.registry import enterprises
 from resolver.v1 import mirror_pb2, site_pb2, stored_pb2
@@ -157,6 +167,33 @@ def test_only_its_own_handles_are_listed_while_others_are_still_on_its_disk(site
             assert {record.name for _, record in page} == {
                 name for name in names if server_index(name, option, 2) == place
             }
+
+
+def test_a_worker_that_stood_still_while_the_site_changed_denies_nothing(site):
+    """It looks for another layout twenty times a second, unless it gets no processor: then it denied what had gone."""
+    names = [f"88.300.1/{number}" for number in range(20)]
+    for name in names:
+        site.write(name)
+    before = ServedPrefixes()  # of a worker that has not looked since
+    second = site.join(2)
+    site.move([*site.servers], ALL)
+    first = site.servers[0]
+    first.drop()
+    assert 0 < len(first.names()) < len(names)
+    with first.engine.read() as reader:
+        for name in second.names():
+            with pytest.raises(NotThisServer):
+                resolve(reader, before, ANONYMOUS, name, None)
+        with pytest.raises(HandleNotFound):
+            resolve(reader, before, ANONYMOUS, missing_at(first), None)
+
+
+def missing_at(server):
+    """A name that no server has and this one would have."""
+    names = (f"88.300.1/missing-{number}" for number in range(100))
+    with server.engine.read() as reader:
+        share = shares.share_of(reader)
+    return next(name for name in names if share.answers(fold_octets(name.encode())))
 
 
 def test_only_the_place_of_a_server_changes_without_any_copying(site):
