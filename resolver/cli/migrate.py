@@ -191,6 +191,16 @@ def _places(site: HsSite) -> set[tuple[bytes, str, int]]:
     }
 
 
+def _begin_again(state: MigrationState, *, goes_on: bool) -> None:
+    """Let the server be dumped anew. Raises Failed when that has been of no use and is not to go on for ever."""
+    if not goes_on:
+        raise Failed(
+            "the server's changes do not lead on from its own dump: look at its clock and its transaction log", FAILED
+        )
+    note("the server's changes do not lead on from here: it is dumped again; deletions in between are not seen")
+    state.begin_again()
+
+
 async def _pull(
     ctx: click.Context, run: MigrateRun, state: MigrationState, wanted: Wanted, stop: asyncio.Event
 ) -> None:
@@ -199,6 +209,7 @@ async def _pull(
     from resolver.client import Unavailable  # noqa: PLC0415 - as above
     from resolver.federation.connection import ServerUnreachable  # noqa: PLC0415 - loads the codec
 
+    dumps_in_vain = 0
     while not stop.is_set():
         try:
             if not state.is_dumped:
@@ -208,6 +219,7 @@ async def _pull(
                     return
                 _tell(ctx, state, "dumped")
             count = await _failing(run.follow())
+            dumps_in_vain = 0
             if count:
                 _tell(ctx, state, "followed")
             if wanted.once and not count:
@@ -216,9 +228,10 @@ async def _pull(
             if count:
                 continue
         except MustRedump:
-            note("the server's changes do not lead on from here: it is dumped again; deletions in between are not seen")
-            state.begin_again()
-            continue
+            dumps_in_vain += 1
+            _begin_again(state, goes_on=dumps_in_vain == 1 or not wanted.once)
+            if dumps_in_vain == 1:
+                continue
         except ServerUnreachable as error:
             if wanted.once:
                 raise Failed(f"{error.message}: the same command goes on", UNREACHABLE) from error

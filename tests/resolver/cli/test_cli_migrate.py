@@ -196,6 +196,14 @@ def test_a_source_that_cannot_lead_on_is_dumped_again(node, migrate):
     assert "dumped again" in done.err
 
 
+def test_a_source_that_never_leads_on_is_not_dumped_for_ever(migrate):
+    with source(NOTHING, *([[records.TransactionsBegin(1, 1)]] * 9)) as server:
+        done = migrate(server)
+    assert done.code == 1
+    assert "from its own dump" in done.err
+    assert [each[0] for each in server.asked].count("dump") == 2
+
+
 def test_a_server_whose_key_has_changed_is_another(migrate):
     with source(NOTHING) as server:
         assert migrate(server).code == 0
