@@ -104,6 +104,9 @@ class HttpConnection(HttpToolsProtocol):
         super().connection_lost(exc)
         self.pipeline.clear()
         self._withdraw(self._answering)
+        # They name the connection, which names the transport: what this one holds would wait for the collector.
+        self._answering = None
+        self.cycle = None  # type: ignore[assignment] # as before the first request
 
     @staticmethod
     def _withdraw(cycle: RequestResponseCycle | None) -> None:
