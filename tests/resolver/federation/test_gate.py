@@ -37,6 +37,7 @@ def test_who_comes_while_others_are_given_up_waits_as_they_did():
             while not any(task.done() for task in asked):
                 await asyncio.sleep(0)
                 asked += [asyncio.create_task(ask(gate, never)) for _ in range(len(asked) < 5_000)]
+            asked += [asyncio.create_task(ask(gate, never)) for _ in range(3)]  # few would not be given up
             assert not any(await asyncio.gather(*asked))
         assert not gate._waiting
 
