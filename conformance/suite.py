@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 CHECKS: list[Check] = []
 
+SOON_S = 30.0
+
 
 @dataclass(frozen=True)
 class Check:
@@ -49,6 +51,17 @@ def expect(condition: object, sentence: str) -> None:
     """Raise AssertionError with the sentence unless the condition holds."""
     if not condition:
         raise AssertionError(sentence)
+
+
+def soon(holds: Callable[[], bool], sentence: str) -> None:
+    """Raise AssertionError with the sentence unless the condition holds within ``SOON_S``.
+
+    For what a worker is told of by another one within a second, on a machine that has the time for it.
+    """
+    until = time.monotonic() + SOON_S
+    while not holds():
+        expect(time.monotonic() < until, sentence)
+        time.sleep(0.1)
 
 
 def judge(peer: Any, checks: list[Check] | None = None) -> list[Verdict]:

@@ -25,7 +25,10 @@ from conformance.handle.octets import (
 from conformance.handle.rules import rule
 from conformance.suite import expect
 
-_PATIENCE_S = 4.5
+_PATIENCE_S = 30.0
+"""Seconds after which a server does not answer any more; less would judge the machine it runs on."""
+
+_TRIES = 5
 
 
 def lives(peer: Peer) -> None:
@@ -132,7 +135,6 @@ def no_amplification(peer: Peer) -> None:
         expect(peer.create(name, value(1, "DESC", b"x" * size)).code == 1, "creation")
         for flags in (CLIENT | PUBLIC, CLIENT | PUBLIC | 0x4000_0000, CLIENT | PUBLIC | 0x0080_0000):
             request = peer.request(RESOLVE, resolution(name), flags=flags).to_wire()
-            started = time.monotonic()
             packets = peer.ask_udp(request)
             answered = sum(map(len, packets))
             expect(packets, f"{size} octets are not answered over UDP")
@@ -140,10 +142,18 @@ def no_amplification(peer: Peer) -> None:
             if Answer.of(packets[0]).code == 2:
                 full = peer.ask(RESOLVE, resolution(name), flags=flags)
                 expect(full.code == 1 and full.values()[0].data == b"x" * size, "TCP does not have it either")
-                took_s = time.monotonic() - started
+                took_s = min(_seconds_by_both(peer, request, name, flags) for _ in range(_TRIES))
                 expect(took_s < 1.0, f"a client that asks over UDP first has {size} octets after {took_s:.3f} s")
     request = peer.request(SITE, text("/")).to_wire()
     expect(sum(map(len, peer.ask_udp(request))) <= 3 * len(request), "the site record is amplified")
+
+
+def _seconds_by_both(peer: Peer, request: bytes, name: str, flags: int) -> float:
+    """How long a client takes that asks over UDP first; a busy machine adds to it, so the best of some tries counts."""
+    started = time.monotonic()
+    peer.ask_udp(request)
+    peer.ask(RESOLVE, resolution(name), flags=flags)
+    return time.monotonic() - started
 
 
 @rule("section 2.5: requests in several packets, in any order; parts that never come cost nothing")
@@ -153,7 +163,7 @@ def requests_in_packets(peer: Peer) -> None:
     expect(len(packets) == 3, "the rule itself is wrong")
     for order in (packets, packets[::-1], [packets[0], *packets]):
         with socket.socket(socket.AF_INET6 if ":" in peer.where[0] else socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.settimeout(10)
+            udp.settimeout(_PATIENCE_S)
             udp.connect(peer.where)
             for packet in order:
                 udp.send(packet)

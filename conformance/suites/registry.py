@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from conformance.suite import check, expect
-
-if TYPE_CHECKING:
-    from conformance.grpc_client import Peer
+from conformance.grpc_client import Peer, Refusal
+from conformance.suite import check, expect, soon
 
 CREATE = "RegistrationService/CreateHandle"
+RESOLVE = "ResolutionService/Resolve"
 API_TOKEN = 1
 ENTERPRISE_USER, APPLICATION = 2, 3
 ENABLED, DISABLED = 3, 4
@@ -36,6 +35,15 @@ def _token(peer: Peer, enterprise_id: str, role: int) -> tuple[str, str]:
     row = peer.call("RegistryService/CreatePrincipal", principal=principal).principal
     made = peer.call("RegistryService/CreateKey", principal_id=row.principal_id, kind=API_TOKEN)
     return made.token, made.key.key_id
+
+
+def _reason(peer: Peer, method: str, **fields: Any) -> str:
+    """Why a call is refused; "" when it is answered."""
+    try:
+        peer.call(method, **fields)
+    except Refusal as refusal:
+        return refusal.reason or refusal.code
+    return ""
 
 
 def _values(peer: Peer) -> list[Any]:
@@ -78,13 +86,12 @@ def an_application_is_read_only(peer: Peer) -> None:
 
 @check("a revoked credential is refused")
 def revocation_takes_effect(peer: Peer) -> None:
-    import time  # noqa: PLC0415 - this check alone waits
-
     enterprise_id, prefix = _enterprise(peer)
     token, key_id = _token(peer, enterprise_id, ENTERPRISE_USER)
     peer.call(CREATE, token=token, name=f"{prefix}/x", values=_values(peer))
     peer.call("RegistryService/RevokeKey", key_id=key_id)
-    time.sleep(1.5)
+    asked = {"token": token, "name": f"{prefix}/x"}
+    soon(lambda: _reason(peer, RESOLVE, **asked) == "CREDENTIAL_INVALID", "a revoked token is still taken")
     for _ in range(6):
         refusal = peer.refused(CREATE, token=token, name=f"{prefix}/y", values=_values(peer))
         expect(refusal.reason == "CREDENTIAL_INVALID", str(refusal))
@@ -92,19 +99,15 @@ def revocation_takes_effect(peer: Peer) -> None:
 
 @check("life cycle of prefixes")
 def a_disabled_prefix_is_out_of_service(peer: Peer) -> None:
-    import time  # noqa: PLC0415 - this check alone waits
-
     _, prefix = _enterprise(peer)
     peer.call(CREATE, name=f"{prefix}/x", values=_values(peer))
     peer.call("RegistryService/UpdatePrefix", prefix=prefix, status=DISABLED)
     refusal = peer.refused(CREATE, name=f"{prefix}/y", values=_values(peer))
     expect(refusal.reason == "PREFIX_NOT_ENABLED", str(refusal))
-    time.sleep(1.5)
-    refusal = peer.refused("ResolutionService/Resolve", name=f"{prefix}/x")
-    expect(refusal.reason == "PREFIX_NOT_ENABLED", str(refusal))
+    name = f"{prefix}/x"
+    soon(lambda: _reason(peer, RESOLVE, name=name) == "PREFIX_NOT_ENABLED", "it is still resolved")
     peer.call("RegistryService/UpdatePrefix", prefix=prefix, status=ENABLED)
-    time.sleep(1.5)
-    peer.call("ResolutionService/Resolve", name=f"{prefix}/x")
+    soon(lambda: not _reason(peer, RESOLVE, name=name), "enabled again, it is not resolved")
 
 
 @check("unified credit code: GB 32100-2015, unique")
