@@ -22,7 +22,7 @@ from storage.lmdb_engine import LmdbEngine
 from storage.tables import Table
 from tests.support.gate import gate
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = (tree.Place("old", "top", "88"), tree.Place("new", "top", "88"))

@@ -41,7 +41,7 @@ class Host:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=os.environ | environment, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while not (self.directory / "endpoints.json").exists():
             assert self.process.poll() is None, (self.directory.parent / f"node-{self.number}.log").read_text()
             assert time.monotonic() < deadline
@@ -101,7 +101,7 @@ class Site:
                 token=self.token,
             )
             mirror.serve(**self.environment)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(primary.idis("mirror", "status", token=self.token).get("mirrors", ())) < 2:
             assert time.monotonic() < deadline
         command = [*self.network.inside(0), sys.executable, "-m", "tests.support.registering", primary.target]
@@ -120,7 +120,7 @@ class Site:
         return [(int(serial), name) for serial, _, name in (line.partition(" ") for line in lines) if name]
 
     def wait_for_writes(self, more):
-        wanted, deadline = len(self.acks()) + more, time.monotonic() + 30
+        wanted, deadline = len(self.acks()) + more, time.monotonic() + 60
         while len(self.acks()) < wanted:
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -226,7 +226,7 @@ def test_partitions_heal_and_confirmed_changes_outlive_the_primary(tmp_path):
         assert seconds <= TAKEN_OVER_WITHIN_S
         check(new)
         other = next(host for host in built.hosts[1:] if host is not new)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while built.sums(other) != built.sums(new):
             assert time.monotonic() < deadline
         check(other)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 CLIENTS = ("grpcio_sync", "reflected", "grpclib_peer")
 ROOT = Path(__file__).resolve().parents[2]

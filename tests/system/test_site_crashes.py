@@ -68,6 +68,9 @@ def test_nothing_acknowledged_is_lost_whoever_is_killed(tmp_path):
                 until = time.monotonic() + 20
                 while writing.number < before[1] + 100 and time.monotonic() < until:
                     time.sleep(0.05)
+            until = time.monotonic() + 60
+            while len(writing.acknowledged) < len(NAMES) and time.monotonic() < until:
+                time.sleep(0.05)
         finally:
             writing.ending.set()
             writing.join()
@@ -80,7 +83,7 @@ def test_nothing_acknowledged_is_lost_whoever_is_killed(tmp_path):
                 assert int(answer.values[0].data.rpartition(b"/")[2]) >= last, name
         with site.client(2) as client:
             assert client.resolve(NAMES[0]).name == NAMES[0]
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while any(done(*site.at(number), "site", "show").get("leftovers") for number in (1, 2, 3)):
             assert time.monotonic() < until
         for server in site.servers:

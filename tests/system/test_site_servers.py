@@ -17,7 +17,7 @@ from resolver.v1 import registration_pb2, registration_pb2_grpc, registry_pb2, r
 from resolver.wire.hash_selection import server_index
 from tests.support.site_processes import ROOT, done, idis, running, values
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 ALL = 2
 PUBLIC = handle_client.PUBLIC_ONLY

@@ -132,22 +132,23 @@ def test_creations_sent_again_through_killed_workers_are_made_once_and_told_as_m
         token = node.token
         assert ask(node, "POST", "/snms/api/v5/template", template(PREFIX), token)["status"] == 1
         names = [f"{PREFIX}/K-{number}" for number in range(80)]
-        outcomes = []
+        outcomes, allowed = [], threading.Semaphore(16)
 
         def create(part):
             for name in names[part::4]:
+                allowed.acquire()
                 create_until_answered(node, name, token, outcomes)
 
         threads = [threading.Thread(target=create, args=(part,)) for part in range(4)]
         for thread in threads:
             thread.start()
-        kills = 0
-        while any(thread.is_alive() for thread in threads):
-            if kills < 4 and len(outcomes) > 15 * (kills + 1):
-                os.kill(min(node.workers()), signal.SIGKILL)
-                kills += 1
-            time.sleep(0.02)
-        assert kills == 4
+        for kills in range(4):
+            wait_for(lambda wanted=16 * (kills + 1): len(outcomes) == wanted and node.ready_workers())
+            victim = min(node.workers())
+            allowed.release(16)  # so that some are under way when it is killed
+            os.kill(victim, signal.SIGKILL)
+        for thread in threads:
+            thread.join()
         assert [answer["message"] for answer in outcomes] == ["success"] * len(names)
         with channel_to(node) as channel:
             assert {resolve(channel, name).version for name in names} == {1}

@@ -80,7 +80,7 @@ async def _torment(endpoint: str, data_dir: Path, kills: int) -> set[str]:
     while done < kills:
         await asyncio.sleep(chance.uniform(*PAUSE_S))
         workers = await asyncio.to_thread(_workers, data_dir)
-        if workers:
+        with contextlib.suppress(IndexError, ProcessLookupError):  # none there, or one that had been killed before
             os.kill(chance.choice(workers), signal.SIGKILL)
             done += 1
     await asyncio.sleep(1)
