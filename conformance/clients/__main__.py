@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PREFIX = "88.300.1"
 BACKENDS = ("grpcio", "h2")
 MODES = ("plain", "tls", "mtls")
-PROGRAM_TIMEOUT_S = 120
+PROGRAM_TIMEOUT_S = 300
 Lines = dict[str, Any]
 
 KNOWN = {

@@ -194,7 +194,7 @@ string step_deadline(Stubs& stubs) {
   }
   auto status = reader->Finish();
   std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-  bool in_time = took.count() > 0.3 && took.count() < 3.0;
+  bool in_time = took.count() > 0.3 && took.count() < 60.0;
   return "{\"code\":" + to_string(status.error_code()) + ",\"in_time\":" + (in_time ? "true" : "false") + "}";
 }
 

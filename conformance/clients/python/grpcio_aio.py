@@ -33,7 +33,7 @@ class GrpcioAio:
         return generated(name)
 
     async def unary(
-        self, method: str, request: Any, *, metadata: Metadata = (), timeout_s: float = 20.0, gzip: bool = False
+        self, method: str, request: Any, *, metadata: Metadata = (), timeout_s: float = 60.0, gzip: bool = False
     ) -> Any:
         """Call and await."""
         compression = grpc.Compression.Gzip if gzip else None
@@ -46,7 +46,7 @@ class GrpcioAio:
     async def empty(self, method: str, metadata: Metadata) -> None:
         """Octets in, octets out."""
         try:
-            await self.channel.unary_unary(f"/{method}")(b"", timeout=20, metadata=metadata)
+            await self.channel.unary_unary(f"/{method}")(b"", timeout=60, metadata=metadata)
         except grpc.RpcError as error:
             raise failed(error) from None
 
@@ -58,7 +58,7 @@ class GrpcioAio:
         request = requests[0] if method.endswith("/Watch") else each()
         return stub_method(self.channel, method)(request, timeout=timeout_s, metadata=self._credential)
 
-    async def stream(self, method: str, requests: Sequence[Any], *, timeout_s: float = 30.0) -> AsyncIterator[Any]:
+    async def stream(self, method: str, requests: Sequence[Any], *, timeout_s: float = 120.0) -> AsyncIterator[Any]:
         """Read as they come."""
         try:
             async for answer in self._call(method, requests, timeout_s):
@@ -68,7 +68,7 @@ class GrpcioAio:
 
     async def cancelled(self, method: str, request: Any) -> tuple[Any, int]:
         """Cancel and ask for the code."""
-        call = self._call(method, [request], 30.0)
+        call = self._call(method, [request], 120.0)
         first = await call.read()
         call.cancel()
         return first, (await call.code()).value[0]

@@ -84,7 +84,7 @@ class GrpcioSync:
         return stub_method(self.channel, name)
 
     async def unary(
-        self, method: str, request: Any, *, metadata: Metadata = (), timeout_s: float = 20.0, gzip: bool = False
+        self, method: str, request: Any, *, metadata: Metadata = (), timeout_s: float = 60.0, gzip: bool = False
     ) -> Any:
         """Call and block."""
         compression = grpc.Compression.Gzip if gzip else None
@@ -96,7 +96,7 @@ class GrpcioSync:
     async def empty(self, method: str, metadata: Metadata) -> None:
         """Octets in, octets out."""
         try:
-            self.channel.unary_unary(f"/{method}")(b"", timeout=20, metadata=metadata)
+            self.channel.unary_unary(f"/{method}")(b"", timeout=60, metadata=metadata)
         except grpc.RpcError as error:
             raise failed(error) from None
 
@@ -104,7 +104,7 @@ class GrpcioSync:
         request = requests[0] if method.endswith("/Watch") else iter(requests)
         return self.method(method)(request, timeout=timeout_s, metadata=self._credential)
 
-    async def stream(self, method: str, requests: Sequence[Any], *, timeout_s: float = 30.0) -> AsyncIterator[Any]:
+    async def stream(self, method: str, requests: Sequence[Any], *, timeout_s: float = 120.0) -> AsyncIterator[Any]:
         """Read as they come."""
         try:
             for answer in self._call(method, requests, timeout_s):
@@ -114,7 +114,7 @@ class GrpcioSync:
 
     async def cancelled(self, method: str, request: Any) -> tuple[Any, int]:
         """Cancel and read on."""
-        call = self._call(method, [request], 30.0)
+        call = self._call(method, [request], 120.0)
         first = next(call)
         call.cancel()
         try:

@@ -71,7 +71,7 @@ class Grpclib:
         )
 
     async def unary(
-        self, method: str, request: Any, *, metadata: Metadata = (), timeout_s: float = 20.0, gzip: bool = False
+        self, method: str, request: Any, *, metadata: Metadata = (), timeout_s: float = 60.0, gzip: bool = False
     ) -> Any:
         """Call and await."""
         assert not gzip  # noqa: S101 - the dialogue asks first
@@ -86,13 +86,13 @@ class Grpclib:
         """Empty reads any message, as one of unknown fields."""
         path, kind = f"/{method}", Cardinality.UNARY_UNARY
         try:
-            async with self.channel.request(path, kind, Empty, Empty, timeout=20, metadata=list(metadata)) as stream:
+            async with self.channel.request(path, kind, Empty, Empty, timeout=60, metadata=list(metadata)) as stream:
                 await stream.send_message(Empty(), end=True)
                 await stream.recv_message()
         except GRPCError as error:
             raise failed(error) from None
 
-    async def stream(self, method: str, requests: Sequence[Any], *, timeout_s: float = 30.0) -> AsyncIterator[Any]:
+    async def stream(self, method: str, requests: Sequence[Any], *, timeout_s: float = 120.0) -> AsyncIterator[Any]:
         """Write in a task of its own and read as they come."""
         watch = method.endswith("/Watch")
         kind = Cardinality.UNARY_STREAM if watch else Cardinality.STREAM_STREAM
@@ -115,7 +115,7 @@ class Grpclib:
 
     async def cancelled(self, method: str, request: Any) -> tuple[Any, int]:
         """Cancel, which has no status in grpclib: what its caller sees is that the call is over."""
-        async with self._open(method, request, Cardinality.UNARY_STREAM, 30.0, self._credential) as stream:
+        async with self._open(method, request, Cardinality.UNARY_STREAM, 120.0, self._credential) as stream:
             await stream.send_message(request, end=True)
             first = await stream.recv_message()
             await stream.cancel()

@@ -39,7 +39,7 @@ def main() -> None:
     kind, address, *names = sys.argv[1:]
     with grpc.insecure_channel(address) as channel:
         method, request = {"generated": generated, "reflected": reflected}[kind](channel)
-        answer = method(request(names=names), timeout=20)
+        answer = method(request(names=names), timeout=60)
     for record in answer.records:
         values = {value.type: value.data.decode() for value in record.values}
         print(json.dumps({"name": record.name, "values": values}, ensure_ascii=False))
