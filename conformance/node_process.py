@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 200.0
 DOORS = ("grpc", "hdl", "http", "admin")
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 200.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Node:
 
 
 def _idis(host: Host, *arguments: str) -> str:
-    command = [*host.inside, sys.executable, "-m", "resolver", *arguments]
+    command = [*host.inside, sys.executable, "-m", "resolver", "--timeout", "60", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     if done.returncode:
         raise SystemExit(f"idis {' '.join(arguments)} has failed:\n{done.stderr}")

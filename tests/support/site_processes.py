@@ -54,7 +54,7 @@ class Server:
         (self.directory / "endpoints.json").unlink(missing_ok=True)
 
     def wait(self):
-        until = time.monotonic() + 90
+        until = time.monotonic() + 200
         while not (self.directory / "endpoints.json").exists():
             assert self.process.poll() is None, self.log()
             assert time.monotonic() < until, self.log()

@@ -27,7 +27,7 @@ NAME = f"{PREFIX}/产品.001"
 
 
 def idis(directory, *arguments, text=None):
-    command = [sys.executable, "-m", "resolver", "--data-dir", str(directory), *arguments]
+    command = [sys.executable, "-m", "resolver", "--timeout", "120", "--data-dir", str(directory), *arguments]
     return subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, check=True, timeout=200).stdout
 
 
@@ -35,7 +35,7 @@ def ask(node, method, path, body=None, token="", **headers):
     """A request over a connection of its own, so that any worker may get it."""
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    with httpx.Client(base_url="http://" + node.endpoints["http"], timeout=60) as client:
+    with httpx.Client(base_url="http://" + node.endpoints["http"], timeout=120) as client:
         content = None if body is None else json.dumps(body)
         answer = client.request(method, path, content=content, headers={"content-type": "application/json"} | headers)
     assert answer.status_code == 200, answer.text
@@ -85,7 +85,7 @@ def test_one_record_at_every_door_and_after_a_restart(tmp_path):
         port = int(node.endpoints["hdl_tcp"].rpartition(":")[2])
         answer = HandleClient(port).ask(1, requests.Resolution(NAME), flags=HSJ_PUBLIC)
         assert {each.index: (each.type, each.data.decode()) for each in answer.body.values} == values
-        with httpx.Client(base_url="http://" + node.endpoints["http"], timeout=60) as client:
+        with httpx.Client(base_url="http://" + node.endpoints["http"], timeout=120) as client:
             rest = client.get(f"/api/handles/{NAME}").json()
         assert rest["responseCode"] == 1
         assert {each["index"]: (each["type"], each["data"]["value"]) for each in rest["values"]} == values

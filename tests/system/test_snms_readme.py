@@ -34,7 +34,7 @@ def test_every_command_works_when_pasted(tmp_path):
             "IDIS_TOKEN_FILE": str(directory / "credentials" / "admin.token"),
         }
         # An "idis" of this tree, whether it is installed or not.
-        idis = f'idis() {{ "{sys.executable}" -m resolver "$@"; }}\n'
+        idis = f'idis() {{ "{sys.executable}" -m resolver --timeout 120 "$@"; }}\n'
         ran = subprocess.run(
             ["bash", "-ec", idis + script],
             cwd=ROOT,

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.system]
 
 
 def get(node, page):
-    with urllib.request.urlopen(f"http://{node.endpoints['admin']}{page}", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://{node.endpoints['admin']}{page}", timeout=120) as answer:
         assert answer.status == 200, "a silent top makes no node unready"
         return answer.read().decode()
 
@@ -53,7 +53,7 @@ def ask(node, name):
             resolution_pb2.ResolveResponse.FromString,
         )
         try:
-            resolve(resolution_pb2.ResolveRequest(name=name), timeout=60)
+            resolve(resolution_pb2.ResolveRequest(name=name), timeout=120)
         except grpc.RpcError as error:
             return error.code()
         return grpc.StatusCode.OK

@@ -43,7 +43,7 @@ class CliNode:
         return json.loads((self.directory / "endpoints.json").read_text())["grpc"]
 
     def options(self, token_file=None):
-        return ["--timeout", "60", "--target", self.target, "--token-file", str(token_file or self.token_file)]
+        return ["--timeout", "120", "--target", self.target, "--token-file", str(token_file or self.token_file)]
 
     def __call__(self, *arguments, token_file=None, **options):
         return idis(*self.options(token_file), *arguments, **options)
@@ -92,7 +92,7 @@ def idis(*arguments, cwd=None, stdin="", **more):
     return Ran(done)
 
 
-def wait_for(what, timeout_s=60.0):
+def wait_for(what, timeout_s=200.0):
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if found := what():
@@ -133,7 +133,7 @@ def serving(directory, workers=2):
     finally:
         process.terminate()
         try:
-            process.wait(60)
+            process.wait(200)
         finally:
             process.kill()
             process.wait()
