@@ -266,8 +266,10 @@ async def _failing(work: Any) -> Any:
     try:
         return await work
     except AnswerRefused as error:
-        code = DENIED if error.code in {400, 401, 402, 403, 404, 406} else FAILED
-        raise Failed(f"the source refuses: {error.message}", code, code=str(error.code)) from error
+        denied = error.code in {400, 401, 402, 403, 404, 406}
+        hint = ": check --auth and --key, and that --auth is a replication administrator there" if denied else ""
+        code = DENIED if denied else FAILED
+        raise Failed(f"the source refuses: {error.message}{hint}", code, code=str(error.code)) from error
     except WireError as error:
         raise Failed(f"the source cannot be believed: {error.message}", FAILED) from error
 

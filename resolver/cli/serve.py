@@ -82,9 +82,10 @@ def serve(
     def read() -> Config:
         """Also of a file that was made since the start; one that was read once must stay."""
         nonlocal config_file
-        if config_file is None and beside.is_file():
-            config_file = beside
-        return load(config_file, os.environ, flags)
+        found = beside if config_file is None and beside.is_file() else config_file
+        config = load(found, os.environ, flags)
+        config_file = found
+        return config
 
     try:
         config = read()

@@ -300,6 +300,10 @@ def test_reload_says_what_changed_and_what_needs_a_restart(tmp_path):
 def test_reload_finds_the_file_that_was_made_in_the_data_directory_since_the_start(tmp_path):
     with serving(tmp_path / "data") as node:
         file = tmp_path / "data" / "idis.toml"
+        refused = "configuration not taken over, the old one stays"
+        file.write_text("[mirror]\nconfirmatoins = 1\n")
+        node.send(signal.SIGHUP)
+        wait_for(lambda: node.events().count(refused) == 1)
         file.write_text("[mirror]\nconfirmations = 1\n")
         node.send(signal.SIGHUP)
         wait_for(lambda: "configuration read again" in node.events())
@@ -307,7 +311,7 @@ def test_reload_finds_the_file_that_was_made_in_the_data_directory_since_the_sta
         assert event["needs_rolling_restart"] == ["mirror.confirmations"]
         file.unlink()
         node.send(signal.SIGHUP)
-        wait_for(lambda: "configuration not taken over, the old one stays" in node.events())
+        wait_for(lambda: node.events().count(refused) == 2)
 
 
 def test_a_certificate_is_renewed_while_nobody_comes(tmp_path):

@@ -229,3 +229,19 @@ def test_a_source_that_is_none_is_a_wrong_command_line(node, tmp_path, where):
     key.write_bytes(NATIVE.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     done = node("migrate", "--from", where, "--auth", "300:0.NA/OLD", "--key", key, "--result", tmp_path / "out.csv")
     assert done.code == 2, done.err
+
+
+@pytest.mark.parametrize(
+    "said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes.fromhex("0000120400000000000003000000800004")]
+)
+def test_a_port_of_another_protocol_is_told_as_that(node, tmp_path, said):
+    """Of an HTTP and a gRPC door: it was said how many million octets they answer with."""
+    key = tmp_path / "key.pem"
+    key.write_bytes(NATIVE.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with source([]) as server:
+        server.answer = lambda _: said.ljust(40, b"\0")
+        where = ["--from", f"hdl://127.0.0.1:{server.port}", "--auth", "300:0.NA/OLD", "--key", key]
+        done = node("migrate", *where, "--result", tmp_path / "out.csv", "--once")
+    assert done.code == 1
+    assert "does not answer in the Handle protocol" in done.err
+    assert not (tmp_path / "out.csv").exists()
