@@ -72,9 +72,8 @@ class StreamConnection(HandleConnection):
                 head = await reader.readexactly(ENVELOPE_OCTETS)
                 octets = Envelope.from_wire(head).message_octets
                 if octets > bounds.ANSWER_OCTETS_MAX:
-                    raise MalformedMessage(
-                        f"{host}:{port} does not answer in the Handle protocol: give the port of that for TCP, often 2641"
-                    )
+                    what = "does not answer in the Handle protocol: give the port of that for TCP, often 2641"
+                    raise MalformedMessage(f"{host}:{port} {what}")
                 answer = Frame.from_wire(head + await reader.readexactly(octets))
         except TimeoutError:
             raise ServerUnreachable(f"{host}:{port} has not answered in time", retry_after_s=1.0) from None
