@@ -197,6 +197,9 @@ class HandleProtocol:
                 return
             if frame.header.is_answer:
                 return
+        started_s = self._core.clock.monotonic_s()
+        if len(frame.payload) <= WAITING_OCTETS_MAX and not await self._may_go(frame, peer, send):
+            return
         try:
             turn = self._turn_of(frame, peer, send)
         except Declined as declined:
@@ -207,12 +210,22 @@ class HandleProtocol:
             return
         if turn.asked.header.is_answer:
             return
-        started_s = self._core.clock.monotonic_s()
         try:
             await self._carry_out(turn)
         finally:
             took_s = self._core.clock.monotonic_s() - started_s
             count_answer(self._core.calls, turn.request.header.op_code, turn.code, took_s, peer.door)
+
+    async def _may_go(self, frame: Frame, peer: Peer, send: Send) -> bool:
+        """Wait for the turn of a request; whether there still is somebody to answer."""
+        try:
+            await self._turns.take(peer.network)
+        except TurnsFull:  # said unsigned, whatever was asked: signatures are what there is no time for
+            op_code = 0 if frame.envelope.is_encrypted else _op_code(frame)
+            count_answer(self._core.calls, op_code, ResponseCode.SERVER_BUSY, 0.0, peer.door)
+            await send(self.undecodable(frame.envelope, ResponseCode.SERVER_BUSY, "too many ask: try again", op_code))
+            return False
+        return not peer.has_left
 
     def undecodable(self, envelope: Envelope | None, code: int, message: str = "", op_code: int = 0) -> Frame:
         """The answer to octets that are no request."""
@@ -278,10 +291,6 @@ class HandleProtocol:
     async def _carry_out(self, turn: Turn) -> None:
         """Carry out a request and say what became of it."""
         try:
-            if len(turn.asked.header_and_body) <= WAITING_OCTETS_MAX:
-                await self._turns.take(turn.peer.network)
-                if turn.peer.has_left:
-                    return
             self._check_session(turn)
             self.authentication.renew(turn.peer, turn.session)
             if turn.asked.header.op_code == OpCode.CHALLENGE_RESPONSE:
@@ -300,11 +309,6 @@ class HandleProtocol:
                 await self.authentication.challenge(turn)
         except AlreadyUnderWay:
             return
-        except TurnsFull:  # unsigned, whatever was asked: signatures are what there is no time for
-            turn.code = ResponseCode.SERVER_BUSY
-            await turn.send(
-                self.undecodable(turn.asked.envelope, turn.code, "too busy: ask again", turn.asked.header.op_code)
-            )
         except Declined as declined:
             await turn.answer(responses.Failure(declined.message, declined.indexes), code=declined.code)
         except ResolverError as error:
