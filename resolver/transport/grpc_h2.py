@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -119,7 +120,8 @@ class H2Door:
                     connection.tick(now_s)
                 except Exception:  # noqa: BLE001 - one connection may not stop the look at all others
                     _log.exception("defect in a connection, it is ended")
-                    connection.end()
+                    with suppress(Exception):  # whose state is not sound may not end either
+                        connection.end()
                 if number % LOOKED_AT_ONCE == 0:
                     await asyncio.sleep(0)  # thousands that came together end together
             shared.unsent.look()

@@ -265,7 +265,9 @@ class H2Connection(asyncio.Protocol):
             self._close()
 
     def tick(self, now_s: float) -> None:
-        """Now and then: end what is silent, stuck, idle or old."""
+        """Now and then: end what is silent, stuck, idle or old; nothing when it went while others were looked at."""
+        if self._transport is None:
+            return
         if self._closed_s is not None:
             if self._untaken.is_over(self._transport, now_s, limits.HANDSHAKE_TIMEOUT_S):
                 self._transport.abort()

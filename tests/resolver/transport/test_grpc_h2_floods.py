@@ -372,3 +372,23 @@ def test_a_stream_that_is_ended_for_its_faults_stops_its_handler_though_the_peer
             assert [code for _, code, _ in client.place.observed] == [1]
 
     run(main())
+
+
+def test_a_defect_in_one_connection_keeps_no_other_from_being_looked_at(world, clock, monkeypatch):
+    def defective(*_):
+        raise ZeroDivisionError
+
+    async def main():
+        async with h2_client(world, clock=clock, write_timeout_s=0.2) as client:
+            await client.ask("", CHECK)
+            with monkeypatch.context() as patch:
+                looked = []
+                patch.setattr(H2Connection, "tick", lambda *_: looked.append(1) or defective())
+                patch.setattr(H2Connection, "end", defective)
+                await until(lambda: looked)
+            silent = await Peer.connect(client.place.port, greet=False)
+            await until(lambda: len(client.place.door._shared.connections) == 2)
+            clock.advance(limits.HANDSHAKE_TIMEOUT_S)
+            assert await silent.frame() is None
+
+    run(main())

@@ -53,6 +53,7 @@ def test_long_answers_of_a_burst_leave_one_by_one(world):
             peer.send(h2_doors.WINDOW_UPDATE, 0, 0, (1 << 30).to_bytes(4, "big"))
             await peer.begin()
             (connection,) = client.place.door._shared.connections
+            connection._transport.set_write_buffer_limits(high=16 << 20)  # as if the kernel took all of it
             recorder = connection._transport = Recorder(connection._transport, connection._session)
             for number in range(BATCHES):
                 names = NAMES[number % 5 :] + NAMES[: number % 5]
@@ -144,5 +145,19 @@ def test_a_connection_that_closes_waits_for_no_peer_that_takes_nothing(world):
             _, connection = await leaving_with_an_answer(world, client)
             connection.tick(client.place.door._shared.monotonic_s() + 6.0)
             await h2_doors.until(lambda: not client.place.door._shared.connections)
+
+    run(main())
+
+
+def test_a_connection_that_is_lost_while_others_are_looked_at_does_not_end_the_look(world):
+    """The look rests between some connections and the next: one that was closing and went meanwhile was a defect,
+    and with that of ending it nobody looked at any connection any more."""
+
+    async def main():
+        async with h2_client(world) as client:
+            peer, connection = await leaving_with_an_answer(world, client)
+            peer.writer.transport.abort()
+            await h2_doors.until(lambda: not client.place.door._shared.connections)
+            connection.tick(client.place.door._shared.monotonic_s() + 6.0)
 
     run(main())
