@@ -139,12 +139,21 @@ class Peer:
         """The next frame as kind, flags, stream and payload; None at the end of the connection."""
         try:
             async with asyncio.timeout(timeout_s):
-                head = await self.reader.readexactly(9)
-                payload = await self.reader.readexactly(int.from_bytes(head[:3], "big"))
-        except (asyncio.IncompleteReadError, ConnectionError):
+                head = await self._octets(9)
+                payload = await self._octets(int.from_bytes(head[:3], "big"))
+        except asyncio.IncompleteReadError:
             return None
         self.seen.append((head[3], payload))
         return head[3], head[4], int.from_bytes(head[5:], "big"), payload
+
+    async def _octets(self, count):
+        """So many octets. What came before a connection was reset is read as what comes before its end is."""
+        try:
+            return await self.reader.readexactly(count)
+        except ConnectionError:
+            self.reader.set_exception(None)
+            self.reader.feed_eof()
+            return await self.reader.readexactly(count)
 
     async def frames(self, timeout_s=60.0):
         """All frames until the connection ends."""
