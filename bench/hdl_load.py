@@ -119,13 +119,13 @@ def _read(client: socket.socket) -> bytes:
 
 
 def _by_tcp(plan: Plan, number: int, counts: Counts, ask: list[bytes]) -> None:
-    client = socket.create_connection(("127.0.0.1", plan.port), timeout=10)
+    client = socket.create_connection(("127.0.0.1", plan.port), timeout=60)
     place = number * 97
     while (now := time.monotonic()) < counts.ends:
         place += 1
         if plan.kind == TCP_EACH:
             client.close()
-            client = socket.create_connection(("127.0.0.1", plan.port), timeout=10)
+            client = socket.create_connection(("127.0.0.1", plan.port), timeout=60)
         client.sendall(ask[place % PREPARED])
         _count(counts, _read(client), now)
     client.close()
@@ -145,7 +145,7 @@ class _Creator:
     """One authenticated session, its first request challenged, the others proven by their MAC."""
 
     def __init__(self, plan: Plan, number: int) -> None:
-        self.client = socket.create_connection(("127.0.0.1", plan.port), timeout=30)
+        self.client = socket.create_connection(("127.0.0.1", plan.port), timeout=60)
         with open(plan.key_file, "rb") as file:  # noqa: PTH123 - a name given as text
             key = private_key_from_der(der_of_pem(file.read()))
         self._who = KeyIdentity(f"0.NA/{PREFIX.rpartition('.')[0]}", 300, key)
@@ -249,10 +249,14 @@ def main(text: str) -> None:
     print(json.dumps({"done": counts.done, "errors": counts.errors, "octets": counts.octets}), flush=True)
 
 
+class NoAnswer(Exception):
+    """Nothing was answered in the time of a plan."""
+
+
 def measure(plan: Plan, server: Process, processes: int) -> dict[str, float]:
     """Run a plan in some processes against a server: rate, errors, octets of an answer, the server's CPU an operation.
 
-    CPU and operations are both those between the end of warming up and the end.
+    CPU and operations are both those between the end of warming up and the end. Raises NoAnswer.
     """
     share = max(1, plan.slots // processes)
     count = max(1, plan.slots // share)
@@ -291,7 +295,7 @@ def measure(plan: Plan, server: Process, processes: int) -> dict[str, float]:
             each.wait()
     done = sum(one["done"] for one in found)
     if not done:
-        raise RuntimeError(f"no answer to {plan.kind}: {found}")
+        raise NoAnswer(f"no answer to {plan.kind}: {found}")
     return {
         "rate": done / took_s,
         "cpu_us": cpu_s * 1e6 / done,

@@ -160,12 +160,12 @@ def check(node: Node, number: int) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{node.port}", options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         stub = resolution_pb2_grpc.ResolutionServiceStub(channel)
         request = resolution_pb2.ResolveRequest(name=name_of(number))
-        record = stub.Resolve(request, timeout=20, wait_for_ready=True).record
+        record = stub.Resolve(request, timeout=60, wait_for_ready=True).record
         found = [(value.type, value.data) for value in record.values]
         if record.name != name_of(number) or found != [(value.type, value.data) for value in values_of(number)]:
             raise AssertionError(f"{node.name} answered something else for {name_of(number)}")
         several = resolution_pb2.BatchResolveRequest(names=[name_of(number), name_of(0)])
-        if [one.name for one in stub.BatchResolve(several, timeout=20).records] != [name_of(number), name_of(0)]:
+        if [one.name for one in stub.BatchResolve(several, timeout=60).records] != [name_of(number), name_of(0)]:
             raise AssertionError(f"{node.name} answered a batch wrongly")
 
 

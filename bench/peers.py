@@ -94,7 +94,7 @@ def _check_etcd(port: int, records: int) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         if records:
             ask = channel.unary_unary(questions.ETCD_RANGE)
-            answer = ask(questions.field(1, name_of(records // 2).encode()), timeout=10)
+            answer = ask(questions.field(1, name_of(records // 2).encode()), timeout=60)
             if questions.value_of(records // 2) not in answer:
                 raise AssertionError("etcd did not return what was put")
 

@@ -50,7 +50,7 @@ class Process:
         """Number of the process itself."""
         return self._popen.pid
 
-    def wait_until(self, ready: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    def wait_until(self, ready: Callable[[], bool], timeout_s: float = 90.0) -> None:
         """Wait until ``ready`` says so. Raises NotStarted."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -112,7 +112,7 @@ def _learn(node: Node, names: int) -> None:
         stub = resolution_pb2_grpc.ResolutionServiceStub(channel)
         for start in range(0, names, 500):
             wanted = [name_of(number) for number in range(start, min(start + 500, names))]
-            found = stub.BatchResolve(resolution_pb2.BatchResolveRequest(names=wanted), timeout=30)
+            found = stub.BatchResolve(resolution_pb2.BatchResolveRequest(names=wanted), timeout=60)
             if len(found.records) != len(wanted):
                 raise AssertionError(f"{len(found.misses)} names were not found: {found.misses[0].message}")
 

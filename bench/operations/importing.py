@@ -91,7 +91,7 @@ def _look_at_records(node: nodes.Node, records: int) -> None:
             resolution_pb2.ResolveRequest.SerializeToString,
             resolution_pb2.ResolveResponse.FromString,
         )
-        record = ask(resolution_pb2.ResolveRequest(name=name_of(records - 1)), timeout=10).record
+        record = ask(resolution_pb2.ResolveRequest(name=name_of(records - 1)), timeout=60).record
         if [value.data for value in record.values] != [value.data for value in six_values_of(records - 1)]:
             raise AssertionError("the last row of the import is not what was sent")
 

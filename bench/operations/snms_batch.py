@@ -117,7 +117,7 @@ def _make_template(node: nodes.Node) -> None:
     ]
     codes = {"industryCategory": "C", "industrySpecific": "34", "industryTrade": "345", "industrySubclass": "3451"}
     body = {"prefix": PREFIX, "version": VERSION, **codes, "type": 2, "items": items}
-    connection = http.client.HTTPConnection("127.0.0.1", node.http_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", node.http_port, timeout=60)
     headers = {"Authorization": f"Bearer {node.token}", "Content-Type": "application/json"}
     connection.request("POST", "/snms/api/v5/template", json.dumps(body), headers)
     answer: dict[str, Any] = json.loads(connection.getresponse().read())

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from bench import sampling
 from bench.__main__ import OPERATIONS, README, main
+from bench.hdl_load import NoAnswer
 from bench.settings import Settings
 
 TINY = Settings(records=1_000, seconds=0.2, warm_s=0.05, rounds=1, connections=2, in_flight=4, workers=1, minutes=0.02)
@@ -19,7 +20,12 @@ FIGURES = {"rate", "cpu_us", "octets_per_record"}
 def run(operation, tmp_path):
     """The result at the tiny size, or of ten times the time where the machine had none for some row."""
     for seconds in (TINY.seconds, 10 * TINY.seconds):
-        report = import_module(f"bench.operations.{OPERATIONS[operation]}").run(replace(TINY, seconds=seconds))
+        try:
+            report = import_module(f"bench.operations.{OPERATIONS[operation]}").run(replace(TINY, seconds=seconds))
+        except NoAnswer:
+            if seconds == TINY.seconds:
+                continue
+            raise
         result = json.loads(report.write(tmp_path).read_text())
         if all(row["figures"]["rate"]["median"] > 0 for row in rated(result, operation)):
             break
