@@ -220,7 +220,7 @@ class Pages:
         if record.template_id:
             facts.append((words["template"], record.template_id if template is None else template.label))
         names = {} if template is None else _item_names(template, values) | {REFERENCE_INDEX: words["reference"]}
-        path = path_of(record.name)
+        path, rows = path_of(record.name), _all_shown(values, language, names)
         return self._render(
             "handle.html",
             200,
@@ -229,9 +229,10 @@ class Pages:
             record.name,
             name=record.name,
             target=target,
+            target_text=next((row.text for row in rows if row.link == target), target),  # as it was registered
             facts=facts,
             api=f"/api/handles{path}",
-            values=_all_shown(values, language, names),
+            values=rows,
             alias="" if not alias else words["alias_of"].format(alias=alias, name=record.name),
         )
 

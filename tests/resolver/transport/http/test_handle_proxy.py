@@ -70,6 +70,7 @@ def node(tmp_path_factory):
         shared = '<locations><location href_template="https://n.example/{hdl:path}"/></locations>'
         node.store("88.300.4/locs", value(1, "10320/loc", shared))
         node.store("88.300.4/x", value(1, "URL", TARGET))
+        node.store("88.300.1/readable", value(1, "URL", "https://a.example/产品?型号=6205"), value(2, "NOTE", ""))
         node.store("88.300.1/tongues", value(2, "10320/loc", TONGUES))
         node.store("88.300.1/roles", value(1, "URL", TARGET), value(2, "10320/loc", ROLES))
         yield node
@@ -219,6 +220,15 @@ def test_the_page_is_english_for_those_who_want_it(node):
     assert found.headers["content-language"] == "en"
     assert "Registered" in found.text
     assert get(node, PATH + "?noredirect&lang=zh", **ENGLISH).headers["content-language"] == "zh-CN"
+
+
+def test_an_address_in_chinese_stays_readable_and_empty_data_is_said_to_be_empty(node):
+    text = get(node, "/88.300.1/readable?noredirect").text
+    encoded = "https://a.example/%E4%BA%A7%E5%93%81?%E5%9E%8B%E5%8F%B7=6205"
+    assert f'<a class="visit" href="{encoded}" rel="noopener noreferrer">访问链接 <span>https://a.example/产品' in text
+    assert text.count(encoded) == 2, "where links lead, and nowhere to read"
+    assert '<span class="note">空</span>' in text
+    assert '<span class="note">empty</span>' in get(node, "/88.300.1/readable?noredirect", **ENGLISH).text
 
 
 def test_values_are_called_what_their_template_calls_them(node):
