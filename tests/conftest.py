@@ -11,6 +11,12 @@ from storage.memory_engine import MemoryEngine
 from tests.support.clock import FakeClock, seeded_randomness
 from tests.support.node import World
 
+LOOPBACK = "localhost,127.0.0.1,::1,127.0.0.0/8"
+"""What no proxy can reach for a test; the last for gRPC, as some nodes of a tree have addresses of their own."""
+
+for _name in ("no_proxy", "NO_PROXY"):
+    os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), LOOPBACK)))
+
 # The same examples everywhere, and no judgement of how long one takes: both would depend on the machine.
 settings.register_profile("node", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("node")
