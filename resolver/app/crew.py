@@ -32,6 +32,9 @@ LEAVE_S = 5.0
 NOW_S = 2.0
 """Seconds that a worker gets to leave at once before it is killed."""
 
+_TICK_S = 1.0
+"""Seconds between two looks at the workers, when nothing holds this process up."""
+
 _NOT_STARTED = (OSError, RuntimeError)
 """What a start raises when there is no process, memory, descriptor or thread for it just now."""
 
@@ -84,6 +87,7 @@ class Crew:
         self._early_deaths = 0
         self._early_crashes = 0
         self._rolling = asyncio.Lock()
+        self._ticked_s: float | None = None
 
     @property
     def ready_count(self) -> int:
@@ -114,10 +118,18 @@ class Crew:
             self.failed.set_result(why)
 
     def tick(self) -> None:
-        """Kill workers that take too long to start or say nothing; call it every second."""
+        """Kill workers that take too long to start or say nothing; call it every second.
+
+        A machine or container that was paused has held workers up as well: what this process has missed of its seconds
+        is not held against them.
+        """
         settings = self._config().workers
         now_s = self._clock.monotonic_s()
+        missed_s = 0.0 if self._ticked_s is None else max(0.0, now_s - self._ticked_s - _TICK_S)
+        self._ticked_s = now_s
         for child in self._children:
+            child.started_s += missed_s
+            child.heard_s += missed_s
             if child.leaving:
                 continue
             if not child.ready.is_set() and now_s - child.started_s > settings.ready_timeout_s:

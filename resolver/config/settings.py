@@ -40,8 +40,12 @@ class Workers(Section, frozen=True):
 
     count: Annotated[int, Meta(ge=0, le=128, description="Worker processes; 0 means one for each core.")] = 0
     ready_timeout_s: Annotated[
-        Interval, Meta(description="Seconds a new worker may take until its doors answer before it is ended.")
-    ] = 30.0
+        Interval,
+        Meta(
+            description="Seconds a new worker may take until its doors answer before it is ended; another one would be "
+            "as slow on the same machine."
+        ),
+    ] = 90.0
     hang_timeout_s: Annotated[
         Interval, Meta(description="Seconds a worker may be silent before it counts as hung and is replaced.")
     ] = 30.0

@@ -34,19 +34,20 @@ QUICK = {
 
 
 @asynccontextmanager
-async def crew_of(count, tmp_path, mode="", now_s=60.0, **settings):
+async def crew_of(count, tmp_path, mode="", now_s=60.0, clock=None, **settings):
+    clock = clock or SystemClock()
     config = load(flags=QUICK | {key.replace("__", "."): value for key, value in settings.items()})
     code = STAND_IN.replace("MODE", mode)
     spawned = []
 
     async def spawn(index):
         child = await Child.spawn(
-            index, config, {"grpc": ("127.0.0.1", 1)}, tmp_path, SystemClock(), (sys.executable, "-c", code)
+            index, config, {"grpc": ("127.0.0.1", 1)}, tmp_path, clock, (sys.executable, "-c", code)
         )
         spawned.append(child)
         return child
 
-    crew = Crew(count, spawn, lambda: config, SystemClock(), now_s=now_s)
+    crew = Crew(count, spawn, lambda: config, clock, now_s=now_s)
     try:
         yield crew, spawned
     finally:
@@ -152,6 +153,35 @@ def test_silent_worker_is_killed(tmp_path):
             crew.tick()
             await until(lambda: len(spawned) == 2)
             assert gone(spawned[0].pid)
+
+    asyncio.run(scenario())
+
+
+class LeapingClock(SystemClock):
+    """The clock of a process that may be held up by whoever pauses its machine."""
+
+    paused_s = 0.0
+
+    def monotonic_s(self):
+        return super().monotonic_s() + self.paused_s
+
+
+def test_a_pause_of_the_whole_machine_is_not_held_against_workers(tmp_path):
+    async def scenario():
+        clock = LeapingClock()
+        async with crew_of(1, tmp_path, clock=clock, workers__hang_timeout_s="30") as (crew, spawned):
+            assert await crew.start()
+            killed = []
+            spawned[0].kill = lambda: killed.append(clock.paused_s)
+            crew.tick()
+            clock.paused_s += 3_600
+            crew.tick()
+            assert killed == []
+            for _ in range(31):  # what it does not say while the supervisor listens is
+                clock.paused_s += 1
+                crew.tick()
+            assert killed[0] <= 3_631
+            del spawned[0].kill
 
     asyncio.run(scenario())
 
