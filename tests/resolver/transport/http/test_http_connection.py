@@ -172,8 +172,10 @@ def test_a_body_that_does_not_come_is_told_so(monkeypatch):
             octets = b"POST /api/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nsome"
             asking = asyncio.create_task(talk(place.port, octets))
             await until(lambda: len(place.door.state.connections) == 1 and connection_of(place).cycle is not None)
-            connection_of(place).check(time.monotonic() + bounds.BODY_TIMEOUT_S - 1)
-            connection_of(place).check(time.monotonic() + bounds.BODY_TIMEOUT_S + 1)
+            connection = connection_of(place)
+            connection.check(time.monotonic() + bounds.BODY_TIMEOUT_S / 2)
+            assert not connection.transport.is_closing()
+            connection.check(time.monotonic() + bounds.BODY_TIMEOUT_S + 1)
             header, _, body = (await asking).partition(b"\r\n\r\n")
             assert header.startswith(b"HTTP/1.1 408")
             assert json.loads(body)["reason"] == "MALFORMED_MESSAGE"
@@ -347,8 +349,8 @@ def test_a_client_that_takes_next_to_nothing_of_its_answer_is_closed(monkeypatch
             await asyncio.get_running_loop().sock_sendall(client, b"GET /api/large HTTP/1.1\r\n\r\n")
             await until(lambda: connection.flow.write_paused)
             await asyncio.get_running_loop().sock_recv(client, 1_000)
-            connection.check(time.monotonic() + bounds.WRITE_TIMEOUT_S - 1)
-            assert place.door.connection_count == 1
+            connection.check(time.monotonic() + bounds.WRITE_TIMEOUT_S / 2)
+            assert not connection.transport.is_closing()
             connection.check(time.monotonic() + bounds.WRITE_TIMEOUT_S + 1)
             await until(lambda: place.door.connection_count == 0)
             client.close()
