@@ -16,6 +16,7 @@ marks a part that is secret: it is plain here, between workers of one node, and 
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,9 @@ _log = structlog.get_logger("handle")
 TIMEOUT_S = 15.0
 """Seconds another worker may take for an answer, or the next part of one."""
 
+_ADDRESS_OCTETS_MAX = 107
+"""What the path of a socket may have: ``sun_path`` of linux/un.h without its NUL."""
+
 _REQUEST_OCTETS_MAX = bounds.MESSAGE_OCTETS_MAX + ENVELOPE_OCTETS + 300
 _HEAD_OCTETS = 4
 _PART, _PROVEN, _SECRET = 1 << 31, 1 << 30, 1 << 29
@@ -54,14 +58,24 @@ class Relay:
         self._path = directory / f"{worker}.sock"
         self._protocol = protocol
         self._server: asyncio.AbstractServer | None = None
+        self._opened: int | None = None
+        """The directory, open as long as the process lives, when its name is too long for sockets."""
 
     async def start(self) -> None:
         """Listen; an older worker of the same number stops being asked."""
         self._directory.mkdir(mode=0o700, exist_ok=True)
         beside = self._path.with_suffix(".new")
         beside.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, beside)
+        self._server = await asyncio.start_unix_server(self._serve, self._address(beside))
         beside.rename(self._path)
+
+    def _address(self, path: Path) -> str:
+        """A file of the directory as sockets take it: a data directory may have a longer name than they."""
+        if len(os.fsencode(path)) <= _ADDRESS_OCTETS_MAX:
+            return str(path)
+        if self._opened is None:
+            self._opened = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._opened}/{path.name}"
 
     async def close(self) -> None:
         """Stop listening; requests under way are finished."""
@@ -89,7 +103,7 @@ class Relay:
 
     async def _ask(self, owner: int, frame: Frame, peer: Peer, send: Send) -> None:
         async with asyncio.timeout(TIMEOUT_S):
-            reader, writer = await asyncio.open_unix_connection(str(self._directory / f"{owner}.sock"))
+            reader, writer = await asyncio.open_unix_connection(self._address(self._directory / f"{owner}.sock"))
         try:
             source = peer.source.encode()[:255]
             marks = (_STREAM if peer.is_stream else 0) | (_HTTP if peer.door == REST else 0)
