@@ -90,7 +90,8 @@ class MigrateRun:
         self._own = fold(f"{PREFIX_OF_PREFIXES}/{node_prefix}")
         self._prefixes: set[str] = set()
         self._waiting: deque[_Chunk] = deque()
-        self._rest: _Chunk | None = None
+        """Chunks of the dump that are not noted, in its order; one without a handle for the node waits for those before
+        it only."""
 
     async def dump(self) -> None:
         """Everything from where an earlier run was. Raises CallFailed, and what the source raises."""
@@ -101,9 +102,7 @@ class MigrateRun:
         )
         async for answer in session.run(self._chunks()):
             self._note_dumped(self._waiting.popleft(), answer.results)
-        if self._rest is not None:
-            self._note_dumped(self._rest, ())
-            self._rest = None
+            self._note_known()
         state.is_dumped = True
         state.transaction_id = state.transaction_id or 0
         self._save()
@@ -124,18 +123,24 @@ class MigrateRun:
                 elif isinstance(record, records.DumpedHandle):
                     await self._add(chunk, record)
                     chunk.last = record.handle
-                    if chunk.is_full and chunk.handles:
+                    if chunk.is_full:
                         await self._ensure_all(chunk)
                         self._waiting.append(chunk)
-                        number += 1
-                        yield number, chunk.handles
+                        self._note_known()
+                        if chunk.handles:
+                            number += 1
+                            yield number, chunk.handles
                         chunk = _Chunk()
         await self._ensure_all(chunk)
+        self._waiting.append(chunk)
+        self._note_known()
         if chunk.handles:
-            self._waiting.append(chunk)
             yield number + 1, chunk.handles
-        elif chunk.known:
-            self._rest = chunk
+
+    def _note_known(self) -> None:
+        """Note the chunks that are next and have nothing for the node to answer."""
+        while self._waiting and not self._waiting[0].handles:
+            self._note_dumped(self._waiting.popleft(), ())
 
     def _note_dumped(self, chunk: _Chunk, results: Iterable[RowResult]) -> None:
         if chunk.last:
