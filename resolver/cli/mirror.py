@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from resolver.cli.guarded import StoreVerb
-from resolver.cli.output import CONFLICT, DENIED, STORE, UNREACHABLE, Failed, Verb, emit, one_line, table, to_json
+from resolver.cli.output import CONFLICT, STORE, UNREACHABLE, Failed, Verb, emit, one_line, table, to_json
 from resolver.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def init(ctx: click.Context, primary: str, mirror_token: Path, mirror_id: str, c
 
     from resolver.app.data_dir import StartRefused  # noqa: PLC0415 - loads the node
     from resolver.app.mirror_service import make_mirror  # noqa: PLC0415 - as above
-    from resolver.cli.unreachable import unreachable  # noqa: PLC0415 - with its only use
+    from resolver.cli.unreachable import of_other_node  # noqa: PLC0415 - with its only use
     from resolver.errors import ResolverError  # noqa: PLC0415 - as above
     from storage.errors import StorageError  # noqa: PLC0415 - as above
 
@@ -76,10 +76,7 @@ def init(ctx: click.Context, primary: str, mirror_token: Path, mirror_id: str, c
         except StorageError as error:
             raise Failed(one_line(str(error)), STORE) from error
         except grpc.aio.AioRpcError as error:
-            where, details = f"the primary at {primary}", one_line(error.details() or error.code().name)
-            if error.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
-                raise Failed(f"{where}: {details}", DENIED) from error
-            raise Failed(unreachable(where, details), UNREACHABLE) from error
+            raise of_other_node(f"the node at {primary}", error) from error
         except TimeoutError as error:
             raise Failed(
                 f"the primary at {primary} does not answer: try again, the copy goes on", UNREACHABLE

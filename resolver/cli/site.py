@@ -13,7 +13,6 @@ import click
 from resolver.cli.guarded import StoreVerb
 from resolver.cli.output import (
     CONFLICT,
-    DENIED,
     INVALID,
     STORE,
     UNREACHABLE,
@@ -66,7 +65,7 @@ def join(
 
     from resolver.app.data_dir import DataDir, StartRefused, write_whole  # noqa: PLC0415 - loads the node
     from resolver.app.site_service import make_server  # noqa: PLC0415 - as above
-    from resolver.cli.unreachable import unreachable  # noqa: PLC0415 - with its only use
+    from resolver.cli.unreachable import of_other_node  # noqa: PLC0415 - with its only use
     from resolver.errors import ResolverError  # noqa: PLC0415 - as above
     from storage.errors import StorageError  # noqa: PLC0415 - as above
 
@@ -87,10 +86,7 @@ def join(
     except StorageError as error:
         raise Failed(one_line(str(error)), STORE) from error
     except grpc.aio.AioRpcError as error:
-        where, details = f"the server at {registry}", one_line(error.details() or error.code().name)
-        if error.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
-            raise Failed(f"{where}: {details}", DENIED) from error
-        raise Failed(unreachable(where, details), UNREACHABLE) from error
+        raise of_other_node(f"the node at {registry}", error) from error
     except TimeoutError as error:
         raise Failed(f"the server at {registry} does not answer: try again, the copy goes on", UNREACHABLE) from error
     except ResolverError as error:

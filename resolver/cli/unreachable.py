@@ -6,7 +6,12 @@ table holds the reasons that a person causes, by what gRPC writes for them; anyt
 
 from __future__ import annotations
 
-from resolver.cli.output import one_line
+from typing import TYPE_CHECKING
+
+from resolver.cli.output import BY_CODE, DENIED, FAILED, UNREACHABLE, Failed, one_line
+
+if TYPE_CHECKING:
+    from grpc.aio import AioRpcError
 
 REASONS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("Connection refused",), "nothing listens there: check that it runs, and the address"),
@@ -50,3 +55,14 @@ def unreachable(where: str, message: str) -> str:
         if any(sign in message for sign in signs):
             return f"{where} does not answer: {reason}"
     return f"{where} does not answer ({one_line(message)[:200]}): check that it runs, and --target and --tls-ca"
+
+
+def of_other_node(where: str, error: AioRpcError) -> Failed:
+    """What to raise when a node that is copied from fails: what it said itself, else why it is not reached."""
+    from resolver.federation.grpc_peer import reason_of  # noqa: PLC0415 - loads gRPC
+
+    details = one_line(error.details() or error.code().name)
+    code = BY_CODE.get(error.code().value[0], FAILED)
+    if reason_of(error)[0] or code == DENIED:
+        return Failed(f"{where}: {details}", code)
+    return Failed(unreachable(where, details), UNREACHABLE)

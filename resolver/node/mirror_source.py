@@ -44,7 +44,7 @@ SWEPT = (
 
 def require_same_site(site: stored.StoredSite, request: pb.FollowRequest) -> None:
     """Raise InvalidTransition for a mirror whose store is not of this site."""
-    if request.held.serial and request.site_id != site.site_id:
+    if (request.held.serial or request.site_id) and request.site_id != site.site_id:
         raise InvalidTransition(
             "the store of the mirror belongs to another site: make the mirror in an empty data directory"
         )

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from cli_node import idis
+from cli_node import idis, serving
 from click.testing import CliRunner
 
 from resolver.cli.main import root
@@ -115,3 +115,21 @@ def test_a_demonstration_on_the_directory_of_a_running_node_leaves_it_alone(node
     assert (told.code, "the node did not start" in told.err) == (1, True)
     assert "another node" in (node.directory / "demo.log").read_text()
     assert node("health").code == 0
+
+
+def test_what_a_node_refuses_to_be_copied_for_is_told_as_it_says(node, tmp_path):
+    """It was reached: another site's store, or a mirror named as the primary, was told as a node that does not run."""
+    node("principal", "create", "--id", "copier", "--role", "mirror")
+    node("key", "create", "copier", "--out", tmp_path / "copier.token")
+    init = ["mirror", "init", "--of", node.target, "--mirror-token", str(tmp_path / "copier.token"), "--id", "m"]
+    with serving(tmp_path / "other") as other:
+        other("principal", "create", "--id", "copier", "--role", "mirror")
+        other("key", "create", "copier", "--out", tmp_path / "other.token")
+        there = [*init, "--data-dir", str(tmp_path / "m")]
+        there[3], there[5] = other.target, str(tmp_path / "other.token")
+        ran = CliRunner().invoke(root, there)
+        assert ran.exit_code == 0, ran.output
+    ran = CliRunner().invoke(root, [*init, "--data-dir", str(tmp_path / "m")])
+    assert "belongs to another site" in ran.output
+    assert "does not answer" not in ran.output
+    assert ran.exit_code == 6
