@@ -5,6 +5,7 @@ Promise P15. The addresses exist in a network namespace and take every connectio
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def ask_all(allowed):
-    if os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("unshare") is None:
+        pytest.skip("network namespaces need root, iproute2 and util-linux")
     command = ["unshare", "--net", sys.executable, "-m", "tests.support.forbidden_places", allowed]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
     if "unshare" in done.stderr:
