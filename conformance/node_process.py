@@ -26,6 +26,7 @@ def node(data_dir: Path, *options: str) -> Iterator[dict[str, str]]:
     command += [word for door in DOORS for word in (f"--{door}", "127.0.0.1:0")]
     command += options
     log = data_dir.with_suffix(".log")
+    (data_dir / "endpoints.json").unlink(missing_ok=True)  # of a node that was killed
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)  # noqa: S603 - our own command
         try:
@@ -33,7 +34,7 @@ def node(data_dir: Path, *options: str) -> Iterator[dict[str, str]]:
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(30)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
