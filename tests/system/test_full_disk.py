@@ -3,6 +3,7 @@ come back by themselves. Needs root for the mount, so it runs by ``make soak``."
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(300)]
 
 ONCE = RetryPolicy(attempts_max=1)
+WRITES_RESUME_S = 60.0
+"""By themselves, that is; how soon is printed."""
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("a mount needs root")
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(disk)], check=True)
@@ -83,7 +88,7 @@ def test_reads_go_on_while_a_full_disk_refuses_writes_and_writes_resume(small_di
                         client.create("88.300.1/after", _value(100))
                         break
                     except CallFailed:
-                        assert time.monotonic() - freed < 2.0
+                        assert time.monotonic() - freed < WRITES_RESUME_S
                         time.sleep(0.05)
                 resumed_s = time.monotonic() - freed
             finally:
