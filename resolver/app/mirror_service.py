@@ -24,11 +24,14 @@ from resolver.federation.mirror import Follower
 from resolver.federation.mirror_files import FileCopies
 from resolver.federation.node_channel import NodeCredentials
 from resolver.node import site_role
+from resolver.node.prefixes import NODE_PREFIX_KEY
 from resolver.service.core import Core, MirrorOptions
 from resolver.service.mirroring import SiteJob
+from resolver.v1 import mirror_pb2 as pb
 from storage.errors import StorageError
 from storage.files import FileStore
 from storage.lmdb_engine import LmdbEngine
+from storage.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     from resolver.clock import Clock
     from resolver.node.ledger import Ledger
     from resolver.node.mirror_copy import Copied
-    from resolver.v1 import mirror_pb2 as pb
 
 _log = structlog.get_logger("mirror")
 
@@ -136,6 +138,17 @@ def make_mirror(
         return held
 
 
+def _refuse_a_node_of_its_own(engine: LmdbEngine, root: Path) -> None:
+    """Raise StartRefused for the store of a node that never had a mirror: the copy would overwrite it."""
+    with engine.read() as reader:
+        site = site_role.site_of(reader)
+        is_node = reader.get(Table.META, NODE_PREFIX_KEY) is not None
+    if is_node and site.role == pb.SITE_ROLE_PRIMARY and not site.site_id:
+        raise StartRefused(
+            f"{root} holds the store of a node of its own, which the copy would overwrite: name a directory without one"
+        )
+
+
 async def _copy(
     engine: LmdbEngine,
     data: DataDir,
@@ -144,6 +157,7 @@ async def _copy(
     credentials: NodeCredentials,
     on_progress: Callable[[pb.FollowResponse, Copied], None],
 ) -> pb.MirrorPosition:
+    _refuse_a_node_of_its_own(engine, data.root)
     core = copying_core(engine, MirrorOptions(data.run))
     follower = Follower(
         core,

@@ -133,3 +133,17 @@ def test_what_a_node_refuses_to_be_copied_for_is_told_as_it_says(node, tmp_path)
     assert "belongs to another site" in ran.output
     assert "does not answer" not in ran.output
     assert ran.exit_code == 6
+
+
+def test_a_node_of_its_own_is_no_place_for_a_mirror(node, tmp_path):
+    """Its enterprises are no changes of handles, so it counted as empty, and they were gone without a word."""
+    node("principal", "create", "--id", "another", "--role", "mirror")
+    node("key", "create", "another", "--out", tmp_path / "another.token")
+    with serving(tmp_path / "own") as own:
+        assert own("enterprise", "create", "--id", "precious", "--name", "宝").code == 0
+    init = ["mirror", "init", "--of", node.target, "--mirror-token", str(tmp_path / "another.token"), "--id", "m"]
+    ran = CliRunner().invoke(root, [*init, "--data-dir", str(tmp_path / "own")])
+    assert ran.exit_code == 6
+    assert "holds the store of a node of its own" in ran.output
+    with serving(tmp_path / "own") as own:
+        assert own("enterprise", "get", "precious").code == 0
