@@ -171,11 +171,20 @@ async def _copy(
     await core.start()
     try:
         with engine.read() as reader:
-            is_new = site_role.position(reader).serial == 0 and not site_role.site_of(reader).complete
+            before = site_role.site_of(reader)
+            is_new = site_role.position(reader).serial == 0 and not before.complete
         await core.lane.submit(
             SiteJob(lambda ledger: site_role.follow(ledger.writer, primary, mirror_id, is_new=is_new))
         )
-        await follower.follow(follower.site(), until_equal=True)
+        begun = follower.site()
+        try:
+            await follower.follow(begun, until_equal=True)
+        except BaseException:
+            now = follower.site()
+            begun.primary = now.primary
+            if now == begun:  # nothing was taken over: a primary that was named by mistake stays one
+                await core.lane.submit(SiteJob(lambda ledger: site_role.store(ledger.writer, before)))
+            raise
         with engine.read() as reader:
             return site_role.position(reader)
     finally:

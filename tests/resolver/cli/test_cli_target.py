@@ -147,3 +147,17 @@ def test_a_node_of_its_own_is_no_place_for_a_mirror(node, tmp_path):
     assert "holds the store of a node of its own" in ran.output
     with serving(tmp_path / "own") as own:
         assert own("enterprise", "get", "precious").code == 0
+
+
+def test_a_primary_stays_one_when_it_is_told_to_be_a_mirror_of_nobody(tmp_path):
+    """A wrong --data-dir or --of left a node that took no changes any more."""
+    token, copy = tmp_path / "copier.token", tmp_path / "copy"
+    init = ["mirror", "init", "--mirror-token", str(token), "--id", "m", "--of"]
+    with serving(tmp_path / "own") as own:
+        own("principal", "create", "--id", "copier", "--role", "mirror")
+        own("key", "create", "copier", "--out", token)
+        assert CliRunner().invoke(root, [*init, own.target, "--data-dir", str(copy)]).exit_code == 0
+    ran = CliRunner().invoke(root, [*init, "127.0.0.1:1", "--data-dir", str(tmp_path / "own")])
+    assert ran.exit_code == 3
+    with serving(tmp_path / "own") as own:
+        assert own("register", "88.300.1/STILL", "--value", "1:URL:x").code == 0
