@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 TURN_S = 0.002
 """Seconds of costly answers in one turn of the loop. One that has begun is finished: it may take as long again."""
 
-WAITING_OF_NETWORK_MAX = 1_024
-"""Requests of one network that may wait: two seconds of the most costly."""
+WAITING_OF_NETWORK_MAX = 8_192
+"""Requests of one network that may wait: a crowd behind one address, or seconds of the most costly."""
 
-WAITING_MAX = 8_192
+WAITING_MAX = 16_384
 """Requests that may wait in all: they hold some kilobytes each."""
 
 WOKEN_MAX = 32
