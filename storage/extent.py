@@ -40,7 +40,7 @@ _NUMBER = Struct("=Q")
 _BRANCH, _LEAF, _META_PAGE = 0x01, 0x02, 0x08
 _BIG_DATA = 0x01
 _DEPTH_MAX = 32
-_ROOTS = 2
+_ROOT_PAGES = 2
 """Pages before all others."""
 _LOOKS_MAX = 5
 
@@ -64,51 +64,46 @@ def require_whole(data: Path) -> None:
 
     A file that is no data file at all passes: the engine says so when it opens it. Costs some ten microseconds.
     """
-    descriptor = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        seen = -1
-        for _ in range(_LOOKS_MAX):
-            root = _newer_root(descriptor)
-            if root is None:
-                return
-            octets = os.fstat(descriptor).st_size
+    with data.open("rb", buffering=0) as file:
+        for root, is_still in _roots(file.fileno()):
+            octets = os.fstat(file.fileno()).st_size
             needed = (root.last_page + 1) * root.page_octets
             if octets >= needed:
                 return
             with suppress(_Wrong):
-                needed = _octets_in_use(descriptor, root, octets)
+                needed = _octets_in_use(file.fileno(), root, octets)
             if octets >= needed:
                 return
-            if root.transaction == seen:  # nobody wrote between two looks
+            if is_still:
                 raise StoreDamaged(
                     f"{data} is damaged: the last {needed - octets} of its {needed} octets are missing: {REMEDY}"
                 )
-            seen = root.transaction
-    finally:
-        os.close(descriptor)
 
 
 def require_free_pages(data: Path) -> None:
     """Raise StoreDamaged when the list of free pages cannot be followed; OSError when the file cannot be read."""
-    descriptor = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        seen = -1
-        for _ in range(_LOOKS_MAX):
-            root = _newer_root(descriptor)
-            if root is None:
-                return
+    with data.open("rb", buffering=0) as file:
+        for root, is_still in _roots(file.fileno()):
             with suppress(_Wrong):
-                numbers = _free_pages(descriptor, root, root.free_root, root.free_depth, set())
-                if all(_ROOTS <= number <= root.last_page for number in numbers):
+                numbers = _free_pages(file.fileno(), root, root.free_root, root.free_depth, set())
+                if all(_ROOT_PAGES <= number <= root.last_page for number in numbers):
                     return
-            if root.transaction == seen:  # nobody wrote between two looks
+            if is_still:
                 raise StoreDamaged(
                     f"{data} is damaged: its list of free pages cannot be followed, and whoever changes anything "
                     f"needs it: {REMEDY}"
                 )
-            seen = root.transaction
-    finally:
-        os.close(descriptor)
+
+
+def _roots(descriptor: int) -> Iterator[tuple[Root, bool]]:
+    """The newer root page, time and again while somebody writes, and whether nobody has since the time before."""
+    seen = -1
+    for _ in range(_LOOKS_MAX):
+        root = _newer_root(descriptor)
+        if root is None:
+            return
+        yield root, root.transaction == seen
+        seen = root.transaction
 
 
 def _newer_root(descriptor: int) -> Root | None:
