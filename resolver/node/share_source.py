@@ -2,8 +2,10 @@
 
 As with mirrors (``mirror_source``) whole ranges go first, then what has changed since, each row as it is at that
 moment. But the other server has a journal of its own: it is sent records by name and told up to where nothing is
-missing, and no entries. Of the registry it gets the tables that say who may do what, and the handles that describe
-prefixes; outcomes, statistics and everything else a server makes for itself stay where they are.
+missing, and no entries. It is not told of each entry that does not concern it: it writes down what it is told, and two
+servers that copy from each other would tell each other of that without end. Of the registry it gets the tables that
+say who may do what, and the handles that describe prefixes; outcomes, statistics and everything else a server makes
+for itself stay where they are.
 """
 
 from __future__ import annotations
@@ -111,12 +113,17 @@ class ShareSource:
     def __init__(self, share: pb.ShareWanted) -> None:
         self._wanted = Wanted(share)
         self._sent = pb.MirrorPosition()
+        self._due = pb.MirrorPosition()
+        """Up to where it is told whatever there is: its copy is complete from there on."""
+        self._looked = 0
+        """Sequence up to which nothing concerns it, beyond what was sent."""
         self._sweep: pb.Sweep | None = None
 
     def greet(self, reader: Reader, request: pb.FollowRequest) -> pb.FollowResponse:
         """The first answer: the epochs, and whether the other one goes on or copies whole ranges."""
         site = site_role.site_of(reader)
         response = pb.FollowResponse(newest=site_role.position(reader), epochs=site.epochs, site_id=site.site_id)
+        self._due.CopyFrom(response.newest)
         self._sent.CopyFrom(request.held)
         sweep = request.sweep if request.HasField("sweep") else None
         agrees, _ = site_role.common_serial(site, request.epoch, request.held)
@@ -138,8 +145,11 @@ class ShareSource:
         if self._sweep is not None:
             response.chunk.CopyFrom(self._chunk(reader, self._sweep))
             self._sweep = None if response.chunk.last else response.chunk.next
-        elif response.newest != self._sent:
-            response.rows.CopyFrom(self._rows(reader, response.newest))
+            self._due.CopyFrom(response.newest)
+        elif response.newest.serial != self._sent.serial or response.newest.sequence > self._looked:
+            rows = self._rows(reader, response.newest)
+            if rows is not None:
+                response.rows.CopyFrom(rows)
         return response
 
     def check(self, reader: Reader) -> pb.FollowResponse:
@@ -178,11 +188,11 @@ class ShareSource:
         name = name_at(reader, table, key)
         return image_of(reader, key, name) if name and self._wanted.has(fold_octets(name.encode())) else None
 
-    def _rows(self, reader: Reader, newest: pb.MirrorPosition) -> pb.ChangedRows:
-        """The changes that follow what was sent. Raises WatchTooSlow."""
+    def _rows(self, reader: Reader, newest: pb.MirrorPosition) -> pb.ChangedRows | None:
+        """The changes that follow what was sent; None when none concerns the other one. Raises WatchTooSlow."""
         sent = self._sent
-        serial, sequence = int(sent.serial), int(sent.sequence)
-        rows = pb.ChangedRows(first_serial=serial + 1, first_sequence=sequence + 1)
+        serial, sequence = int(sent.serial), max(int(sent.sequence), self._looked)
+        rows = pb.ChangedRows(first_serial=serial + 1, first_sequence=sent.sequence + 1)
         octets = 0
         seen: set[bytes] = set()
         for place, body in reader.scan(Table.CHANGES, serial_key(serial + 1), serial_key(serial + 1 + ROWS_MAX)):
@@ -206,10 +216,17 @@ class ShareSource:
             octets += self._add_rows(reader, rows, entry)
             if octets > OCTETS_MAX:
                 break
+        self._looked = sequence
+        if not (rows.records or rows.rows) and serial == sent.serial and self._may_pass_over(sequence):
+            return None
         rows.through.CopyFrom(pb.MirrorPosition(serial=serial, sequence=sequence))
         self._sent = rows.through
         rows.settled = rows.through == newest
         return rows
+
+    def _may_pass_over(self, sequence: int) -> bool:
+        """Whether the other one may go on without hearing of entries up to this one; it hears long before they go."""
+        return self._sent.sequence >= self._due.sequence and sequence - self._sent.sequence < ROWS_MAX
 
     @staticmethod
     def _log(reader: Reader, first: int) -> Iterator[tuple[bytes, bytes]]:

@@ -37,6 +37,9 @@ T = TypeVar("T")
 LOOK_S = 0.002
 """Seconds between two looks for new changes."""
 
+SHARE_LOOK_S = 0.02
+"""The same for another server of the site: no client waits for it, and it follows for years."""
+
 HEARTBEAT_S = 1.0
 """Seconds after which a mirror that has everything gets a sign of life, with tallies to compare."""
 
@@ -127,6 +130,7 @@ class Mirroring:
         core = self._core
         loop = asyncio.get_running_loop()
         quiet_since = identified = loop.time()
+        look_s = SHARE_LOOK_S if isinstance(source, ShareSource) else LOOK_S
         while not stream.ended:
             core.refuse_when_draining()
             if stream.sent - stream.acknowledged >= UNACKNOWLEDGED_MAX:
@@ -141,7 +145,7 @@ class Mirroring:
                     raise refusal
                 message = self._next(source, reader, is_quiet=loop.time() - quiet_since > HEARTBEAT_S)
             if message is None:
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(look_s)
                 continue
             quiet_since = loop.time()
             yield message

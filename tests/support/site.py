@@ -89,39 +89,15 @@ class Server:
 
     def pull(self, servers, most=1_000_000):
         """Copy what there is to copy, over a stream for each pull that ends after so many messages."""
-        for pull in pulls_of(self.row()):
-            origin = next(server for server in servers if server.grpc == pull.grpc)
-            known = share_copy.pull_of(self.row(), pull.server, registry=pull.wanted.share.registry)
-            request = mirror_pb2.FollowRequest(
-                epoch=known.epoch,
-                held=known.held,
-                share=pull.wanted.share,
-                start_sweep=not known.complete and not known.HasField("catching_up") and not known.HasField("sweep"),
-            )
-            if known.HasField("sweep"):
-                request.sweep.CopyFrom(known.sweep)
-            source = ShareSource(request.share)
-            with origin.engine.read() as reader:
-                greeting = source.greet(reader, request)
-            registry = pull.wanted.share.registry
-            self.commit(
-                lambda ledger, pull=pull, greeting=greeting, registry=registry: share_copy.adopt_greeting(
-                    ledger, pull.server, registry, greeting
-                ),
-                everywhere=True,
-            )
+        for stream in self.streams(servers):
             for _ in range(most):
-                with origin.engine.read() as reader:
-                    message = source.next_message(reader)
-                if not message.HasField("chunk") and not message.HasField("rows"):
+                if not stream.take():
                     break
-                octets = message.SerializeToString()
-                self.commit(
-                    lambda ledger, pull=pull, octets=octets: share_copy.apply(
-                        ledger, pull.server, pull.wanted, mirror_pb2.FollowResponse.FromString(octets)
-                    ),
-                    everywhere=True,
-                )
+
+    def streams(self, servers):
+        """Open a stream for each pull."""
+        for pull in pulls_of(self.row()):
+            yield Stream(self, next(server for server in servers if server.grpc == pull.grpc), pull)
 
     def drop(self):
         while self.commit(lambda ledger: share_copy.drop_leftovers(ledger, 3, 7), everywhere=True):
@@ -149,6 +125,44 @@ class Server:
     def serial(self):
         with self.engine.read() as reader:
             return site_role.position(reader).serial
+
+
+class Stream:
+    """What one server copies of another, greeted."""
+
+    def __init__(self, server, origin, pull):
+        self.server, self.origin, self.pull = server, origin, pull
+        known = share_copy.pull_of(server.row(), pull.server, registry=pull.wanted.share.registry)
+        request = mirror_pb2.FollowRequest(
+            epoch=known.epoch,
+            held=known.held,
+            share=pull.wanted.share,
+            start_sweep=not known.complete and not known.HasField("catching_up") and not known.HasField("sweep"),
+        )
+        if known.HasField("sweep"):
+            request.sweep.CopyFrom(known.sweep)
+        self.source = ShareSource(request.share)
+        with origin.engine.read() as reader:
+            greeting = self.source.greet(reader, request)
+        registry = pull.wanted.share.registry
+        server.commit(
+            lambda ledger: share_copy.adopt_greeting(ledger, pull.server, registry, greeting), everywhere=True
+        )
+
+    def take(self):
+        """Take the next message; whether there was one."""
+        with self.origin.engine.read() as reader:
+            message = self.source.next_message(reader)
+        if not message.HasField("chunk") and not message.HasField("rows"):
+            return False
+        octets = message.SerializeToString()
+        self.server.commit(
+            lambda ledger: share_copy.apply(
+                ledger, self.pull.server, self.pull.wanted, mirror_pb2.FollowResponse.FromString(octets)
+            ),
+            everywhere=True,
+        )
+        return True
 
 
 class Site:
