@@ -3,7 +3,7 @@
     DATA_DIR/                 0700
     ├── store/                the store
     ├── files/                what applications uploaded, by digest
-    ├── credentials/          admin.token (0600), written at the first start only
+    ├── credentials/          admin.token (0600), of the first start or of idis key renew-admin
     ├── run/                  lock (held by the supervisor), metrics/ of the workers
     ├── rescued-…/            what a data file held that was removed under the running node
     └── endpoints.json        where the doors answer; there while they do

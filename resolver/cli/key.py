@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from resolver import methods
-from resolver.cli import key_files, pages, safely
+from resolver.cli import admin_token, key_files, pages, safely
 from resolver.cli.output import (
     FAILED,
     INVALID,
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 @click.group("key", cls=Family)
 def key() -> None:
-    """Credentials: create, list, revoke; key files: generate, import, export, convert."""
+    """Credentials: create, list, revoke, renew-admin; key files: generate, import, export, convert."""
 
 
-for command in (key_files.generate, key_files.import_, key_files.export, key_files.convert):
+for command in (admin_token.renew_admin, key_files.generate, key_files.import_, key_files.export, key_files.convert):
     key.add_command(command)
 
 

@@ -217,7 +217,10 @@ def restore(ctx: click.Context, file: Path, data_dir: Path, *, accept_findings: 
         {"file": str(file), "data_dir": str(data_dir), "manifest": verified.manifest.to_json()},
         f"{data_dir}: restored, {_contents(verified.manifest)}\nnext: idis serve --data-dir {data_dir}",
     )
-    note("tokens and keys are those of the backup; the credential files are not part of it: keep them yourself")
+    note(
+        "tokens and keys are those of the backup; the credential files are not part of it: keep them yourself, or make "
+        "a new admin.token with idis key renew-admin"
+    )
 
 
 def _contents(manifest: Manifest) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -20,7 +21,8 @@ from resolver.v1 import registry_pb2 as pb
 from resolver.v1 import stored_pb2 as stored
 from resolver.wire.certificates import certificate_from_pem
 from resolver.wire.keys import DhPublicKey, RsaPublicKey, public_key_from_wire
-from storage.tables import Table
+from storage.errors import RowCorrupt
+from storage.tables import Table, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 TOKEN_START = "idis_"  # noqa: S105 - a public marker by which leaked tokens are found, no secret
 _TOKEN_OCTETS = 32
+_TOKENS, _AFTER_TOKENS = b"t", b"u"
 _TIME_MAX = 2**64 - 1
 _CERTIFICATE_OCTETS_MAX = 16_384
 
@@ -42,7 +45,7 @@ _RSA_BITS = range(1_024, 8_193)
 
 def token_digest(token: str) -> bytes:
     """Key of a token's row."""
-    return b"t" + hashlib.sha256(token.encode()).digest()
+    return _TOKENS + hashlib.sha256(token.encode()).digest()
 
 
 def certificate_digest(der: bytes) -> bytes:
@@ -213,3 +216,23 @@ def revoke(writer: Writer, caller: Caller, key_id: str) -> pb.Key:
         writer.put(Table.KEYS, digest, row.SerializeToString())
         rows.touch(writer)
     return _to_key(row, digest)
+
+
+def revoke_tokens(writer: Writer, principal_id: str) -> tuple[str, ...]:
+    """Revoke all API tokens of a principal; their ids.
+
+    All rows are read, not the list of the principal: what is missing there would go on being taken. A damaged row is
+    passed over, since nobody's token is found in it.
+    """
+    found: list[tuple[bytes, stored.StoredKey]] = []
+    for digest, sealed in writer.scan_rows(Table.KEYS, _TOKENS, _AFTER_TOKENS):
+        with suppress(RowCorrupt):
+            row = stored.StoredKey.FromString(unseal(Table.KEYS, digest, sealed))
+            if row.principal_id == principal_id and not row.revoked:
+                found.append((digest, row))
+    for digest, row in found:
+        row.revoked = True
+        writer.put(Table.KEYS, digest, row.SerializeToString())
+    if found:
+        rows.touch(writer)
+    return tuple(row.key_id for _, row in found)

@@ -102,7 +102,7 @@ def wait_for(what, timeout_s=200.0):
 
 
 @contextmanager
-def serving(directory, workers=2):
+def serving(directory, workers=2, grpc="127.0.0.1:0"):
     """A node on the directory until the block ends."""
     log_file = directory.with_name(directory.name + ".log")
     with log_file.open("ab") as log:
@@ -114,7 +114,7 @@ def serving(directory, workers=2):
                 "--workers",
                 workers,
                 "--grpc",
-                "127.0.0.1:0",
+                grpc,
                 "--hdl",
                 "",
                 "--http",

@@ -10,7 +10,7 @@ from resolver.node.administer import Target
 from resolver.node.audit import audit
 from resolver.node.ledger import Ledger, serial_key
 from resolver.node.mirror_source import MirrorSource
-from resolver.registry import enterprises
+from resolver.registry import admin_token, enterprises
 from resolver.registry.first_start import first_start
 from resolver.v1 import mirror_pb2 as pb
 from resolver.v1 import registration_pb2
@@ -391,3 +391,21 @@ def test_any_history_ends_with_equal_nodes(clock, randomness, monkeypatch, seed)
             assert node.rows() == primary.rows()
             assert node.findings() == []
     assert primary.findings() == []
+
+
+def test_a_new_token_of_the_administrator_reaches_mirrors_also_from_a_promoted_one(primary, clock, randomness):
+    """Made at a mirror it would part it from the others unseen; behind a promotion it is the new epoch's."""
+    one, other = mirror(clock, "one"), mirror(clock, "other")
+    for each in (one, other):
+        each.follow(primary)
+    primary.commit(lambda ledger: admin_token.renew(ledger, randomness, lambda _: None))
+    for each in (one, other):
+        assert each.follow(primary)
+        assert each.rows() == primary.rows()
+    one.commit(lambda ledger: site_role.promote(ledger, 0), everywhere=True)
+    one.commit(lambda ledger: admin_token.renew(ledger, randomness, lambda _: None))
+    for each in (other, primary):
+        each.commit(lambda ledger: site_role.fence(ledger.writer, 2, "one"), everywhere=True)
+        assert each.follow(one)
+        assert each.rows() == one.rows()
+        assert each.findings() == []
