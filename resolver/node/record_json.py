@@ -19,7 +19,7 @@ from resolver.wire.predefined.catalog import BY_FORMAT, class_of
 from resolver.wire.value_json import value_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from resolver.v1 import handle_pb2 as pb
 
@@ -42,8 +42,12 @@ def _type(name: str) -> bytes | None:
 
 def values_of(body: bytes, indexes: Sequence[int] = (), types: Sequence[str] = ()) -> list[bytes]:
     """The JSON object of each public value of a record with one of the indexes or types; of all without both."""
-    chosen = hdl_resolve.wanted(record_octets.parse(body).values, indexes, types)
-    return [_value(value) for value in chosen]
+    return json_of(hdl_resolve.wanted(record_octets.parse(body).values, indexes, types))
+
+
+def json_of(stored: Iterable[pb.HandleValue]) -> list[bytes]:
+    """The JSON object of each stored value."""
+    return [_value(value) for value in stored]
 
 
 def _value(value: pb.HandleValue) -> bytes:

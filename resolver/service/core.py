@@ -24,6 +24,7 @@ from resolver.registry.directory import Directory
 from resolver.registry.rows import registry_version
 from resolver.service.confirmations import Confirmations
 from resolver.service.counting import Counting, ForgettingJob
+from resolver.service.loop_turns import LoopTurns
 from resolver.service.reading import Burst, stored_rows_checked
 from resolver.service.residency import Residency
 from resolver.telemetry.calls import CallCounts
@@ -124,6 +125,7 @@ class Core:
         self.served = ServedPrefixes()
         self.directory = Directory()
         self.residency = Residency(engine, clock.monotonic_s, threads=options.read_ahead_threads)
+        self.turns = LoopTurns(clock.monotonic_s)
         self.counting = Counting(clock)
         self.calls = CallCounts(clock.now_us)
         self._observe_seen = on_seen

@@ -33,7 +33,7 @@ from resolver.service.hdl_replication import HandleReplication
 from resolver.service.hdl_resolution import HandleResolution
 from resolver.service.hdl_turn import AlreadyUnderWay, ChallengeWanted, Turn
 from resolver.service.hdl_writing import HandleWriting
-from resolver.service.loop_turns import LoopTurns, TurnsFull
+from resolver.service.loop_turns import TurnsFull
 from resolver.service.published_site import PublishedSite
 from resolver.telemetry.calls import HDL_TCP
 from resolver.wire import credential, responses
@@ -120,7 +120,7 @@ class HandleProtocol:
             options.key.public.to_wire(),
             takes_legacy=options.takes_legacy,
         )
-        turns = self._turns = LoopTurns(core.clock.monotonic_s)
+        turns = self._turns = core.turns
         self.resolution = HandleResolution(core, self.answers, published, turns)
         writing = HandleWriting(HandleChanges(core), HandleForeign(core))
         listing = self.listing = HandleListing(core)

@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING, NamedTuple
 from resolver.errors import ResolverError
 from resolver.handle.codes import ResponseCode
 from resolver.node.hdl_declined import Declined
+from resolver.node.values import from_pb
 from resolver.service.hdl_answers import code_of, words_of
-from resolver.service.hdl_resolution import RawValues
+from resolver.service.hdl_resolution import StoredValues
 from resolver.service.hdl_turn import ChallengeWanted, Turn
-from resolver.wire.cursor import Cursor
 from resolver.wire.envelope import Envelope
 from resolver.wire.header import CLIENT_FLAGS, SERIAL_UNKNOWN, Header, OpFlag
 from resolver.wire.message import request_message
 from resolver.wire.responses import Failure, Handles, Referral
-from resolver.wire.values import value_from_wire
 from resolver.wire.versions import OWN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from resolver.handle.codes import OpCode
     from resolver.handle.value import HandleValue
     from resolver.node.handle_admin import Identity
     from resolver.service.handle_protocol import HandleProtocol
     from resolver.service.hdl_peer import Peer
+    from resolver.v1 import handle_pb2 as pb
     from resolver.wire.message import Frame, StreamPart
     from resolver.wire.requests import RequestBody
     from resolver.wire.responses import ResponseBody
@@ -55,11 +57,16 @@ class Answered(NamedTuple):
     def values(self) -> tuple[HandleValue, ...]:
         """The values of a resolution or of a referral."""
         match self.body:
-            case RawValues():
-                return tuple(value_from_wire(Cursor(octets)) for octets in self.body.encoded)
+            case StoredValues():
+                return tuple(map(from_pb, self.body.stored))
             case Referral():
                 return self.body.values or ()
         return ()
+
+    @property
+    def stored(self) -> Sequence[pb.HandleValue]:
+        """The values of a resolution as they are stored."""
+        return self.body.stored if isinstance(self.body, StoredValues) else ()
 
     @property
     def names(self) -> tuple[str, ...]:

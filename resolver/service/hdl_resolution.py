@@ -30,14 +30,13 @@ from resolver.service.hdl_foreign import HandleForeign, wants_search
 from resolver.service.hdl_plain import VALUES_AT_ONCE_MAX
 from resolver.service.hdl_status import HandleStatus
 from resolver.telemetry.calls import HDL_TCP
-from resolver.wire.cursor import counted, sized, text_to_wire
+from resolver.wire.cursor import sized, text_to_wire
 from resolver.wire.envelope import Envelope
 from resolver.wire.header import Header, OpFlag, answer_flags
 from resolver.wire.message import frame_of, header_and_body_of, parse_resolution, resolution_answer
 from resolver.wire.predefined.hs_admin import AdminPermission
 from resolver.wire.requests import Resolution
 from resolver.wire.responses import Failure, Resolved
-from resolver.wire.values import value_to_wire
 from resolver.wire.versions import OWN, response_code_for
 from storage.tables import Table
 
@@ -62,22 +61,22 @@ _EMPTY_FAILURE = Failure().to_wire()
 _ADMIN_READ = 8
 
 
-class RawValues:
-    """The body of a resolution whose values are encoded already; the name goes back as it came."""
+class StoredValues:
+    """The body of a resolution whose values are as they are stored; the name goes back as it came."""
 
-    def __init__(self, name: bytes, encoded: Sequence[bytes]) -> None:
+    def __init__(self, name: bytes, stored: Sequence[pb.HandleValue]) -> None:
         self._name = name
-        self.encoded = encoded
+        self.stored = stored
 
     @classmethod
     def from_wire(cls, cursor: Cursor) -> Self:
-        """The body at the cursor, its values left encoded. Raises WireError."""
+        """The body at the cursor. Raises WireError."""
         body = Resolved.from_wire(cursor)
-        return cls(text_to_wire(body.handle), [value_to_wire(value) for value in body.values])
+        return cls(text_to_wire(body.handle), [values.to_pb(value) for value in body.values])
 
     def to_wire(self) -> bytes:
         """The octets of the body."""
-        return sized(self._name) + counted(self.encoded)
+        return sized(self._name) + hdl_resolve.values_to_wire(self.stored)
 
 
 class HandleResolution:
@@ -181,8 +180,8 @@ class HandleResolution:
         if core.residency.cold and (absent := core.residency.absent([key_of_octets(text_to_wire(body.handle))])):
             await core.residency.touch(absent)
         if self._status.is_asked(body):
-            encoded = [hdl_resolve.value_to_wire(value) for value in self._status.values(turn, body)]
-            await turn.answer(RawValues(text_to_wire(body.handle), encoded), is_secret=True)
+            status = self._status.values(turn, body)
+            await turn.answer(StoredValues(text_to_wire(body.handle), status), is_secret=True)
             return
         here = self._here(turn, body)
         if isinstance(here, Refused):
@@ -194,12 +193,10 @@ class HandleResolution:
                 return
             if is_counted:
                 core.counting.resolved("", turn.peer.source, 0, 1, turn.peer.door)
-            encoded = [hdl_resolve.value_to_wire(value) for value in other]
-            await turn.answer(RawValues(text_to_wire(body.handle), encoded), is_authoritative=False)
+            await turn.answer(StoredValues(text_to_wire(body.handle), other), is_authoritative=False)
             return
         chosen, is_secret = here
-        encoded = [hdl_resolve.value_to_wire(value) for value in chosen]
-        await turn.answer(RawValues(text_to_wire(body.handle), encoded), is_secret=is_secret)
+        await turn.answer(StoredValues(text_to_wire(body.handle), chosen), is_secret=is_secret)
 
     def _here(self, turn: Turn, body: Resolution) -> tuple[list[pb.HandleValue], bool] | Refused:
         """The values that this node has, or why others may have them.

@@ -1,9 +1,9 @@
 """Whose request goes on in this turn of the loop: some milliseconds of costly answers, then everybody else's turn.
 
-An answer of 2,048 values takes two milliseconds to encode, and one that is signed half a millisecond more. Two hundred
-of them at once are ready in one turn of the loop, which would hear nobody else for half a second. So each asks here
-before it begins, and waits for another turn when this one has been used up; between two turns the loop takes what has
-come from others. Networks take turns, so that one with many requests holds up its own.
+An answer of 2,048 values takes two milliseconds to encode, as JSON or a page more, and one that is signed half a
+millisecond. Two hundred of them at once are ready in one turn of the loop, which would hear nobody else for half a
+second. So each asks here before it begins, and waits for another turn when this one has been used up; between two
+turns the loop takes what has come from others. Networks take turns, so that one with many requests holds up its own.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from itertools import chain, count, islice, zip_longest
 from typing import TYPE_CHECKING
+
+from resolver.errors import Overloaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,10 @@ WOKEN_MAX = 32
 """Requests woken for one turn: enough small ones to fill it. For whom it does not suffice, waits on in its place."""
 
 
-class TurnsFull(Exception):
+RETRY_AFTER_S = 1.0
+
+
+class TurnsFull(Overloaded):
     """Too many wait already."""
 
 
@@ -57,7 +62,7 @@ class LoopTurns:
         number, loop = next(self._numbers), asyncio.get_running_loop()
         own = self._waiting.get(network, {})
         if self._waiting_count >= WAITING_MAX or len(own) >= WAITING_OF_NETWORK_MAX:
-            raise TurnsFull
+            raise TurnsFull("too many ask for large records: try again", retry_after_s=RETRY_AFTER_S)
         self._waiting[network] = own
         self._waiting_count += 1
         own[number] = loop.create_future()

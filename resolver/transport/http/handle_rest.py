@@ -16,6 +16,7 @@ from starlette.routing import Route
 from resolver.errors import InvalidField, InvalidName, MalformedMessage, ResolverError, WireError
 from resolver.handle.codes import OpCode, ResponseCode
 from resolver.handle.name import Prefix
+from resolver.node.record_json import json_of
 from resolver.service.hdl_answers import code_of, words_of
 from resolver.service.hdl_turn import ChallengeWanted
 from resolver.telemetry.calls import REGISTRATION, REST, Operation
@@ -35,6 +36,7 @@ from resolver.transport.http.rest_input import (
 from resolver.transport.http.rest_plain import READ, PlainReads
 from resolver.transport.http.rest_reply import document_of, reply, status_of
 from resolver.transport.http.rest_sessions import SESSIONS_METHODS, RestSessions
+from resolver.transport.http.turns import turn_for
 from resolver.wire import requests
 from resolver.wire.header import OpFlag
 from resolver.wire.responses import Created
@@ -144,11 +146,12 @@ class HandleRest:
         for parameter, flag in _READ_FLAGS.items():
             if query.says_yes(parameter):
                 flags |= flag
+        await turn_for(request, self._core, name, asker.peer.source)
         (found,) = await self._ask(OpCode.RESOLUTION, body, asker, flags)
         document = document_of(found.code, found.message, name)
         match found.code:
             case ResponseCode.SUCCESS:
-                document["values"] = [value_to_json(value) for value in found.values]
+                return reply(request, document, 200, values=json_of(found.stored))
             case ResponseCode.VALUES_NOT_FOUND:
                 document["values"] = []
             case ResponseCode.SERVICE_REFERRAL | ResponseCode.PREFIX_REFERRAL:

@@ -15,6 +15,7 @@ from resolver.errors import HandleNotFound, ResolverError
 from resolver.handle.name import key_of_octets
 from resolver.node import hdl_resolve, record_json
 from resolver.service.hdl_resolution import may_be_referred
+from resolver.service.large_records import must_wait
 from resolver.telemetry.calls import RESOLUTION, REST, Operation
 from resolver.transport.http.rest_reply import CORS_HEADERS, JSON_TYPE, to_json
 from resolver.wire.cursor import text_from_wire
@@ -55,7 +56,9 @@ class PlainReads:
         self._core = core
         self._count = count
 
-    def at_once(self, target: bytes, headers: list[tuple[bytes, bytes]], source: str, date: bytes) -> bytes | None:
+    def at_once(  # noqa: PLR0911 - one return for each way out
+        self, target: bytes, headers: list[tuple[bytes, bytes]], source: str, date: bytes
+    ) -> bytes | None:
         """The octets of the answer to a GET of a target; None when it is not plain."""
         core = self._core
         if not target.startswith(_PATH) or not core.options.public_resolution:
@@ -83,6 +86,8 @@ class PlainReads:
         except ResolverError:
             return None
         else:
+            if must_wait(core, len(found.body)):
+                return None
             shown = record_json.values_of(found.body, *wanted)
             core.counting.resolved(found.prefix, source, 1, 1 if shown else 0, REST)
             values = b',"values":[%b]' % b",".join(shown)

@@ -16,7 +16,7 @@ from resolver.handle.codes import ResponseCode
 from resolver.transport.http.rest_input import YES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
@@ -101,13 +101,24 @@ def frame_of(request: Request) -> tuple[bytes, bytes, dict[str, str]]:
 
 
 def reply(
-    request: Request, document: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None
+    request: Request,
+    document: Mapping[str, Any],
+    status: int,
+    headers: Mapping[str, str] | None = None,
+    *,
+    values: Sequence[bytes] | None = None,
 ) -> Response:
-    """The answer with a document."""
+    """The answer with a document; ``values`` are its last member, each as JSON."""
     before, after, own = frame_of(request)
     pretty = _parameters_of(request).get("pretty")
-    body = before + to_json(document, pretty=pretty is not None and pretty.lower() in YES) + after
-    return Response(body, status, own | dict(headers or {}))
+    if pretty is not None and pretty.lower() in YES:
+        whole = document if values is None else {**document, "values": [json.loads(value) for value in values]}
+        text = to_json(whole, pretty=True)
+    else:
+        text = to_json(document)
+        if values is not None:
+            text = b'%b,"values":[%b]}' % (text[:-1], b",".join(values))
+    return Response(before + text + after, status, own | dict(headers or {}))
 
 
 def bare(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -29,6 +29,7 @@ from resolver.transport.http.snms.envelope import (
     message_of_row,
     reply,
 )
+from resolver.transport.http.turns import turn_for
 from resolver.v1 import handle_pb2 as handle
 from resolver.v1 import registration_pb2 as pb
 from resolver.v1 import resolution_pb2 as resolution
@@ -80,6 +81,7 @@ class Identifiers:
         """An identifier with the values of its template."""
         name = bodies.query_text(request, "handle", bodies.HANDLE_CHARACTERS_MAX)
         service = self._desk.service
+        await turn_for(request, service.core, name, call.source)
         answer = service.resolution.resolve(call, resolution.ResolveRequest(name=_checked(name)))
         octets = answer if isinstance(answer, bytes) else await answer  # another node may have to be asked
         record = resolution.ResolveResponse.FromString(octets).record

@@ -25,6 +25,8 @@ from resolver.transport.http.transcoding.bindings import Binding, bindings
 from resolver.transport.http.transcoding.failures import MEDIA_TYPE, failed
 from resolver.transport.http.transcoding.paths import Paths, decoded
 from resolver.transport.http.transcoding.plain import plain_reads
+from resolver.transport.http.turns import turn_for
+from resolver.v1.resolution_pb2 import ResolveRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +110,8 @@ class Transcoder:
         take_idempotency_key(request, message)
         if message.ByteSize() > method.octets_max:
             raise MessageTooLarge(f"the request is larger than the {method.octets_max} octets {method.name} takes")
+        if isinstance(message, ResolveRequest):
+            await turn_for(request, self._service.core, message.name, call.source)
         handler: Any = self._handlers[method.path]
         answer = handler(call, message)
         if inspect.isawaitable(answer):

@@ -13,6 +13,7 @@ from resolver.errors import ResolverError
 from resolver.methods import RESOLVE
 from resolver.node.authorize import ANONYMOUS
 from resolver.node.resolve import resolve
+from resolver.service.large_records import must_wait
 from resolver.service.resolution import counted_prefix
 from resolver.telemetry.calls import HTTP
 from resolver.transport.http.transcoding import json_out
@@ -60,6 +61,8 @@ class PlainReads:
             with core.reading() as reader:
                 found = resolve(reader, core.served, ANONYMOUS, name, None)
         except (ResolverError, StorageError):
+            return None
+        if must_wait(core, len(found)):
             return None
         body = json_out.to_json(RESOLVE.response.FromString(found))
         core.counting.resolved(counted_prefix(name, None), source, 1, 1, HTTP)
