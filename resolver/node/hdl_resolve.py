@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 _HEAD = Struct(">IIBIBI")
 _NO_REFERENCES = bytes(4)
 
+VALUE_OCTETS_MIN = _HEAD.size + 4 + len(_NO_REFERENCES)
+"""Octets of the smallest value in the protocol's form."""
+
+_BESIDE_VALUES_OCTETS_MAX = 4_096
+_TIMES_LONGER_MAX = 8
+"""A stored record beside its values, a name and some numbers; and how much longer stored values are than in the
+protocol's form: in truth a fifth at most, for one with nothing in it and the largest numbers."""
+
 
 class Found(NamedTuple):
     """A record as it is stored: its body, and whether the handle has restricted values beside it."""
@@ -117,6 +125,11 @@ def value_to_wire(value: pb.HandleValue) -> bytes:
 def values_to_wire(values: Sequence[pb.HandleValue]) -> bytes:
     """Stored values with their count, in the protocol's form."""
     return pack_u32(len(values)) + b"".join(map(value_to_wire, values))
+
+
+def is_longer(body_octets: int, octets_max: int) -> bool:
+    """Whether the answer with all values of a stored record is surely longer than so many octets."""
+    return body_octets > _BESIDE_VALUES_OCTETS_MAX + _TIMES_LONGER_MAX * octets_max
 
 
 def wanted(values: Iterable[pb.HandleValue], indexes: Sequence[int], types: Sequence[str]) -> list[pb.HandleValue]:

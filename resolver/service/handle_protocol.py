@@ -27,7 +27,7 @@ from resolver.service.hdl_changes import HandleChanges
 from resolver.service.hdl_counted import count_answer
 from resolver.service.hdl_foreign import HandleForeign
 from resolver.service.hdl_listing import HandleListing
-from resolver.service.hdl_plain import PlainQuestions, TurnUsedUp
+from resolver.service.hdl_plain import NO_BOUND, PlainQuestions, TurnUsedUp
 from resolver.service.hdl_plain_creations import PlainCreations
 from resolver.service.hdl_replication import HandleReplication
 from resolver.service.hdl_resolution import HandleResolution
@@ -158,15 +158,17 @@ class HandleProtocol:
         self._plain = PlainQuestions(core, published, turns)
         self._creations = PlainCreations(core, authentication, self.answers, published)
 
-    def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:
+    def at_once(self, octets: bytes, source: str, door: str = HDL_TCP, octets_max: int = NO_BOUND) -> bytes | None:
         """The answer to the octets of one plain question.
 
-        None when they are anything else, the store is on disk, or the answer is large and waits for its turn.
+        None when they are anything else, the store is on disk, or the answer is large and waits for its turn. Raises
+        NoRoom where it is seen before the answer is made that it has more than ``octets_max``; others may have, too.
         """
         if self._core.residency.cold:
             return None
         try:
-            return self._plain.answer(octets, source, door) or self.resolution.at_once(octets, source, door)
+            found = self._plain.answer(octets, source, door, octets_max)
+            return found or self.resolution.at_once(octets, source, door, octets_max)
         except TurnUsedUp:
             return None
 

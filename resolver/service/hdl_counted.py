@@ -50,6 +50,10 @@ COUNTED = slice(0, _RESPONSE_CODE.stop)
 answers to a burst may be hundreds of megabytes."""
 
 
+FOUND = bytes(_RESPONSE_CODE.stop - 1) + bytes([ResponseCode.SUCCESS])
+"""As much of an answer that is there, and was not made because there is no room for it."""
+
+
 def count_plain(calls: CallCounts, answers: Sequence[bytes], took_s: float, door: str) -> None:
     """Count the answers to the plain questions of one burst, by their first octets."""
     by_code: dict[bytes, int] = {}

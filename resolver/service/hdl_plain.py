@@ -38,6 +38,9 @@ KEPT_RECORD_OCTETS_MAX = 4_096
 VALUES_AT_ONCE_MAX = 128
 """Values that are encoded whatever the time is: a tenth of a millisecond. More of them wait for their turn."""
 
+NO_BOUND = 1 << 62
+"""Octets of an answer that may have any."""
+
 _START = Struct(">BBBBIIIIIIIHBBIII")
 _NAME = ENVELOPE_OCTETS + HEADER_OCTETS + 4
 _BODY = ENVELOPE_OCTETS + HEADER_OCTETS
@@ -63,10 +66,11 @@ class PlainQuestions:
         self._kept: dict[bytes, tuple[bytes, bytes]] = {}
         self._kept_octets = 0
 
-    def answer(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:
+    def answer(self, octets: bytes, source: str, door: str = HDL_TCP, octets_max: int = NO_BOUND) -> bytes | None:
         """The answer to a question that is plain and whose record is there; None for any other octets.
 
-        Raises TurnUsedUp for a record whose answer is not kept and takes too long to make in this turn of the loop.
+        Raises TurnUsedUp for a record whose answer is not kept and takes too long to make in this turn of the loop, and
+        NoRoom for one whose answer has more than ``octets_max``, where that is seen before it is made.
         """
         core = self._core
         size = len(octets)
@@ -110,11 +114,13 @@ class PlainQuestions:
             return None
         name = octets[_NAME:name_end]
         key = name.upper()  # octets fold ASCII only, as handles do
-        found = self._found(key, op_flags)
+        found = self._found(key, op_flags, octets_max)
         if found is None:
             return None
         prefix, rest = found
         core.counting.resolved(prefix, source, 1, 1, door)
+        if not rest:
+            raise NoRoom
         if suggested_minor != _OWN_MINOR or flags & 0x1F != _OWN_MAJOR:
             major, minor = Envelope.from_wire(octets).answered_in()
         else:
@@ -144,8 +150,11 @@ class PlainQuestions:
             + rest
         )
 
-    def _found(self, key: bytes, op_flags: int) -> tuple[str, bytes] | None:
-        """The folded prefix and what follows the name in the answer; None when there is more to it."""
+    def _found(self, key: bytes, op_flags: int, octets_max: int) -> tuple[str, bytes] | None:
+        """The folded prefix and what follows the name in the answer, empty without room for it.
+
+        None when there is more to it.
+        """
         core = self._core
         slash = key.find(b"/")
         if slash < 1:
@@ -153,7 +162,7 @@ class PlainQuestions:
         reader = core.burst_reader
         if reader is None:
             with core.burst():
-                return self._found(key, op_flags)
+                return self._found(key, op_flags, octets_max)
         try:
             row = reader.get_row(_RECORDS, key)
             prefix = key[:slash].decode()
@@ -167,15 +176,20 @@ class PlainQuestions:
             kept = self._kept.get(key)
             if kept is not None and kept[0] == row:
                 return prefix, kept[1]
-            return prefix, self._keep(key, row)
+            return prefix, self._keep(key, row, octets_max)
         except (RowCorrupt, ResolverError, UnicodeDecodeError, _NothingPublic):
             return None
 
-    def _keep(self, key: bytes, row: bytes) -> bytes:
+    def _keep(self, key: bytes, row: bytes, octets_max: int) -> bytes:
         """What follows the name in the answer that a row makes. Raises RowCorrupt, _NothingPublic and TurnUsedUp."""
-        values = record_octets.parse(unseal(_RECORDS, key, row)).values
+        body = unseal(_RECORDS, key, row)
+        if hdl_resolve.is_longer(len(body), octets_max):
+            return b""
+        values = record_octets.parse(body).values
         if not values:
             raise _NothingPublic
+        if len(values) * hdl_resolve.VALUE_OCTETS_MIN > octets_max:
+            return b""
         if len(values) > VALUES_AT_ONCE_MAX and not self._turns.has_room():
             raise TurnUsedUp
         rest = hdl_resolve.values_to_wire(values) + NO_CREDENTIAL
@@ -190,6 +204,10 @@ class PlainQuestions:
 
 class TurnUsedUp(Exception):
     """The answer is large, and others have their turn before it."""
+
+
+class NoRoom(Exception):
+    """The answer has more octets than there is room for."""
 
 
 class _NothingPublic(Exception):

@@ -27,7 +27,7 @@ from resolver.node.authority import NOT_OURS
 from resolver.node.authorize import Action, permits
 from resolver.node.hdl_declined import Declined
 from resolver.service.hdl_foreign import HandleForeign, wants_search
-from resolver.service.hdl_plain import VALUES_AT_ONCE_MAX
+from resolver.service.hdl_plain import NO_BOUND, VALUES_AT_ONCE_MAX, NoRoom
 from resolver.service.hdl_status import HandleStatus
 from resolver.telemetry.calls import HDL_TCP
 from resolver.wire.cursor import sized, text_to_wire
@@ -90,8 +90,13 @@ class HandleResolution:
         self._foreign = HandleForeign(core)
         self._status = HandleStatus(core)
 
-    def at_once(self, octets: bytes, source: str, door: str = HDL_TCP) -> bytes | None:  # noqa: PLR0911 - one return for each way out
-        """The answer to the octets of one plain question, None when they are anything else."""
+    def at_once(  # noqa: PLR0911 - one return for each way out
+        self, octets: bytes, source: str, door: str = HDL_TCP, octets_max: int = NO_BOUND
+    ) -> bytes | None:
+        """The answer to the octets of one plain question, None when they are anything else.
+
+        Raises NoRoom where it is seen before the answer is made that it has more than ``octets_max``.
+        """
         core = self._core
         if not core.options.public_resolution:
             return None
@@ -113,6 +118,9 @@ class HandleResolution:
         if found.is_restricted and not asked.flags & _PUBLIC_ONLY:
             return None
         chosen = hdl_resolve.wanted(record_octets.parse(found.body).values, asked.indexes, asked.types)
+        if len(chosen) * hdl_resolve.VALUE_OCTETS_MIN > octets_max:
+            core.counting.resolved(found.prefix, source, 1, 1, door)
+            raise NoRoom
         if len(chosen) > VALUES_AT_ONCE_MAX and not self._turns.has_room():
             return None
         encoded = [hdl_resolve.value_to_wire(value) for value in chosen]

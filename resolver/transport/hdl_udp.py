@@ -16,8 +16,9 @@ import structlog
 
 from resolver.errors import MalformedMessage, WireError
 from resolver.handle.codes import OpCode, ResponseCode
-from resolver.service.hdl_counted import COUNTED, count_plain
+from resolver.service.hdl_counted import COUNTED, FOUND, count_plain
 from resolver.service.hdl_peer import Peer, network_of, unmapped
+from resolver.service.hdl_plain import NoRoom
 from resolver.telemetry.calls import HDL_UDP
 from resolver.transport.hdl_rate import Pace
 from resolver.transport.hdl_repeats import Repeats
@@ -116,7 +117,12 @@ class HandleUdpDoor:
         if pace is Pace.NOTHING:
             return
         if pace is Pace.ANSWER and size == ENVELOPE_OCTETS + int.from_bytes(datagram[16:20], "big"):
-            answer = self._protocol.at_once(datagram, source, HDL_UDP)
+            try:
+                answer = self._protocol.at_once(datagram, source, HDL_UDP, AMPLIFICATION_MAX * size)
+            except NoRoom:
+                answers.append(FOUND)
+                self._send_to_stream(bound, Frame.from_wire(datagram), address)
+                return
             if answer is not None:
                 answers.append(answer[COUNTED])
                 self._send_at_once(bound, datagram, answer, address)

@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from resolver.errors import StorageFailed
+from resolver.node import hdl_resolve
 from resolver.transport.hdl_rate import AnswerRate, Pace
 from resolver.wire import requests
 from resolver.wire.datagrams import split
@@ -223,6 +224,30 @@ def test_nobody_gets_over_three_times_what_was_sent(node, size, flags):
     code = Message.from_wire(packets[0]).header.response_code if len(packets) == 1 else 1
     assert code == (1 if size == 10 and not flags & 0x4000_0000 else code)
     assert code in {1, 2}
+
+
+def test_a_large_record_is_told_what_one_that_just_has_no_room_is_told(node, monkeypatch):
+    """It is not encoded for that: two thousand values took two milliseconds from everybody."""
+    node.store("88.300.1/S-MANY", *[value(number, "URL", f"https://a.example/{number}") for number in range(1, 2_001)])
+    core, counted = node.protocols[0]._core, []
+    monkeypatch.setattr(
+        core.calls, "observe", lambda _what, result, _s, count, door: counted.append((result, count, door))
+    )
+    encode, encoded, told = hdl_resolve.value_to_wire, [], []
+    monkeypatch.setattr(hdl_resolve, "value_to_wire", lambda each: encoded.append(1) or encode(each))
+    for name in ("S-900", "S-MANY"):
+        asked = question(node, f"88.300.1/{name}").to_wire()
+        with udp(node) as client:
+            client.send(asked[:8] + bytes(4) + asked[12:])  # of one request id
+            told.append(client.recv(4_096))
+    small, large = (octets[:40] + octets[44:] for octets in told)  # but for the time until which it holds
+    assert small == large
+    assert Message.from_wire(told[1]).header.response_code == 2
+    assert len(encoded) < 2  # the small one may be kept
+    until_s = time.monotonic() + 60
+    while len(counted) < 2 and time.monotonic() < until_s:
+        time.sleep(0.002)
+    assert counted == [("SUCCESS", 1, "hdl_udp")] * 2
 
 
 def test_no_signature_is_made_that_may_not_be_sent(node, monkeypatch):
