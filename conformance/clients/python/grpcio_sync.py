@@ -127,4 +127,6 @@ class GrpcioSync:
 
 if __name__ == "__main__":
     where = arguments()
-    asyncio.run(Dialogue(GrpcioSync(where), where).run())
+    client = GrpcioSync(where)
+    with client.channel:  # calls left to the end of the interpreter wait for its threads, which are no more
+        asyncio.run(Dialogue(client, where).run())

@@ -47,4 +47,6 @@ class Reflected(GrpcioSync):
 
 if __name__ == "__main__":
     where = arguments()
-    asyncio.run(Dialogue(Reflected(where), where).run())
+    client = Reflected(where)
+    with client.channel:
+        asyncio.run(Dialogue(client, where).run())
