@@ -37,5 +37,13 @@ class Written:
         for start in range(0, len(octets), step):
             self._transport.write(octets[start : start + step])
 
+    def close(self) -> None:
+        """Close, once the client has taken what was written; said again meanwhile it changes nothing.
+
+        An encrypted transport of asyncio's own that is closed twice cannot be asked any more what it holds.
+        """
+        if not self._transport.is_closing():
+            self._transport.close()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
