@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from types import SimpleNamespace
 
+import uvloop
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -120,7 +121,7 @@ class HandleNode:
             replication_admins=replication_admins,
         )
         self._service_changes = service
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()  # as a worker has it
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
