@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from itertools import repeat
 
@@ -31,7 +32,7 @@ class Server:
 
     def serve(self):
         sock, _ = self.listener.accept()
-        with sock:
+        with sock, suppress(ConnectionError):  # a load that is over leaves, be there answers on the way
             connection = ngh2.Connection(ngh2.Role.SERVER, ngh2.Configuration(peer_max_concurrent_streams=1000))
             connection.initiate_connection()
             sock.sendall(connection.data_to_send())
