@@ -127,6 +127,10 @@ class Peer:
     def request(self, stream_id, message=b"", **headers):
         """A whole unary request."""
         self.send(HEADERS, END_HEADERS, stream_id, self.headers(**headers))
+        self.message(stream_id, message)
+
+    def message(self, stream_id, message):
+        """The one message of a request, and its end."""
         self.send(DATA, END_STREAM, stream_id, struct.pack(">BI", 0, len(message)) + message)
 
     async def begin(self):
