@@ -58,6 +58,9 @@ FIELD_OCTETS = 32
 COLLECT_OCTETS = 1 << 20
 """Octets of refused metadata that may lie about until they are collected: with Python's objects five times as much."""
 
+COLLECT_AFTER_S = 0.1
+"""Seconds until then: grpcio has let go of them."""
+
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -222,24 +225,31 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # not subscr
     def __init__(self, handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]]) -> None:
         self._handlers = handlers
         self._refusal = grpc.stream_stream_rpc_method_handler(_refuse)  # of a stream: it waits for no message
-        self._refused_octets = 0
+        self._left_octets = 0
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         """The handler of a call; None answers UNIMPLEMENTED."""
         octets = _octets_at_least(handler_call_details.invocation_metadata)
         if octets <= limits.METADATA_OCTETS_MAX:
             return self._handlers.get(handler_call_details.method)
-        self._refused_octets += octets
-        if self._refused_octets > COLLECT_OCTETS:
-            self._refused_octets = 0
-            asyncio.get_running_loop().call_soon(gc.collect)  # when grpcio has let go of this call's
+        self._collect_soon(octets)
         return self._refusal
+
+    def _collect_soon(self, octets: int) -> None:
+        """Count metadata that is garbage in a moment, and have it collected when it is much."""
+        self._left_octets += octets
+        if self._left_octets > COLLECT_OCTETS:
+            self._left_octets = 0
+            asyncio.get_running_loop().call_later(COLLECT_AFTER_S, gc.collect)
 
 
 async def _refuse(_: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-    """End a call that has too much metadata."""
-    message = f"the metadata has too many octets; at most {limits.METADATA_OCTETS_MAX} are allowed"
-    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, message)
+    """End a call that has too much metadata, which the core keeps as long as the call.
+
+    By no abort: its exception would put the call into a cycle.
+    """
+    context.set_code(grpc.StatusCode.RESOURCE_EXHAUSTED)
+    context.set_details(f"the metadata has too many octets; at most {limits.METADATA_OCTETS_MAX} are allowed")
 
 
 def _octets_at_least(metadata: Sequence[tuple[str, str | bytes]]) -> int:
