@@ -68,6 +68,7 @@ class Resharding:
         *,
         say: Callable[[str], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep,
+        now_s: Callable[[], float] = time.monotonic,
         lease_s: float = LEASE_S,
     ) -> None:
         """``open_client`` opens a client of a place, as somebody who may look after mirrors."""
@@ -75,6 +76,7 @@ class Resharding:
         self._open = open_client
         self._say = say
         self._sleep = sleep
+        self._now_s = now_s
         self._lease_s = lease_s
         self._clients: dict[str, Client] = {}
         self._places = dict(wanted.servers)
@@ -140,10 +142,10 @@ class Resharding:
         for state in states.values():
             if state.HasField("previous"):
                 return state.previous
-        layouts = [state.layout for state in states.values() if state.layout.servers]
-        if layouts:
-            return layouts[0]
-        alone = [id_ for id_, state in states.items() if not any(pull.registry for pull in state.pulls)]
+        knowing = [state for state in states.values() if state.layout.servers]
+        if knowing:  # who follows the registry may not have the last layout yet
+            return min(knowing, key=_follows_registry).layout
+        alone = [id_ for id_, state in states.items() if not _follows_registry(state)]
         if len(alone) != 1:
             raise _unfit(
                 "exactly one of the servers must be the node that has the handles and the registry now; the others are "
@@ -252,27 +254,42 @@ class Resharding:
 
     def _prepare(self) -> None:
         for id_ in self._ids():
+            self._wait_for_layout(id_)
             self._step(id_, pb.SITE_STEP_PREPARE, server=id_, current=self.current)
         self._say("copying what goes to other servers")
-        before, told_s = b"", time.monotonic()
+        before, told_s = b"", self._now_s()
         since_s = told_s
         while not self._is_copied(lag_max=1_000):
             self._sleep(LOOK_S * 4)
             states = [self._ask(self._places[id_]) for id_ in self._ids()]
             if any(not state.stage and state.layout != self.next for state in states):
                 raise _unfit("the change was given up meanwhile, by idis site cancel: idis site show tells how it is")
-            if time.monotonic() - told_s > TELL_S:
-                told_s = time.monotonic()
+            if self._now_s() - told_s > TELL_S:
+                told_s = self._now_s()
                 held = (f"server {id_} {state.handle_count:,}" for id_, state in zip(self._ids(), states, strict=True))
                 self._say(f"still copying; handles held: {', '.join(held)}")
             now = b"".join(pull.SerializeToString() for state in states for pull in state.pulls if not pull.registry)
             if now != before:
-                before, since_s = now, time.monotonic()
-            elif time.monotonic() - since_s > IDLE_MAX_S:
+                before, since_s = now, self._now_s()
+            elif self._now_s() - since_s > IDLE_MAX_S:
                 raise _unfit(
                     "a server copies nothing: its log says why; every server needs credentials/site.token, and reaches "
                     "the others where the servers file says. Then give the command again"
                 )
+
+    def _wait_for_layout(self, id_: int) -> None:
+        """Wait until a server has heard which servers the site has: that comes to it with the registry."""
+        until_s = self._now_s() + IDLE_MAX_S
+        while True:
+            state, registry = (self._ask(self._places[each]) for each in (id_, self.current.registry_server))
+            if state.stage or state.layout == registry.layout:
+                return
+            if self._now_s() > until_s:
+                raise _unfit(
+                    f"server {id_} does not follow the registry and has not heard which servers the site has: its log "
+                    "says why. Then give the command again"
+                )
+            self._sleep(LOOK_S)
 
     def _is_copied(self, *, lag_max: int) -> bool:
         """Whether every server holds what others have for it, but for so many changes of each.
@@ -302,8 +319,8 @@ class Resharding:
             self._say("stopping changes of handles for a moment")
             for id_ in self._ids():
                 self._step(id_, pb.SITE_STEP_FENCE, lease_s=self._lease_s)
-            until_s = time.monotonic() + self._lease_s * 0.6
-            while not self._is_copied(lag_max=0) and time.monotonic() < until_s:
+            until_s = self._now_s() + self._lease_s * 0.6
+            while not self._is_copied(lag_max=0) and self._now_s() < until_s:
                 self._sleep(LOOK_S)
             if self._is_held():
                 return
@@ -319,9 +336,9 @@ class Resharding:
             if failed.reason != "INVALID_TRANSITION":
                 raise
             return False
-        until_s = time.monotonic() + self._lease_s
+        until_s = self._now_s() + self._lease_s
         while not self._is_copied(lag_max=0):
-            if time.monotonic() > until_s:
+            if self._now_s() > until_s:
                 raise _unfit("a server does not copy what others have for it: see its log, then give the command again")
             self._sleep(LOOK_S)
         return True
@@ -372,6 +389,10 @@ class Resharding:
             expected_serial=expected_serial,
         )
         self._client(self._places[id_]).call(methods.CHANGE_SITE, request)
+
+
+def _follows_registry(state: pb.GetSiteResponse) -> bool:
+    return any(pull.registry for pull in state.pulls)
 
 
 def _is_past(state: pb.GetSiteResponse, step: pb.SiteStep, layout: pb.SiteLayout) -> bool:

@@ -153,7 +153,11 @@ def _prepare(ledger: Ledger, row: stored.StoredServer, layout: pb.SiteLayout, re
             field="current",
         )
     if not layout.servers and len(current.servers) != 1:
-        raise InvalidTransition("the site has one server until its first change", field="current")
+        raise InvalidTransition(
+            "this server knows no servers of the site yet: wait until it has followed the registry, then give the "
+            "command again",
+            field="current",
+        )
     if current.registry_server != request.next.registry_server:
         raise InvalidField("the server that takes changes of the registry stays the same", field="next.registry_server")
     if row.follows_registry == (request.server == current.registry_server):

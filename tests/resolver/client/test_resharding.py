@@ -74,12 +74,12 @@ class Led(Site):
         """Calls until whoever leads is gone, and whether the server still does what the last one asks."""
         self.chance = random.Random(1)
         self.settle_ms = 100
-        self.dead = []
-        """Servers that do not answer."""
+        self.dead, self.deaf = [], []
+        """Servers that do not answer, and those that copy nothing."""
 
     def lead(self, numbers):
         servers = tuple((number, self.servers[number - 1].grpc) for number in numbers)
-        return Resharding(Wanted(servers, ALL), self.peer, sleep=self.wait, lease_s=5)
+        return Resharding(Wanted(servers, ALL), self.peer, sleep=self.wait, now_s=self.clock.monotonic_s, lease_s=5)
 
     def peer(self, place):
         return Peer(self, next(server for server in self.servers if server.grpc == place))
@@ -87,7 +87,8 @@ class Led(Site):
     def wait(self, seconds):
         self.clock.advance(seconds)
         for server in self.servers:
-            server.pull(self.servers, most=3)
+            if server not in self.deaf:
+                server.pull(self.servers, most=3)
         self.write_some()
 
     def write_some(self):
@@ -196,6 +197,58 @@ def test_whoever_leads_is_told_that_somebody_else_has_given_the_change_up(site):
     for server in site.servers:
         server.drop()
     assert [len(server.names()) for server in site.servers] == [len(NAMES), 0, 0]
+
+
+def hearing_late(site, number):
+    """A server that copies nothing until whoever leads has waited twenty times; those waits."""
+    waits, wait = [], site.wait
+    site.deaf = [site.servers[number - 1]]
+
+    def hear(seconds):
+        waits.append(seconds)
+        if len(waits) > 20:
+            site.deaf = []
+        wait(seconds)
+
+    site.wait = hear
+    return waits
+
+
+def test_a_change_soon_after_the_first_waits_for_a_server_that_has_not_heard_of_it(site):
+    """It was refused, because "the site has one server until its first change"."""
+    site.deaf = [site.servers[2]]
+    change(site, (1, 2))
+    waits = hearing_late(site, 3)
+    change(site, (3, 1, 2))
+    assert len(waits) > 20
+    site.settle((3, 1, 2))
+    site.check()
+
+
+def test_what_a_server_says_that_is_behind_is_not_taken_for_the_layout_that_holds(site):
+    change(site, (1, 2, 3))
+    change(site, (1, 2))
+    site.settle((1, 2))
+    site.deaf = [site.servers[2]]
+    change(site, (2, 1))
+    waits = hearing_late(site, 3)
+    change(site, (3, 1))
+    assert len(waits) > 20
+    site.settle((3, 1))
+    site.check()
+
+
+def test_a_server_that_never_hears_of_the_servers_is_told(site):
+    site.deaf = [site.servers[2]]
+    change(site, (1, 2))
+    began_s = site.clock.monotonic_s()
+    with pytest.raises(CallFailed, match="server 3 does not follow the registry"):
+        change(site, (1, 2, 3))
+    assert site.clock.monotonic_s() - began_s < 40
+    site.deaf = []
+    change(site, (1, 2, 3))
+    site.settle((1, 2, 3))
+    site.check()
 
 
 def test_another_file_does_not_lead_a_change_under_way(site):
