@@ -186,7 +186,8 @@ class World(Site):
         wanted = Wanted(tuple((number, self.servers[number - 1].grpc) for number in numbers), ALL)
         for attempt in range(20):
             self.leader_calls = self.chance.randrange(1, 120) if attempt < 4 else None
-            leading = Resharding(wanted, self.peer, sleep=self.pass_time, lease_s=self.chance.choice([0.05, 0.5, 5.0]))
+            lease_s = self.chance.choice([0.05, 0.5, 5.0])
+            leading = Resharding(wanted, self.peer, sleep=self.pass_time, now_s=self.clock.monotonic_s, lease_s=lease_s)
             try:
                 leading.begin()
                 if leading.changes_nothing:
