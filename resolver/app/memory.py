@@ -17,8 +17,14 @@ IDLE_OCTETS = 2 << 20
 PAUSE_S = 10.0
 """Seconds between two returns: a busy worker would need the memory again at once."""
 
-_M_ARENA_MAX = -8
+_M_ARENA_MAX, _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -8, -3, -1
 """mallopt(3), from ``malloc.h``."""
+
+_OWN_PAGES_OCTETS = 8 << 20
+"""Size from which on a block has pages of its own, which go back with it: above any message."""
+
+_TOP_OCTETS = 16 << 20
+"""Free memory at the end of the heap from which on it goes back at once: some copies of the largest message."""
 
 log = structlog.get_logger()
 
@@ -45,6 +51,20 @@ def share_one_arena() -> bool:
         return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1))
     except (OSError, AttributeError):
         return False
+
+
+def keep_large_blocks() -> bool:
+    """Let memory of messages be used again instead of given back with each; False where there is no glibc.
+
+    An answer of a mebibyte is copied some times on its way. As the C library is set, each copy gets fresh pages from
+    the kernel, which fills them with zeros: that is four fifths of what such an answer costs. ``IdleMemory`` gives back
+    what stays behind.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, _OWN_PAGES_OCTETS) and mallopt(_M_TRIM_THRESHOLD, _TOP_OCTETS))
 
 
 class IdleMemory:

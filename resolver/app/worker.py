@@ -26,7 +26,7 @@ from resolver import __version__
 from resolver.app import backends
 from resolver.app.data_dir import DataDir, StartRefused
 from resolver.app.federation import Federation
-from resolver.app.memory import IdleMemory, share_one_arena
+from resolver.app.memory import IdleMemory, keep_large_blocks, share_one_arena
 from resolver.app.messages import BEAT_S, Assignment, Reload, Status, WorkerExit
 from resolver.app.mirror_service import MirrorService, mirror_options
 from resolver.app.site_service import SiteService
@@ -133,6 +133,8 @@ class Worker:
         choice = backends.choose(self._config.grpc.backend)
         if choice.name == "grpcio":
             share_one_arena()
+        else:  # grpcio's answers need no fresh pages either way
+            keep_large_blocks()
         federation = self._federation = Federation(service, self._assignment, self._clock, secrets.token_bytes)
         mirroring = MirrorService(service.core, self._assignment, self._clock)
         site = SiteService(service.core, self._assignment, self._clock)
