@@ -84,6 +84,9 @@ STREAMS_MAX = 100
 HANDSHAKE_TIMEOUT_S = 5.0
 """Seconds for the HTTP/2 or TLS handshake; silent connections are closed after it."""
 
+SETTINGS_ACK_S = 15.0
+"""Seconds that grpcio's core waits for each acknowledgement of its SETTINGS; it also sends some amid calls."""
+
 CONNECTION_IDLE_S = 300.0
 """Seconds without a call after which a connection is closed."""
 

@@ -44,6 +44,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_metadata_size", limits.METADATA_OCTETS_MAX),
     ("grpc.absolute_max_metadata_size", 2 * limits.METADATA_OCTETS_MAX),
     ("grpc.server_handshake_timeout_ms", int(limits.HANDSHAKE_TIMEOUT_S * 1_000)),
+    ("grpc.http2.settings_timeout", int(limits.SETTINGS_ACK_S * 1_000)),
     ("grpc.max_connection_idle_ms", int(limits.CONNECTION_IDLE_S * 1_000)),
     ("grpc.max_connection_age_ms", int(limits.CONNECTION_AGE_S * 1_000)),
     ("grpc.max_connection_age_grace_ms", int(limits.CONNECTION_AGE_GRACE_S * 1_000)),

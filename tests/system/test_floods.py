@@ -178,8 +178,6 @@ def test_a_crowd_that_says_nothing_is_shown_the_door(serving, door, drip):
 
 def test_a_crowd_that_greets_and_hears_nothing_is_shown_the_door(serving):
     """10,000 connections that say their preface and SETTINGS and never acknowledge ours."""
-    if serving[0] == "grpcio":
-        pytest.skip("grpcio's core keeps whoever has greeted until its connection is idle for minutes")
     crowds(serving, "grpc", [["mute", serving[2].ports["grpc"], "40", str(SILENT)]])
 
 

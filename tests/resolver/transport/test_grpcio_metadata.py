@@ -5,6 +5,8 @@ import gc
 import pytest
 
 from resolver import limits
+from resolver.transport import grpc_server
+from resolver.transport.grpc_server import OPTIONS
 from resolver.v1 import resolution_pb2
 from tests.resolver.transport.h2_doors import (
     CONTINUATION,
@@ -82,5 +84,29 @@ def test_half_a_million_fields_do_not_stay(world):
                 peer.send(CONTINUATION, 0, 1, FIELDS)
             await peer.answer(1)
             await until(lambda: tuples_of_metadata() < 1_000, 10)
+
+    run(main())
+
+
+async def acknowledged(port):
+    return await Peer.connect(port)
+
+
+@pytest.mark.parametrize(("connect", "ended"), [(unacknowledged, True), (acknowledged, False)])
+def test_who_never_acknowledges_is_shown_the_door(world, monkeypatch, connect, ended):
+    """Grpcio's core would wait for a minute, with up to forty mebibytes of metadata in its hands."""
+    name = "grpc.http2.settings_timeout"
+    assert dict(OPTIONS)[name] == limits.SETTINGS_ACK_S * 1_000
+    monkeypatch.setattr(grpc_server, "OPTIONS", tuple({**dict(OPTIONS), name: 300}.items()))
+
+    async def main():
+        async with world.serving() as asker, door_of("grpcio", asker.service) as place:
+            peer = await connect(place.port)
+            try:
+                await peer.frames(20.0 if ended else 1.0)
+            except TimeoutError:
+                assert not ended
+            else:
+                assert ended
 
     run(main())
