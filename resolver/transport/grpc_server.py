@@ -22,7 +22,7 @@ from resolver.methods import Method, Shape
 from resolver.registry.keys import certificate_digest
 from resolver.service import Call, Credential, Service
 from resolver.transport.health import Health
-from resolver.transport.outcome import DETAILS_KEY, failure_of
+from resolver.transport.outcome import DETAILS_KEY, Failure, failure_of
 from resolver.transport.requests import credential_of, parse
 from resolver.transport.table import Entry, table_of
 
@@ -132,11 +132,14 @@ class GrpcioDoor:
                 response: Any = handler(self._call(entry, context), parse(method, octets))  # type: ignore[arg-type]
                 if inspect.isawaitable(response):
                     response = await response
-            except Exception as error:
-                await self._abort(method, context, error, started)
-                raise
-            self._observe(method, 0, self._clock.monotonic_s() - started, 1)
-            return response if type(response) is bytes else response.SerializeToString()
+            except Exception as error:  # noqa: BLE001 - every failure becomes a status
+                failure = self._failure(method, error, started)
+            else:
+                self._observe(method, 0, self._clock.monotonic_s() - started, 1)
+                return response if type(response) is bytes else response.SerializeToString()
+            del octets
+            await _abort(context, failure)
+            return b""
 
         return answer
 
@@ -149,8 +152,12 @@ class GrpcioDoor:
                 responses: Any = handler(self._call(entry, context), parse(method, octets))  # type: ignore[arg-type]
                 await self._send_all(responses, context)
             except Exception as error:  # noqa: BLE001 - every failure becomes a status
-                await self._abort(method, context, error, started)
-            self._observe(method, 0, self._clock.monotonic_s() - started, 1)
+                failure = self._failure(method, error, started)
+            else:
+                self._observe(method, 0, self._clock.monotonic_s() - started, 1)
+                return
+            del octets
+            await _abort(context, failure)
 
         return answer
 
@@ -167,8 +174,11 @@ class GrpcioDoor:
                 responses: Any = handler(self._call(entry, context), requests(iterator))  # type: ignore[arg-type]
                 await self._send_all(responses, context)
             except Exception as error:  # noqa: BLE001 - every failure becomes a status
-                await self._abort(method, context, error, started)
-            self._observe(method, 0, self._clock.monotonic_s() - started, 1)
+                failure = self._failure(method, error, started)
+            else:
+                self._observe(method, 0, self._clock.monotonic_s() - started, 1)
+                return
+            await _abort(context, failure)
 
         return answer
 
@@ -198,19 +208,23 @@ class GrpcioDoor:
         call.timeout_s = context.time_remaining()
         return call
 
-    async def _abort(
-        self,
-        method: Method[Message, Message],
-        context: grpc.aio.ServicerContext[bytes, bytes],
-        error: Exception,
-        started: float,
-    ) -> None:
-        """End the call with the status of a failure; does not return."""
+    def _failure(self, method: Method[Message, Message], error: Exception, started: float) -> Failure:
+        """The status of a failure, counted."""
         if isinstance(error, grpc.aio.AbortError):
             raise error
         failure = failure_of(error, method.path)
         self._observe(method, failure.code, self._clock.monotonic_s() - started, 1)
-        await context.abort(_CODES[failure.code], failure.message, ((DETAILS_KEY, failure.details),))
+        return failure
+
+
+async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], failure: Failure) -> None:
+    """End a call with the status of a failure; does not return.
+
+    To be called outside of ``except`` and without the request at hand: grpcio keeps the exception of an abort with the
+    call, in a cycle. With the frames that it went through and what it came after, two hundred refused requests of four
+    mebibytes waited for the collector.
+    """
+    await context.abort(_CODES[failure.code], failure.message, ((DETAILS_KEY, failure.details),))
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # not subscriptable at run time

@@ -1,6 +1,8 @@
 """The grpcio door on loopback: octets that are no message, credentials that are none, health and reflection."""
 
 import asyncio
+import gc
+import tracemalloc
 
 import grpc
 import pytest
@@ -187,5 +189,28 @@ def test_reflection(world, method):
         ]
         assert files == ["resolver/v1/handle.proto", "resolver/v1/changes.proto"]
         assert [answer.error_response.error_code for answer in answers[3:]] == [5, 3]
+
+    run(world, main)
+
+
+def test_refused_requests_are_forgotten_without_the_collector(world):
+    """The exception of an abort stays with its call, in a cycle; it kept the request too."""
+    octets = b"\xfa\x7f" + b"\x80\x80\x60" + bytes(0x180000)
+
+    async def main(client):
+        for _ in range(3):
+            await failure(client, "", methods.BATCH_CREATE_HANDLES, octets)
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for _ in range(8):
+                error = await failure(client, "", methods.BATCH_CREATE_HANDLES, octets)
+                assert error.code is CODE.UNAUTHENTICATED
+            left_octets, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+        assert left_octets < 4 * len(octets)
 
     run(world, main)
