@@ -158,10 +158,11 @@ class LmdbWriter(LmdbReader):
     def put_many(self, table: Table, rows: Iterable[tuple[bytes, bytes, int]]) -> None:
         """Store many (key, body, marks); sorted by key it is faster. Raises StoreFull, ValueError."""
         rows = list(rows)
-        if any(row[2] for row in rows):
-            self.put_rows(table, [(key, seal(key, body, marks)) for key, body, marks in rows])
+        keys, bodies, marks = zip(*rows, strict=True) if rows else ((), (), ())
+        if any(marks):
+            self.put_rows(table, [(key, seal(key, body, bits)) for key, body, bits in rows])
         else:
-            self.put_rows(table, seal_many([row[0] for row in rows], [row[1] for row in rows]))
+            self.put_rows(table, seal_many(keys, bodies))
 
     def put_rows(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Store many rows as they are, seals included. Raises StoreFull, ValueError.

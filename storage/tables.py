@@ -119,11 +119,10 @@ def seal(key: bytes, body: bytes, marks: int = 0) -> bytes:
 
 def seal_many(keys: Sequence[bytes], bodies: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
     """Keys and rows ready to store, without marks; half of what ``seal`` costs for each."""
-    checks = map(_checksum, map(b"".join, zip(keys, bodies, strict=True)))
-    return [
-        (key, b"%b%b%b" % (_UNMARKED, check.to_bytes(4, "big"), body))
-        for key, check, body in zip(keys, checks, bodies, strict=True)
-    ]
+    join = b"".join
+    checks = map(_checksum, map(join, zip(keys, bodies, strict=True)))
+    rows = [join((_UNMARKED, check.to_bytes(4, "big"), body)) for check, body in zip(checks, bodies, strict=True)]
+    return list(zip(keys, rows, strict=True))
 
 
 def unseal(table: Table, key: bytes, row: bytes) -> bytes:

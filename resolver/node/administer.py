@@ -126,9 +126,9 @@ def create_all(ledger: Ledger, caller: Caller, drafts: Sequence[Draft]) -> list[
     ``create`` has to say so of each.
     """
     prefix_key = drafts[0].prefix_key
-    if prefix_key == _ROOT_KEY or any(
-        draft.restricted or draft.template_id or draft.prefix_key != prefix_key for draft in drafts
-    ):
+    _, keys, prefix_keys, _, restricted, template_ids = zip(*drafts, strict=True)
+    is_one = prefix_keys.count(prefix_key) == len(drafts)
+    if prefix_key == _ROOT_KEY or not is_one or any(restricted) or any(template_ids):
         return None
     share = ledger.share
     if share is not None and any(share.refusal(draft.name) is not None for draft in drafts):
@@ -137,7 +137,7 @@ def create_all(ledger: Ledger, caller: Caller, drafts: Sequence[Draft]) -> list[
         permit = ledger.permits.get((prefix_key, id(caller))) or _permit(ledger, caller, drafts[0])
     except ResolverError:
         return None
-    if not ledger.are_new([draft.key for draft in drafts]):
+    if not ledger.are_new(keys):
         return None
     if not ledger.meter.charge_all(caller, permit.row, len(drafts)):
         return None

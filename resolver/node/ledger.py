@@ -389,8 +389,8 @@ class Ledger:
         self.meter.close()
         search.maintain(writer, self._records)
         puts: list[tuple[bytes, bytes, int]] = []
-        for key, record in sorted(self._records.items()):
-            public, restricted = record or (b"", b"")
+        for key in sorted(self._records):
+            public, restricted = self._records[key] or (b"", b"")
             if public:
                 puts.append((key, public, MARK if restricted else 0))
             elif key not in vacant:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _LOW = [bytes((number | 0x80,)) for number in range(128)]
 """The first octet of a number of more than one."""
 
+_ALONE = [bytes((number,)) for number in range(128)]
+"""Numbers of one octet."""
+
 
 class NewRows(NamedTuple):
     """The octets of many new records, in the order of their drafts."""
@@ -58,34 +61,47 @@ class Moment:
         tail = b"\x18%b\x20%b%b%b" % (varint(version), number, self._time_field, template)
         return b"%b%b%b%b" % (FIELD_1, varint(len(head) + len(tail)), head, tail)
 
+    def _numbers(self, serial: int, stop: int) -> list[bytes]:
+        """``number`` of each serial up to ``stop``, those that share all but their first octet at once."""
+        numbers: list[bytes] = []
+        while serial < stop:
+            low, rest = serial & 0x7F, self.number(serial)[1:]
+            some = min(stop - serial, 0x80 - low)
+            octets = _LOW if rest else _ALONE
+            numbers += [first + rest for first in octets[low : low + some]]
+            serial += some
+        return numbers
+
     def new_rows(self, operation: int, drafts: Sequence[Draft], serial: int, principal_id: str) -> NewRows:
         """What ``record``, ``entry`` and ``receipt`` write of new records in version 1, a step for all at a time.
 
         Their serials ascend from ``serial``, and none has restricted values or a template.
         """
+        texts, keys, _, heads, _, _ = zip(*drafts, strict=True)
         serials = range(serial, serial + len(drafts))
-        numbers = list(map(self.number, serials))
-        octets = [draft.name.encode() for draft in drafts]
-        names = [varint(len(name)) + name for name in octets]
+        numbers = self._numbers(serial, serials.stop)
+        names = [varint(len(name)) + name for name in map(str.encode, texts)]
         tail, time = self._time_field, self._time
-        bodies = [
-            b"%b\x18\x01\x20%b%b" % (draft.head, number, tail) for draft, number in zip(drafts, numbers, strict=True)
+        record_octets, receipt_octets = len(tail) + 3, len(time) + 5  # beside what differs
+        records = [
+            b"\x0a%b%b\x18\x01\x20%b%b" % (varint(len(head) + len(number) + record_octets), head, number, tail)
+            for head, number in zip(heads, numbers, strict=True)
         ]
-        records = [b"\x0a%b%b" % (varint(len(body)), body) for body in bodies]
-        sums = digests([draft.key for draft in drafts], records)
+        sums = digests(keys, records)
         start, signature = self._entry_start(operation), self._signature(principal_id, "")
         entries = [
             b"\x08%b%b%b\x28\x01\x32\x20%b%b" % (number, start, name, digest, signature)
             for number, name, digest in zip(numbers, names, sums, strict=True)
         ]
-        told = [
-            b"\x0a%b\x10\x01\x18%b\x20%b" % (name, number, time) for name, number in zip(names, numbers, strict=True)
+        receipts = [
+            b"\x0a%b\x0a%b\x10\x01\x18%b\x20%b" % (varint(len(name) + len(number) + receipt_octets), name, number, time)
+            for name, number in zip(names, numbers, strict=True)
         ]
         return NewRows(
             records,
             sums,
             list(zip([serial.to_bytes(8, "big") for serial in serials], entries, strict=True)),
-            [b"\x0a%b%b" % (varint(len(receipt)), receipt) for receipt in told],
+            receipts,
         )
 
     def _entry_start(self, operation: int) -> bytes:

@@ -114,4 +114,5 @@ def digest(key: bytes, public: bytes, restricted: bytes) -> bytes:
 
 def digests(keys: Sequence[bytes], records: Sequence[bytes]) -> list[bytes]:
     """The ``digest`` of each of many records without restricted values."""
-    return [sha256(_KEY_LENGTHS[len(key)] + key + record).digest() for key, record in zip(keys, records, strict=True)]
+    join, lengths = b"".join, _KEY_LENGTHS
+    return [sha256(join((lengths[len(key)], key, record))).digest() for key, record in zip(keys, records, strict=True)]
