@@ -29,8 +29,9 @@ NO_KEY = b"/"
 _ONE_OCTET_MAX = 127
 """Largest length that protobuf writes in one octet."""
 
-_LOOK = 128
-"""Rows read before their octets are looked at: a record may have a mebibyte, and a batch a thousand names of it."""
+_LOOK_FIRST, _LOOK = 8, 128
+"""Rows read before their octets are looked at, and most of those read before the next look: a record may have a
+mebibyte, and a batch a thousand names of it."""
 
 
 def keys_of(names: Sequence[str]) -> list[bytes]:
@@ -66,7 +67,7 @@ def find_plain(
     """The body for each folded name, None for what is not plain; and how many bodies there are of each prefix.
 
     Keys have 1 to 448 octets, as those of ``keys_of`` and ``keys_in``. When rows together exceed ``octets_max`` none is
-    plain; without it, who asks for few looks at their octets itself.
+    plain; without it, who asks looks at the octets of few itself.
     """
     rows = _rows(reader, keys, octets_max)
     if rows is None:
@@ -89,20 +90,30 @@ def find_plain(
 
 
 def _rows(reader: Reader, keys: Sequence[bytes], octets_max: int | None) -> list[bytes | None] | None:
-    """The rows of some keys; None when they are too many octets to be held together."""
+    """The rows of some keys; None when they are too many octets to be held together.
+
+    How long the first are tells how many to read at a time: of long ones hardly more than there is room for.
+    """
+    asked = len(keys)
+    rows = reader.get_rows(Table.RECORDS, keys[:_LOOK_FIRST])
+    if octets_max is None and asked <= _LOOK_FIRST:
+        return rows
+    octets = sum(map(len, filter(None, rows)))
     if octets_max is None:
-        if len(keys) <= _LOOK:
-            return reader.get_rows(Table.RECORDS, keys)
         octets_max = limits.ANSWER_OCTETS_MAX
-    rows: list[bytes | None] = []
-    octets = 0
-    for start in range(0, len(keys), _LOOK):
-        some = reader.get_rows(Table.RECORDS, keys[start : start + _LOOK])
+        if asked <= _LOOK and octets * asked <= octets_max * _LOOK_FIRST:
+            rows += reader.get_rows(Table.RECORDS, keys[_LOOK_FIRST:])
+            return rows
+    count = len(rows)
+    while octets <= octets_max:
+        if count == asked:
+            return rows
+        alike = 1 + (octets_max - octets) * count // (octets or 1)
+        some = reader.get_rows(Table.RECORDS, keys[count : count + min(alike, _LOOK)])
         octets += sum(map(len, filter(None, some)))
-        if octets > octets_max:
-            return None
         rows += some
-    return rows
+        count = len(rows)
+    return None
 
 
 def _prefixes(keys: Sequence[bytes]) -> dict[str, int]:

@@ -29,7 +29,8 @@ _QUESTION = re.compile(rb"\x08([\x80-\xff]{0,8}[\x00-\x7f])\x12([\x01-\x7f])(.+)
 _TAGS = b"\x12"
 """Tag and wire type of field 2 of StreamResolveResponse: the tags, packed."""
 
-_STREAM_ANSWER_OCTETS_MAX = limits.ANSWER_OCTETS_MAX // 2
+STREAM_ANSWER_OCTETS_MAX = limits.ANSWER_OCTETS_MAX // 2
+"""Octets of rows that are read for one message of a stream; questions for more are not plain together."""
 
 
 class Streamed(NamedTuple):
@@ -103,7 +104,7 @@ class Plain:
             keys = [name.upper() for name in names]
         core = self._core
         with core.reading() as reader:
-            bodies, counts = find_plain(reader, core.served, keys, _STREAM_ANSWER_OCTETS_MAX)
+            bodies, counts = find_plain(reader, core.served, keys, STREAM_ANSWER_OCTETS_MAX)
         rest: list[int] = []
         if not all(bodies):
             rest = [place for place, body in enumerate(bodies) if body is None]

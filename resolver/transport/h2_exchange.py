@@ -37,6 +37,7 @@ class Exchange:
         "_calls",
         "_drained",
         "_timer",
+        "at_once",
         "blocked_octets",
         "blocked_s",
         "call",
@@ -86,6 +87,8 @@ class Exchange:
         self.touched = False
         """Whether they have just been."""
         self.over = False
+        self.at_once = bounds.QUESTIONS_MAX
+        """Questions of a resolution stream that are answered together next time: fewer where records are long."""
         self.late = 0
         """Questions of a resolution stream that wait for other nodes."""
         self.headers_sent = False

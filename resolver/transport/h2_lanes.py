@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 from resolver.errors import Overloaded, ResolverError
+from resolver.service.plain import STREAM_ANSWER_OCTETS_MAX
 from resolver.service.reading import stored_rows_checked
 from resolver.transport import h2_bounds as bounds
 from resolver.transport.grpc_frames import FrameError
@@ -99,14 +100,20 @@ def answer_questions(calls: Calls, exchange: Exchange) -> None:
                     calls.block(exchange)
                     return
             calls.shared.core.identify_again(call)
-            messages = exchange.take_some(bounds.QUESTIONS_MAX)
+            messages = exchange.take_some(exchange.at_once)
+            count, octets, waiting = len(messages), 0, len(exchange.inbox)
             plain = calls.shared.plain.answer_stream(call.source, messages)
             if plain is not None:
                 messages = [messages[place] for place in plain.rest]
                 if plain.answer:
+                    octets = len(plain.answer)
                     exchange.queue(plain.answer)
             if messages:
-                fault = _answer_parsed(calls, exchange, call, messages)
+                fault, more = _answer_parsed(calls, exchange, call, messages)
+                octets += more
+            # Those that there was no room for are read again: next time as many as have room, if they are like these.
+            count -= len(exchange.inbox) - waiting
+            exchange.at_once = min(count * STREAM_ANSWER_OCTETS_MAX // (octets or 1), bounds.QUESTIONS_MAX) or 1
         if fault is None and not exchange.inbox:
             fault = exchange.fault
     except Exception as error:  # noqa: BLE001 - every failure becomes a status
@@ -117,8 +124,10 @@ def answer_questions(calls: Calls, exchange: Exchange) -> None:
         calls.finish(exchange)
 
 
-def _answer_parsed(calls: Calls, exchange: Exchange, call: Call, messages: Sequence[bytes]) -> ResolverError | None:
-    """Answer questions that are not plain in one message; what is wrong with one is returned after the answers before.
+def _answer_parsed(
+    calls: Calls, exchange: Exchange, call: Call, messages: Sequence[bytes]
+) -> tuple[ResolverError | None, int]:
+    """Answer questions that are not plain in one message: what is wrong with one, after the answers before, and octets.
 
     Those that one message has no room for go back to the inbox.
     """
@@ -130,7 +139,7 @@ def _answer_parsed(calls: Calls, exchange: Exchange, call: Call, messages: Seque
     except ResolverError as error:
         fault = error
     if not requests:
-        return fault
+        return fault, 0
     resolution = calls.shared.service.resolution
     later: list[pb.StreamResolveRequest] = []
     left: list[int] = []
@@ -142,7 +151,7 @@ def _answer_parsed(calls: Calls, exchange: Exchange, call: Call, messages: Seque
         fault = None  # it is met again
     if later:
         _answer_later(calls, exchange, resolution, later)
-    return fault
+    return fault, len(answer)
 
 
 def _answer_later(

@@ -1,10 +1,13 @@
 """What is found for many plain names together is what ``resolve`` says of each of them alone."""
 
+import pytest
+
+from resolver import limits
 from resolver.node.prefixes import ServedPrefixes
 from resolver.node.resolve_plain import find_plain, keys_of
 from resolver.v1 import registry_pb2 as registry
 from storage.memory_engine import MemoryEngine
-from storage.tables import MARK, Table
+from storage.tables import MARK, SEAL_OCTETS, Table
 
 SERVED = ("88.300.1", "88.300.2", "88.阀门")
 
@@ -60,3 +63,47 @@ def test_names_that_are_odd_or_absent_or_restricted_cost_no_other():
     assert counts == {"88.300.1": 1}
     assert found(engine, *odd) == ([None] * len(odd), {})
     assert found(engine) == ([], {})
+
+
+class Weighing:
+    """A reader that notes how many octets of rows it has given."""
+
+    def __init__(self, reader):
+        self._reader, self.octets = reader, 0
+
+    def get_rows(self, table, keys):
+        rows = self._reader.get_rows(table, keys)
+        self.octets += sum(map(len, filter(None, rows)))
+        return rows
+
+    def __getattr__(self, name):
+        return getattr(self._reader, name)
+
+
+@pytest.mark.parametrize("asked", [100, 300])
+@pytest.mark.parametrize("octets", [1_000, 20_000, 100_000])
+@pytest.mark.parametrize("octets_max", [500_000, 2_000_000, None])
+def test_of_long_rows_no_more_are_read_than_there_is_room_for(asked, octets, octets_max):
+    """All rows of a burst were read before anybody looked how long they are: a hundred mebibytes for one answer."""
+    engine, names = store(), ["88.300.1/long"] * asked
+    with engine.write() as writer:
+        writer.put(Table.RECORDS, b"88.300.1/LONG", b"x" * octets)
+    room = octets_max or limits.ANSWER_OCTETS_MAX
+    with engine.read() as reader:
+        weighing = Weighing(reader)
+        bodies, counts = find_plain(weighing, ServedPrefixes(), keys_of(names), octets_max)
+    fit = (octets + SEAL_OCTETS) * len(names) <= room
+    assert bodies == [b"x" * octets if fit else None] * len(names)
+    assert counts == ({"88.300.1": len(names)} if fit else {})
+    assert weighing.octets <= room + (octets + SEAL_OCTETS) or weighing.octets == 8 * (octets + SEAL_OCTETS)
+
+
+def test_rows_that_are_longer_than_those_before_are_found_like_these():
+    engine, names = store(*(f"88.300.1/{number}" for number in range(40))), []
+    with engine.write() as writer:
+        for number in range(40):
+            writer.put(Table.RECORDS, b"88.300.1/%d" % number, b"x" * number * 1_000)
+            names += [f"88.300.1/{number}"] * 3
+    bodies, counts = found(engine, *names, "88.300.1/none")
+    assert bodies == [b"x" * (place // 3) * 1_000 for place in range(120)] + [None]
+    assert counts == {"88.300.1": 120}

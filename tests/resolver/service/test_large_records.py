@@ -44,7 +44,7 @@ def test_a_thousand_large_records_are_not_held_together(world):
         assert [len(record.values) for record in response.records] == [1] + [VALUES] * 4
         assert {miss.reason for miss in response.misses} == {"ANSWER_TOO_LARGE"}
         assert len(response.records) + len(response.misses) == limits.BATCH_RESOLVE_MAX
-        assert held < 150 << 20
+        assert held < 30 << 20
 
     run(world, main)
 

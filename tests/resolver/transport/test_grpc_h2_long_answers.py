@@ -8,6 +8,8 @@ from resolver import methods
 from resolver.transport import h2_bounds
 from resolver.transport.deadlines import WRITE_PROGRESS_OCTETS
 from resolver.v1 import resolution_pb2
+from storage.lmdb_transactions import LmdbReader
+from storage.tables import Table
 from tests.resolver.transport import h2_doors
 from tests.resolver.transport.h2_doors import (
     ACK,
@@ -99,6 +101,43 @@ def test_questions_for_long_records_wait_like_others_and_all_are_answered(world)
             fields, data = await peer.answer(1)
             assert fields["grpc-status"] == "0"
             assert tags_of(data) == list(range(1, 101))
+
+    run(main())
+
+
+def test_of_many_questions_for_long_records_those_are_read_that_are_answered(world, monkeypatch):
+    """All that waited were read anew for each message, which has room for some: their number made each cost more."""
+    read = []
+
+    def noting(get):
+        def noted(reader, table, keys):
+            found = get(reader, table, keys)
+            if table is Table.RECORDS:
+                read.extend(map(len, filter(None, found if isinstance(found, list) else [found])))
+            return found
+
+        return noted
+
+    async def main():
+        register(world.engine, world.clock, f"{PREFIX_A}/big", [value(number + 1, "x" * 60_000) for number in range(8)])
+        register(world.engine, world.clock, f"{PREFIX_A}/small")
+        async with h2_client(world) as client:
+            peer = await Peer.connect(client.place.port, settings=struct.pack(">HI", 4, 2**31 - 1))
+            await peer.begin()
+            peer.send(h2_doors.WINDOW_UPDATE, 0, 0, (1 << 30).to_bytes(4, "big"))
+            for way in ("get_rows", "get_row"):
+                monkeypatch.setattr(LmdbReader, way, noting(getattr(LmdbReader, way)))
+            peer.send(HEADERS, END_HEADERS, 1, peer.headers(path=methods.STREAM_RESOLVE.path))
+            names = [f"{PREFIX_A}/big"] * 64 + [f"{PREFIX_A}/small"] * 64
+            asked = [resolution_pb2.StreamResolveRequest(tag=tag, name=name) for tag, name in enumerate(names)]
+            octets = [each.SerializeToString() for each in asked]
+            peer.send(DATA, END_STREAM, 1, b"".join(struct.pack(">BI", 0, len(each)) + each for each in octets))
+            pieces = []
+            while (frame := await peer.frame())[0] != HEADERS or not frame[1] & END_STREAM:
+                if frame[0] == DATA:
+                    pieces.append(frame[3])
+            assert sorted(tags_of(b"".join(pieces))) == list(range(128))
+            assert 64 * 480_000 < sum(map(len, pieces)) <= sum(read) < 1.5 * sum(map(len, pieces))
 
     run(main())
 
