@@ -27,6 +27,7 @@ from resolver import errors
 from resolver.errors import InternalError, Overloaded, RecordCorrupt, ResolverError, ShuttingDown, StorageFailed
 from resolver.errors import StorageFull as NoRoom
 from resolver.node import row_log, site_role
+from resolver.node.group_pace import GroupPace
 from resolver.node.ledger import Ledger
 from resolver.node.quotas import NO_QUOTA, Quota
 from resolver.registry.undo import HalfDone
@@ -144,6 +145,7 @@ class WriteLane:
         self._queued_rows = 0
         self._wake = threading.Condition()
         self._closing = False
+        self._pace = GroupPace()
         self._room: asyncio.Event
         self._patience: asyncio.Lock
         self._loop: asyncio.AbstractEventLoop
@@ -238,16 +240,17 @@ class WriteLane:
             self._wake.notify()
 
     def _run(self) -> None:
+        pace, now = self._pace, time.monotonic
         while True:
             with self._wake:
-                while not self._queue and not self._closing:
-                    self._wake.wait()
+                self._wake.wait_for(lambda: self._queue or self._closing)
                 if not self._queue:
                     return
+                self._wake.wait_for(lambda: self._queued_rows >= pace.enough_rows or self._closing, pace.wait_s(now()))
                 group = self._take()
             self._prepare(group)
             late = self._commit_group([queued for queued in group if queued.error is None], self._join)
-            self._deliver(group + late)
+            self._loop.call_soon_threadsafe(self._settle, group + late)
 
     def _join(self, rows: int) -> list[Handed[Any]]:
         """Jobs that came while the lane waited for the writer lock of another one, as far as they are checked."""
@@ -339,10 +342,10 @@ class WriteLane:
                 self._apply(ledger, kind, list(alike), refusal)
             ledger.close()
             sequence = row_log.append(writer, watched.touched, ledger.serial) if watched is not None else 0
-        rows = sum(queued.job.cost for queued in group)
-        commit = Commit(len(group), rows, time.perf_counter() - started, ledger.serial, ledger.changed)
+        rows, took_s = sum(queued.job.cost for queued in group), time.perf_counter() - started
+        self._pace.committed(rows, took_s, time.monotonic())
         try:
-            self._options.on_commit(commit)
+            self._options.on_commit(Commit(len(group), rows, took_s, ledger.serial, ledger.changed))
         except Exception as error:  # noqa: BLE001 - the group is durable: whoever watches cannot make it fail
             _log.error("defect in the observer of commits", exc_info=error)
         if watched is not None and not all(getattr(each.job, "everywhere", False) for each in group):
@@ -393,9 +396,6 @@ class WriteLane:
             retry_after_s=_RETRY_FULL_S,
         )
 
-    def _deliver(self, group: list[Handed[Any]]) -> None:
-        self._loop.call_soon_threadsafe(self._settle, group)
-
     def _settle(self, group: list[Handed[Any]]) -> None:
         for kind, alike in groupby(group, key=type):
             settle_all = getattr(kind, "settle_all", None)
@@ -408,8 +408,7 @@ class WriteLane:
 
 
 def _kind_and_door(queued: Handed[Any]) -> tuple[type, str]:
-    job = queued.job
-    return type(job), getattr(job, "door", "")  # jobs of the node itself come in at none
+    return type(queued.job), getattr(queued.job, "door", "")  # jobs of the node itself come in at none
 
 
 def _defect(error: Exception) -> ResolverError:

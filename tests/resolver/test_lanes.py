@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -15,7 +16,7 @@ from resolver.errors import (
     Unconfirmed,
 )
 from resolver.lanes import Handed, LaneOptions, WriteLane
-from resolver.node import site_role
+from resolver.node import group_pace, site_role
 from resolver.v1 import stored_pb2
 from storage.errors import RowCorrupt
 from storage.memory_engine import MemoryEngine
@@ -150,6 +151,39 @@ def test_waiting_jobs_share_a_commit():
 
     run(main, on_commit=commits.append)
     assert [commit.jobs for commit in commits] == [1, 10]
+
+
+def test_calls_that_come_back_one_by_one_share_a_commit(monkeypatch):
+    monkeypatch.setattr(group_pace, "WAIT_S_MAX", 60.0)
+    monkeypatch.setattr(group_pace, "WAIT_SHARE", 1.0)
+    commits = []
+
+    async def main(lane, _):
+        lane._pace.committed(8, 60.0, time.monotonic())
+        tasks = [asyncio.create_task(lane.submit(Put("first")))]
+        await asyncio.sleep(0.02)
+        assert not commits
+        tasks += [asyncio.create_task(lane.submit(Put(f"{number}"))) for number in range(3)]
+        await asyncio.gather(*tasks)
+
+    run(main, on_commit=commits.append)
+    assert [commit.jobs for commit in commits] == [4]
+
+
+def test_a_lane_that_is_closed_waits_for_no_more_calls(monkeypatch):
+    monkeypatch.setattr(group_pace, "WAIT_S_MAX", 60.0)
+    monkeypatch.setattr(group_pace, "WAIT_SHARE", 1.0)
+    commits = []
+
+    async def main(lane, _):
+        lane._pace.committed(8, 60.0, time.monotonic())
+        task = asyncio.create_task(lane.submit(Put("only")))
+        await asyncio.sleep(0)
+        await lane.close()
+        await task
+
+    run(main, on_commit=commits.append)
+    assert [commit.jobs for commit in commits] == [1]
 
 
 def test_groups_are_bounded_in_rows():

@@ -29,7 +29,7 @@ def planted():
         close(ledger)
         if (group := getattr(here, "group", None)) is not None:
             lane, first, late = group
-            lane._deliver(first + late)
+            lane._loop.call_soon_threadsafe(lane._settle, first + late)
 
     with mock.patch.object(WriteLane, "_commit", commit_late), mock.patch.object(Ledger, "close", close_and_answer):
         yield
