@@ -3,7 +3,7 @@
 A commit costs one ``fdatasync`` however many jobs it holds, so grouping is worth a factor of some hundreds. A lane
 belongs to one worker; the lanes of several workers take turns by the store's own writer lock. Jobs prepare
 themselves before the lock is taken, so that one worker checks while another one writes; those that come meanwhile
-checked already join the group that waits for the lock.
+checked already join the group that waits for the lock. A group waits a little for those just answered (``GroupPace``).
 
 A job decides first and changes last: when it raises a ``ResolverError`` it has changed nothing, and the group
 goes on without it. A defect or a damaged row undoes the group, whose jobs are then tried one by one, so that one

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 WAIT_SHARE = 0.5
 """The longest wait, as a part of the last commit: what a flush costs decides what a fuller group is worth."""
-WAIT_S_MAX = 0.005
-"""The longest wait of all, in seconds; flushes that take longer are waited for anyway."""
+WAIT_S_MAX = 0.001
+"""The longest wait of all, in seconds: a commit that takes longer than two of them takes it for its rows."""
 ENOUGH_ROWS_MAX = 256
 """Rows for which a flush is cheap: nobody waits for more."""
 

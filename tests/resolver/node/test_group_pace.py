@@ -17,9 +17,9 @@ def test_a_call_that_comes_alone_never_waits():
 
 def test_half_of_the_last_group_is_waited_for_for_a_part_of_what_it_took():
     pace = GroupPace()
-    pace.committed(100, 0.004, 10.0)
+    pace.committed(100, 0.001, 10.0)
     assert pace.enough_rows == 50
-    assert pace.wait_s(10.003) == 0.004 * WAIT_SHARE
+    assert pace.wait_s(10.0005) == 0.001 * WAIT_SHARE
 
 
 def test_the_wait_is_bounded_however_long_a_commit_takes_and_however_large_it_is():
@@ -31,5 +31,5 @@ def test_the_wait_is_bounded_however_long_a_commit_takes_and_however_large_it_is
 
 def test_after_a_pause_nobody_waits():
     pace = GroupPace()
-    pace.committed(100, 0.004, 10.0)
+    pace.committed(100, 0.001, 10.0)
     assert pace.wait_s(10.005) == 0
