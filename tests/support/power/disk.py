@@ -29,8 +29,6 @@ from pathlib import Path
 CUTS = ("system", "device")
 
 MIB = 1 << 20
-MEDIUM_MORE = 100 * MIB
-"""Octets that the medium has more than the disk, for its own journal."""
 
 _SHUTDOWN = 0x8004_587D
 """EXT4_IOC_SHUTDOWN, <linux/ext4.h>."""
@@ -66,6 +64,13 @@ def octets_for(cuts):
     return (600 + 50 * cuts) * MIB
 
 
+def make_medium(image, octets):
+    """A file system in a file that has room for one file of so many octets, beside its own journal and inodes."""
+    with image.open("wb") as file:
+        file.truncate(octets + octets // 32 + 200 * MIB)  # inodes take 1/64, the journal at most 128 MiB up to 128 GiB
+    _run("mkfs.ext4", "-q", "-F", str(image))
+
+
 def in_namespace(*command):
     """A command whose mounts, loop devices and processes are gone when it ends, however it ends."""
     return (*_IN_NAMESPACE, *command)
@@ -85,9 +90,7 @@ class Disk:
         self._options = "loop,noatime" + ("" if flushes else ",nobarrier")
         for mount_point in (self.medium, self.path):
             mount_point.mkdir()
-        with self.image.open("wb") as image:
-            image.truncate(octets + MEDIUM_MORE)
-        _run("mkfs.ext4", "-q", "-F", str(self.image))
+        make_medium(self.image, octets)
         _run("mount", "-o", "loop,noatime", str(self.image), str(self.medium))
         # Whole and written: a hole would make each flush a change of the outer file system's metadata.
         with self._inner.open("wb") as inner:
