@@ -170,7 +170,10 @@ class LmdbEngine:
         try:
             meta = self._env.open_db(Table.META.value, create=False)
         except lmdb.NotFoundError as error:
-            raise StoreUnusable(f"{self.path} is a database of something else: it has no table META") from error
+            raise StoreUnusable(
+                f"{self.path} has no table META: it is a database of something else, or damaged, and then to be "
+                "restored from a backup"
+            ) from error
         with self._env.begin(db=meta) as txn:
             stored = format_of(txn.get(FORMAT_KEY))
         if stored != FORMAT_VERSION:
