@@ -103,7 +103,7 @@ def test_answers_use_the_memory_of_those_before_them():
     ]
     kept, given_back = (sum(map(int, each.stdout.split())) for each in told)
     assert kept < 20
-    assert given_back > 500
+    assert kept < given_back  # which is a thousand; or few, where the kernel gives pages of two mebibytes
 
 
 def test_without_glibc_nothing_happens(monkeypatch):
