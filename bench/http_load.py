@@ -56,7 +56,7 @@ def _answer_octets(buffer: bytes) -> int:
 
 
 def _run(load: HttpLoad, found: Connection) -> None:
-    """Send the load; tell when the window begins, and good and bad answers in it."""
+    """Send the load; tell when the window begins, and good and bad answers in it. It ends with an answer at least."""
     epoll = select.epoll()
     wires: dict[int, tuple[socket.socket, cycle[bytes]]] = {}
     rest: dict[int, bytes] = {}
@@ -72,7 +72,7 @@ def _run(load: HttpLoad, found: Connection) -> None:
     stop = start + load.warm_s + load.seconds
     begun = False
     good = bad = 0
-    while (now := time.perf_counter()) < stop or not begun:
+    while (now := time.perf_counter()) < stop or not begun or not good + bad:
         if not begun and now >= start + load.warm_s:
             begun, good, bad, began = True, 0, 0, now
             if now >= stop:  # a busy machine has let it sleep through all of its time
@@ -99,18 +99,21 @@ def measure(load: HttpLoad, process: Process) -> dict[str, float]:
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     worker = multiprocessing.get_context("spawn").Process(target=_run, args=(load, theirs))
     worker.start()
+    theirs.close()  # so that its end is heard of
     try:
         if not ours.poll(60):
             raise RuntimeError("the load did not begin")
         ours.recv()
         before_s = process.cpu_s()
         if not ours.poll(load.seconds + 60):
-            raise RuntimeError("the load did not end")
+            raise RuntimeError("the load did not end: the server has answered nothing for a minute")
         good, bad, took_s = ours.recv()
         spent_s = process.cpu_s() - before_s
+    except EOFError as error:
+        raise RuntimeError("the load broke: see its error above") from error
     finally:
         worker.join(10)
         worker.kill()
-    if bad or not good:
+    if bad:
         raise RuntimeError(f"{bad} of {good + bad} answers were no 200")
     return {"rate": good * load.each / took_s, "cpu_us": spent_s * 1e6 / (good * load.each)}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from bench import questions
-from bench.processes import Process, free_port
+from bench.processes import Process, free_port, is_listening
 from bench.workload import name_of
 
 if TYPE_CHECKING:
@@ -106,17 +106,9 @@ def redis(directory: Path, records: int) -> Iterator[Peer]:
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     command += ["--dir", str(directory), "--loglevel", "warning"]
     with Process(command, directory / "redis.log") as process:
-        process.wait_until(lambda: _connects(port))
+        process.wait_until(lambda: is_listening(port))
         _fill_redis(port, records)
         yield Peer(process, port)
-
-
-def _connects(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 def _fill_redis(port: int, records: int) -> None:
@@ -181,7 +173,7 @@ user root;
     )
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     with Process([program, "-c", str(config), "-p", str(root)], directory / "nginx.log") as process:
-        process.wait_until(lambda: _connects(port))
+        process.wait_until(lambda: is_listening(port))
         yield Peer(process, port)
 
 

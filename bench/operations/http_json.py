@@ -18,7 +18,7 @@ from urllib.parse import quote
 from bench import nodes, workload
 from bench.http_load import HttpLoad, measure, request
 from bench.machine import ROOT
-from bench.processes import Process, free_port
+from bench.processes import Process, free_port, is_listening
 from bench.report import Report, say
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def run(settings: Settings) -> Report:
         constant = [sys.executable, "-c", CONSTANT.format(size=size, port=port)]
         running = nodes.node("idis, 1 worker", data_dir, workers=1, backend="auto", log=directory / "log", http=True)
         with running as node, Process(constant, directory / "constant.log", cwd=ROOT) as bare:
+            bare.wait_until(lambda: is_listening(port))
             _measure(report, settings, node, bare, port)
     report.ratio(
         "GET of one record ÷ uvicorn with a constant, CPU", "GET /v1/handles", "uvicorn, a constant", figure="cpu_us"
